@@ -1,0 +1,1 @@
+"""Where T5s come from (bundled, local folder, hub) and what they run on."""

@@ -1,0 +1,98 @@
+"""Devices and precision: what the person asked for, what the machine has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from engine.errors import DeviceError
+
+CPU_ONLY_TORCH = (
+    "A GPU was found, but this torch is CPU-only. Install the CUDA build of torch "
+    "(pip install torch --index-url with the address that pytorch.org gives for your CUDA version) to use it."
+)
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that torch can use; ``memory`` in bytes, ``None`` where it shares the computer's."""
+
+    name: str
+    description: str
+    memory: int | None
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    DeviceError
+        If the machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"'{name}' is not a device", remedy="Use auto, cpu, cuda, cuda:1 or mps.") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            remedy = CPU_ONLY_TORCH if nvidia_gpus() else "Choose auto or cpu."
+            raise DeviceError("There is no CUDA GPU that torch can use", where=f"device {name}", remedy=remedy)
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise DeviceError(
+                f"There is no GPU number {device.index}",
+                where=f"device {name}",
+                remedy=f"This machine has {torch.cuda.device_count()}, counted from 0.",
+            )
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("There is no Apple GPU that torch can use", where=f"device {name}", remedy="Choose auto.")
+    elif device.type != "cpu":
+        raise DeviceError(f"'{name}' is not a device that MetaPT runs on", remedy="Use auto, cpu, cuda, cuda:1 or mps.")
+    return device
+
+
+def resolve_precision(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    """Return the dtype to compute in; ``auto`` is bfloat16 on CUDA cards that have it and float32 elsewhere."""
+    if name == "auto":
+        wanted = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if wanted else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def available_devices() -> list[DeviceInfo]:
+    """Return the devices that torch can use here, the fastest first."""
+    found = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        found.append(DeviceInfo(f"cuda:{index}", properties.name, properties.total_memory))
+    if torch.backends.mps.is_available():
+        found.append(DeviceInfo("mps", "Apple GPU", None))
+    found.append(DeviceInfo("cpu", f"{torch.get_num_threads()} threads", None))
+    return found
+
+
+def nvidia_gpus() -> list[str]:
+    """Return the names of NVIDIA GPUs that the driver reports, whether or not torch can use them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        answer = subprocess.run(
+            [program, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

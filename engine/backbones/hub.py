@@ -1,0 +1,96 @@
+"""Fetch a model from the Hugging Face hub with progress; only ever when the person asks for one by name."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from engine.errors import BackboneError
+from engine.stage import Part, ProgressMeter
+
+PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "spiece.model", "*.json", "*.txt"]
+
+
+class _Cancelled(Exception):
+    """Raised inside the download when the person cancelled it."""
+
+
+def fetch_from_hub(name: str, *, offline: bool) -> Part[Path]:
+    """Download the safetensors, configuration and tokenizer of ``name`` into the hub's cache; return the folder.
+
+    A copy that is in the cache already is used without touching the network.
+
+    Raises
+    ------
+    BackboneError
+        If the name is unknown, the network cannot be reached, or ``offline`` forbids trying.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
+    except HFValidationError as error:
+        raise BackboneError(
+            "This is neither a folder nor a name on the hub", where=name, remedy="Check the spelling."
+        ) from error
+    except LocalEntryNotFoundError:
+        pass
+    if offline or HF_HUB_OFFLINE:
+        raise BackboneError(
+            "The model is not on this computer and the network is switched off",
+            where=name,
+            remedy="Switch offline mode off, choose a folder, or use the bundled backbone.",
+        )
+
+    state: dict[str, Any] = {"bytes": 0, "cancelled": False, "total": None}
+
+    def download() -> None:
+        try:
+            files = snapshot_download(name, allow_patterns=PATTERNS, dry_run=True)
+            state["total"] = sum(file.file_size or 0 for file in files if file.will_download)
+            state["folder"] = Path(snapshot_download(name, allow_patterns=PATTERNS, tqdm_class=_byte_counter(state)))
+        except BaseException as error:  # handed to the stage below, whatever it is
+            state["error"] = error
+
+    thread = threading.Thread(target=download, name="hub download", daemon=True)
+    thread.start()
+    meter = ProgressMeter("download", None, "bytes")
+    try:
+        while thread.is_alive():
+            meter.total = state["total"]
+            yield meter.at(state["bytes"], f"Downloading {name}")
+            thread.join(0.25)
+    finally:
+        state["cancelled"] = True
+    if "error" in state:
+        raise BackboneError(
+            f"The model could not be fetched from the hub ({type(state['error']).__name__})",
+            where=name,
+            remedy="Check the name and the network, choose a folder, or use the bundled backbone.",
+        ) from state["error"]
+    folder: Path = state["folder"]
+    return folder
+
+
+def _byte_counter(state: dict[str, Any]) -> Any:
+    """Return a progress-bar class that counts bytes into ``state``, draws nothing and ends a cancelled download."""
+    from tqdm.auto import tqdm
+
+    class ByteCounter(tqdm):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._counts_bytes = options.get("unit") == "B"
+            options["disable"] = True
+            options.pop("name", None)
+            super().__init__(*arguments, **options)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if state["cancelled"]:
+                raise _Cancelled
+            if self._counts_bytes:
+                state["bytes"] += int(n or 0)
+            return super().update(n)
+
+    return ByteCounter

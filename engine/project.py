@@ -1,0 +1,257 @@
+"""A project is a folder ``NAME.metapt``: manifest, store of labels, runs, caches.
+
+``project.json`` holds the schema version and which run each role of the pipeline stands on; ``project.db`` (SQLite,
+WAL) holds labels, their history and notes; ``runs/NUMBER-STAGE/`` holds one run each; ``embeddings/`` is a cache by
+content. The owner of the project (the window or the command line) is the only one to write the manifest and the
+database; the engine process writes into the folder of its run and into the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from engine.errors import ProjectError, storage_errors
+from engine.running.jobs import Job
+from engine.storage import read_json, write_json
+
+SCHEMA = 1
+SUFFIX = ".metapt"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS labels (corpus TEXT, row INTEGER, class TEXT NOT NULL, PRIMARY KEY (corpus, row));
+CREATE TABLE IF NOT EXISTS label_history (
+    id INTEGER PRIMARY KEY, corpus TEXT, row INTEGER, before TEXT, after TEXT, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (subject TEXT PRIMARY KEY, note TEXT NOT NULL);
+"""
+
+
+class Project:
+    """An open project; use `Project.create`, `Project.open`, and close it.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    read_only
+        Whether another window or command has it open.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], lock: FileLock | None) -> None:
+        self.folder, self._manifest, self._lock = folder, manifest, lock
+        self._database: sqlite3.Connection | None = None
+
+    # Opening and closing ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, folder: str | Path) -> Project:
+        """Make a new project.
+
+        Raises
+        ------
+        ProjectError
+            If the folder exists and is not empty.
+        StorageError
+            If it cannot be written.
+        """
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise ProjectError(
+                "The folder exists already and is not empty", where=folder, remedy="Choose another name."
+            )
+        with storage_errors(folder):
+            (folder / "runs").mkdir(parents=True, exist_ok=True)
+        write_json(folder / "project.json", {"schema": SCHEMA, "created": time.time(), "roles": {}})
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, read_only: bool = False) -> Project:
+        """Open a project, for reading only if asked to.
+
+        Raises
+        ------
+        ProjectError
+            If there is none, it is damaged, of a newer version, or open elsewhere (pass ``read_only`` then).
+        """
+        folder = Path(folder)
+        if not (folder / "project.json").is_file():
+            raise ProjectError("There is no MetaPT project here", where=folder, remedy="Choose a .metapt folder.")
+        manifest = read_json(folder / "project.json")
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+            raise ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
+        if manifest["schema"] > SCHEMA:
+            raise ProjectError(
+                f"The project was made by a newer MetaPT (schema {manifest['schema']}, this one knows {SCHEMA})",
+                where=folder,
+                remedy="Update MetaPT.",
+            )
+        if not isinstance(manifest.get("roles"), dict):
+            raise ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
+        lock = None
+        if not read_only:
+            lock = FileLock(folder / "project.lock")
+            try:
+                with storage_errors(folder):
+                    lock.acquire(timeout=0)
+            except Timeout as error:
+                raise ProjectError(
+                    "The project is open in another window or command",
+                    where=folder,
+                    remedy="Close it there, or open it read-only.",
+                ) from error
+        return cls(folder, manifest, lock)
+
+    @classmethod
+    def open_or_create(cls, folder: str | Path) -> Project:
+        """Open the project, making it first where there is none."""
+        return cls.open(folder) if (Path(folder) / "project.json").is_file() else cls.create(folder)
+
+    def close(self) -> None:
+        """Close the database and release the lock."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed."""
+        return self._lock is None
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def cache(self) -> Path:
+        """Folder of embeddings, keyed by content."""
+        return self.folder / "embeddings"
+
+    def run_folder(self, job: Job) -> tuple[Path, bool]:
+        """Return the folder to run ``job`` in and whether it holds the finished result already.
+
+        The same job on the same inputs gets the same folder, so that it is reused or resumed; any other a new one.
+        """
+        document = job.document()
+        runs = self.folder / "runs"
+        numbers = [0]
+        for folder in sorted(runs.glob("*-*"), reverse=True):
+            with contextlib.suppress(ValueError):
+                numbers.append(int(folder.name.split("-")[0]))
+            if (folder / "job.json").is_file() and read_json(folder / "job.json") == document:
+                return folder, self._completed(folder)
+        return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
+
+    @staticmethod
+    def _completed(folder: Path) -> bool:
+        if not (folder / "result.json").is_file():
+            return False
+        result = read_json(folder / "result.json")
+        return isinstance(result, dict) and result.get("event") == "Finished" and result.get("outcome") == "completed"
+
+    def assign(self, role: str, folder: Path) -> None:
+        """Let ``role`` (``source``, ``target``, ``clusters``, ...) stand on a run from now on."""
+        self._check_writable()
+        self._manifest["roles"][role] = folder.relative_to(self.folder).as_posix()
+        write_json(self.folder / "project.json", self._manifest)
+
+    def role(self, role: str) -> Path:
+        """Return the folder of the run that ``role`` stands on.
+
+        Raises
+        ------
+        ProjectError
+            If that step has not been done yet.
+        """
+        if role not in self._manifest["roles"]:
+            known = ", ".join(sorted(self._manifest["roles"])) or "nothing"
+            raise ProjectError(f"The project has no '{role}' yet (it has {known})", where=self.folder)
+        folder = (self.folder / self._manifest["roles"][role]).resolve()
+        if not folder.is_relative_to(self.folder.resolve()):
+            raise ProjectError("The project's manifest points outside the project", where=self.folder)
+        return folder
+
+    def has_role(self, role: str) -> bool:
+        """Whether ``role`` stands on a run."""
+        return role in self._manifest["roles"]
+
+    def discard(self, folder: Path) -> None:
+        """Delete a run that was cancelled and left nothing to resume."""
+        self._check_writable()
+        if folder.parent == self.folder / "runs" and not (folder / "checkpoint.safetensors").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # Labels and notes -------------------------------------------------------------------------------------------------
+
+    def labels(self, corpus: str) -> dict[int, str]:
+        """Return row -> class of the labels that the person gave to a corpus (by its content hash)."""
+        with self._connection() as database:
+            return dict(database.execute("SELECT row, class FROM labels WHERE corpus = ?", (corpus,)).fetchall())
+
+    def set_label(self, corpus: str, row: int, name: str | None) -> None:
+        """Label a row, or clear it with ``None``; on disk, with its history, before this returns."""
+        self._check_writable()
+        with self._connection() as database:
+            found = database.execute("SELECT class FROM labels WHERE corpus = ? AND row = ?", (corpus, row)).fetchone()
+            if name is None:
+                database.execute("DELETE FROM labels WHERE corpus = ? AND row = ?", (corpus, row))
+            else:
+                database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (corpus, row, name))
+            database.execute(
+                "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
+                (corpus, row, found[0] if found else None, name, time.time()),
+            )
+
+    def note(self, subject: str) -> str:
+        """Return the note on a subject, such as a run."""
+        with self._connection() as database:
+            found = database.execute("SELECT note FROM notes WHERE subject = ?", (subject,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def set_note(self, subject: str, note: str) -> None:
+        """Write the note on a subject."""
+        self._check_writable()
+        with self._connection() as database:
+            database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (subject, note))
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        path = self.folder / "project.db"
+        try:
+            if self._database is None:
+                if self.read_only:
+                    address = f"file:{path.as_posix()}?mode=ro" if path.exists() else "file::memory:"
+                    self._database = sqlite3.connect(address, uri=True)
+                else:
+                    self._database = sqlite3.connect(path)
+                    self._database.execute("PRAGMA journal_mode = WAL")
+                    self._database.execute("PRAGMA synchronous = FULL")
+                if not self.read_only or not path.exists():
+                    self._database.executescript(_TABLES)
+            with self._database:
+                yield self._database
+        except sqlite3.Error as error:
+            raise ProjectError(
+                f"The project's database cannot be used ({error})",
+                where=path,
+                remedy="Check the disk, or restore a copy.",
+            ) from error
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ProjectError(
+                "The project is open for reading only", where=self.folder, remedy="Close the other window."
+            )

@@ -1,0 +1,152 @@
+"""The frozen T5 as a scorer of label words (sections 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from engine.backbones.load import MASK, Backbone
+from engine.prompting.bank import prepend
+from engine.prompting.template import Batch, EncodedTexts, Template
+from engine.prompting.verbalizer import Verbalizer
+from engine.settings import PromptSettings
+
+
+class PromptScorer:
+    """Scores the label words for texts, each under a soft prompt of a bank.
+
+    Parameters
+    ----------
+    backbone
+        The frozen T5.
+    verbalizer
+        Classes and label words.
+    settings
+        Template, place of the answer, kind of loss.
+    """
+
+    def __init__(self, backbone: Backbone, verbalizer: Verbalizer, settings: PromptSettings) -> None:
+        self.backbone, self.verbalizer, self.settings = backbone, verbalizer, settings
+        self.template = Template(settings, backbone.tokenizer)
+        model = backbone.model
+        prefix: list[Any] = [model.config.decoder_start_token_id]
+        if settings.answer == "after_mask":
+            prefix.append(backbone.tokenizer.convert_tokens_to_ids(MASK))
+        self._prefix = prefix
+        self._embed = model.get_input_embeddings()
+        self._head = model.get_output_embeddings().weight
+        self._scale = model.config.d_model**-0.5 if model.config.scale_decoder_outputs else 1.0
+        longest = max(len(ids) for ids in verbalizer.tokens)
+        padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in verbalizer.tokens]
+        self._words = torch.tensor(padded, device=backbone.device)  # [C, T]
+        self._word_mask = torch.tensor(
+            [[1.0] * len(ids) + [0.0] * (longest - len(ids)) for ids in verbalizer.tokens], device=backbone.device
+        )
+
+    def losses(self, bank: torch.Tensor, batch: Batch, owner: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each example, float32 [B].
+
+        Cross-entropy of the label word over the vocabulary (the paper), or among the label words, as
+        ``settings.loss`` says; for a word of several tokens the mean over its tokens (teacher forcing).
+
+        Parameters
+        ----------
+        bank
+            Soft prompts, float32 [R, n, d].
+        batch, owner, labels
+            B texts, the prompt of each (int64 [B]) and the class of each (int64 [B]).
+        """
+        scores = self.scores(bank, batch, owner, normalised=self.settings.loss == "vocabulary")
+        return self.losses_of(scores, labels)
+
+    def losses_of(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss [B] of scores [B, C] that were made with ``normalised`` as the kind of loss asks for."""
+        if self.settings.loss == "label_words":
+            return torch.nn.functional.cross_entropy(scores, labels, reduction="none")
+        return -scores.gather(1, labels[:, None]).squeeze(1)
+
+    def scores(
+        self, bank: torch.Tensor, batch: Batch, owner: torch.Tensor, *, normalised: bool = False
+    ) -> torch.Tensor:
+        """Return the score of each class, float32 [B, C].
+
+        ``normalised``: the (mean) log probability of the label word over the whole vocabulary. Otherwise it may be off
+        by an amount that is the same for all classes of an example; softmax and argmax do not see it, and projecting
+        onto the vocabulary is spared.
+        """
+        with self._autocast():
+            embedded, mask = prepend(bank, owner, self._embed(batch.ids), batch.mask)
+            encoded = self.backbone.model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+            if self.verbalizer.single_tokens:
+                answer = self._decode(encoded, mask, self._prefix_ids(len(batch.ids)))[:, -1]
+            else:
+                return self._several_token_scores(encoded, mask)
+        if normalised:
+            return self._vocabulary_log_probabilities(answer)[:, self._words[:, 0]]
+        return torch.nn.functional.linear(answer.float() * self._scale, self._head[self._words[:, 0]].float())
+
+    @torch.no_grad()
+    def probabilities(
+        self, bank: torch.Tensor, texts: EncodedTexts, *, batch_size: int = 64
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Score every text under every prompt of the bank.
+
+        Yields
+        ------
+        done, probabilities
+            Texts scored so far, and the array float32 [R, texts, C] that is filled on the way (among the label words;
+            rows not yet scored are NaN). Texts of like length share a batch.
+        """
+        prompts = len(bank)
+        result = np.full((prompts, len(texts), len(self.verbalizer.classes)), np.nan, np.float32)
+        order = np.argsort(texts.lengths, kind="stable")
+        step = max(1, batch_size // prompts)
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            batch = texts.batch(rows, self.backbone.device)
+            repeated = Batch(batch.ids.repeat(prompts, 1), batch.mask.repeat(prompts, 1))
+            owner = torch.arange(prompts, device=self.backbone.device).repeat_interleave(len(rows))
+            chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
+            result[:, rows] = chances.reshape(prompts, len(rows), -1)
+            yield start + len(rows), result
+
+    def _prefix_ids(self, rows: int) -> torch.Tensor:
+        return torch.tensor(self._prefix, device=self.backbone.device).expand(rows, -1)
+
+    def _decode(self, encoded: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        decoder = self.backbone.model.decoder
+        answer: torch.Tensor = decoder(
+            inputs_embeds=self._embed(ids), encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        return answer
+
+    def _vocabulary_log_probabilities(self, states: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(states.float() * self._scale, self._head.float()).log_softmax(-1)
+
+    def _several_token_scores(self, encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Mean log probability of each word's tokens under teacher forcing, float32 [B, C]."""
+        rows, (classes, longest) = len(encoded), self._words.shape
+        ids = torch.cat([self._prefix_ids(classes), self._words[:, :-1]], 1)
+        states = self._decode(
+            encoded.repeat_interleave(classes, 0), mask.repeat_interleave(classes, 0), ids.repeat(rows, 1)
+        )[:, -longest:]
+        words = self._words.repeat(rows, 1)
+        each = self._vocabulary_log_probabilities(states).gather(2, words[..., None]).squeeze(2)
+        weight = self._word_mask.repeat(rows, 1)
+        return ((each * weight).sum(1) / weight.sum(1)).view(rows, classes)
+
+    def _autocast(self) -> torch.autocast:
+        backbone = self.backbone
+        return torch.autocast(backbone.device.type, torch.bfloat16, enabled=backbone.precision is torch.bfloat16)
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Use attention kernels that can be differentiated twice; the fused ones cannot."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield

@@ -1,0 +1,99 @@
+"""The verbalizer: a label word for each class, and what the decoder reads to be asked for it (section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from engine.errors import DataError
+from engine.settings import PAPER_WORDS
+
+
+@dataclass(frozen=True)
+class Verbalizer:
+    """Classes and their label words, in order.
+
+    Attributes
+    ----------
+    classes, words
+        Names of the classes and the word of each.
+    tokens
+        Token ids of each word; several where the tokenizer splits it. Such a word is scored by the mean log probability
+        of its tokens.
+    """
+
+    classes: tuple[str, ...]
+    words: tuple[str, ...]
+    tokens: tuple[tuple[int, ...], ...]
+
+    @property
+    def single_tokens(self) -> bool:
+        """Whether every word is one token, so that one decoder pass answers for all."""
+        return all(len(ids) == 1 for ids in self.tokens)
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each word that the tokenizer splits."""
+        return [
+            f"The label word '{word}' is {len(ids)} tokens long for this backbone; a word of one token works better."
+            for word, ids in zip(self.words, self.tokens, strict=True)
+            if len(ids) > 1
+        ]
+
+    def as_mapping(self) -> dict[str, str]:
+        """Return class -> word."""
+        return dict(zip(self.classes, self.words, strict=True))
+
+
+def default_words(classes: Sequence[str]) -> dict[str, str]:
+    """Return the paper's words for 2, 3 or 5 classes, the names of the classes otherwise."""
+    return dict(zip(classes, PAPER_WORDS.get(len(classes), tuple(classes)), strict=True))
+
+
+def make_verbalizer(classes: Sequence[str], words: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> Verbalizer:
+    """Check ``words`` against the classes and the tokenizer.
+
+    Parameters
+    ----------
+    classes
+        Names of the classes in order.
+    words
+        Word of each class; empty takes `default_words`.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two classes, a class has no word, two share one, or a word has an unknown token.
+    """
+    if len(classes) < 2:
+        raise DataError(
+            f"There {'is only one class' if classes else 'are no classes'}, so there is nothing to tell apart",
+            where=", ".join(classes) or None,
+            remedy="Import texts with at least two different labels.",
+        )
+    words = words or default_words(classes)
+    unknown = sorted(set(words) - set(classes))
+    missing = [name for name in classes if not words.get(name, "").strip()]
+    if unknown or missing:
+        raise DataError(
+            f"The label words do not fit the classes {', '.join(classes)}"
+            + (f": no word for {', '.join(missing)}" if missing else "")
+            + (f": there is no class {', '.join(unknown)}" if unknown else ""),
+            remedy="Give each class one word, such as 1=bad 2=good.",
+        )
+    chosen = tuple(words[name].strip() for name in classes)
+    tokens: list[tuple[int, ...]] = []
+    for word in chosen:
+        ids = tuple(tokenizer(word, add_special_tokens=False)["input_ids"])
+        if not ids or tokenizer.unk_token_id in ids:
+            raise DataError(
+                f"The backbone's tokenizer does not know the label word '{word}'", remedy="Choose another word."
+            )
+        if ids in tokens:
+            raise DataError(
+                f"The classes {classes[tokens.index(ids)]} and {classes[len(tokens)]} share the label word '{word}'",
+                remedy="Give each class a word of its own.",
+            )
+        tokens.append(ids)
+    return Verbalizer(tuple(classes), chosen, tuple(tokens))

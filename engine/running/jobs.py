@@ -1,0 +1,416 @@
+"""Jobs: a stage with its inputs and settings in the words of files, so that it can cross a pipe and be run again.
+
+Importing this module is light (no torch); the stages are imported when a job runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.corpus.store import Corpus
+from engine.errors import DataError, SettingsError
+from engine.events import Notice
+from engine.running.session import Session
+from engine.settings import (
+    AnnotateSettings,
+    BackboneSettings,
+    ClusterSettings,
+    FullModelSettings,
+    ImportSettings,
+    MetaTrainSettings,
+    PretrainSettings,
+    PromptSettings,
+    Settings,
+    TuneSettings,
+    validated,
+)
+from engine.stage import Part, Stage, StopToken
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from engine.prompting.scorer import PromptScorer
+    from engine.training.examples import Examples
+
+
+class Job(Settings):
+    """Base of the jobs; ``stage`` names the kind."""
+
+    stage: ClassVar[str]
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        """Stream the events of the job and write its results into ``folder``."""
+        raise NotImplementedError
+
+    def document(self) -> dict[str, Any]:
+        """Return the job as JSON-able values that `job_from` reads."""
+        return {"stage": self.stage, **self.model_dump(mode="json")}
+
+
+class ImportJob(Job):
+    """Read files into a corpus; ``versions`` (size, time of change) tells a changed file from the one read before."""
+
+    stage = "import"
+    files: list[str]
+    versions: list[tuple[int, int]] = Field(default_factory=list)
+    settings: ImportSettings = Field(default_factory=ImportSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.corpus.importing import import_corpus
+
+        return import_corpus(self.files, folder, self.settings, stop=stop)
+
+
+class AnnotateJob(Job):
+    """Give the texts of one corpus the labels of another."""
+
+    stage = "annotate"
+    labelled: str
+    unlabelled: str
+    cache: str
+    settings: AnnotateSettings = Field(default_factory=AnnotateSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.annotation.stage import annotate
+
+        return annotate(
+            Corpus.open(self.labelled),
+            Corpus.open(self.unlabelled),
+            folder,
+            self.settings,
+            encoder=session.sentence_encoder(self.settings.device),
+            cache=Path(self.cache),
+            stop=stop,
+        )
+
+
+class ClusterJob(Job):
+    """Group the texts of a corpus."""
+
+    stage = "cluster"
+    corpus: str
+    cache: str
+    device: str = "auto"
+    settings: ClusterSettings = Field(default_factory=ClusterSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.clustering.stage import cluster
+
+        encoder = session.sentence_encoder(self.device)
+        return cluster(
+            Corpus.open(self.corpus), folder, self.settings, encoder=encoder, cache=Path(self.cache), stop=stop
+        )
+
+
+class _PromptJob(Job):
+    """What every job that runs a soft prompt needs."""
+
+    corpus: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    words: dict[str, str] = Field(default_factory=dict)
+
+    def scorer(self, session: Session, corpus: Corpus) -> Part[PromptScorer]:
+        """Load the backbone and return the scorer for the corpus's classes."""
+        from engine.prompting.scorer import PromptScorer
+        from engine.prompting.verbalizer import make_verbalizer
+
+        backbone = yield from session.backbone(self.backbone)
+        words = self.words or corpus.words
+        return PromptScorer(backbone, make_verbalizer(corpus.classes, words, backbone.tokenizer), self.prompt)
+
+
+class MetaTrainJob(_PromptJob):
+    """Learn a prompt from the groups of a corpus; ``exclude`` and ``merge`` are the person's edits of the groups."""
+
+    stage = "meta-train"
+    clusters: str
+    exclude: list[int] = Field(default_factory=list)
+    merge: list[list[int]] = Field(default_factory=list)
+    start: str = ""
+    settings: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.clustering.stage import Clustering
+        from engine.training.examples import make_meta_tasks
+        from engine.training.prompt_maml import meta_train
+
+        corpus, clustering = Corpus.open(self.corpus), Clustering.open(self.clusters)
+        if clustering.content_hash != corpus.content_hash:
+            raise DataError(
+                "The groups were made from other texts than this corpus holds",
+                where=self.clusters,
+                remedy="Cluster again.",
+            )
+        scorer = yield from self.scorer(session, corpus)
+        examples = labelled_examples(scorer, corpus)
+        groups = edited_groups(clustering, examples.labels, self.exclude, self.merge)
+        tasks, notices = make_meta_tasks(
+            groups,
+            shots=self.settings.shots,
+            validation_share=self.settings.validation_share,
+            validation_rows=self.settings.validation_rows,
+            seed=self.settings.seed,
+        )
+        for notice in notices:
+            yield Notice(notice, "warning")
+        start = starting_prompt(self.start, scorer) if self.start else None
+        yield from meta_train(scorer, examples, tasks, self.settings, folder, stop=stop, start=start)
+
+
+class PretrainJob(_PromptJob):
+    """PPT: pre-train a prompt on a whole corpus without tasks."""
+
+    stage = "pretrain-prompt"
+    start: str = ""
+    settings: PretrainSettings = Field(default_factory=PretrainSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.training.pretrained_prompt import pretrain_prompt
+
+        corpus = Corpus.open(self.corpus)
+        scorer = yield from self.scorer(session, corpus)
+        start = starting_prompt(self.start, scorer) if self.start else None
+        examples = labelled_examples(scorer, corpus)
+        yield from pretrain_prompt(scorer, examples, self.settings, folder, stop=stop, start=start)
+
+
+class _TargetJob(_PromptJob):
+    """A job on the target task.
+
+    ``labels`` (row -> class) are the person's own and go before the corpus's. ``test`` is a corpus of its own to test
+    on; without one, ``tune.test_rows`` of the labelled rows are set aside.
+    """
+
+    test: str = ""
+    labels: dict[int, str] = Field(default_factory=dict)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
+
+    def target(self) -> tuple[Corpus, list[str], np.ndarray, np.ndarray, np.ndarray]:
+        """Return the corpus, all texts, their labels, the rows to draw from, and the rows to test on."""
+        import numpy as np
+
+        corpus = Corpus.open(self.corpus)
+        numbers = {name: number for number, name in enumerate(corpus.classes)}
+        labels = corpus.labels.copy()
+        for row, name in self.labels.items():
+            if name not in numbers or not 0 <= row < corpus.rows:
+                raise DataError(f"Row {row} cannot be labelled '{name}'", where=self.corpus)
+            labels[row] = numbers[name]
+        pool = np.flatnonzero(labels >= 0)
+        if self.test:
+            other = Corpus.open(self.test)
+            unknown = sorted(set(other.classes) - set(corpus.classes))
+            if unknown:
+                raise DataError(
+                    f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
+                    where=self.test,
+                    remedy="Import both with the same mapping of labels to classes.",
+                )
+            mapped = np.array([numbers[name] for name in other.classes] + [-1])[other.labels]
+            rows = corpus.rows + np.flatnonzero(mapped >= 0)
+            return corpus, corpus.texts + other.texts, np.concatenate([labels, mapped]), pool, rows
+        order = np.random.default_rng(0).permutation(pool)
+        held_out = min(self.tune.test_rows, max(0, len(pool) - self.tune.training_rows - self.tune.validation_rows))
+        return corpus, corpus.texts, labels, np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+class TuneJob(_TargetJob):
+    """Tune prompts on a few labels; ``starts`` maps a name to a prompt file or to a kind of initialisation."""
+
+    stage = "tune"
+    starts: dict[str, str] = Field(default_factory=lambda: {"PT": "random"})
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.training.examples import Examples
+        from engine.training.few_shot import few_shot
+
+        corpus, texts, labels, pool, test = self.target()
+        scorer = yield from self.scorer(session, corpus)
+        for warning in scorer.verbalizer.warnings():
+            yield Notice(warning, "warning")
+        examples = Examples(scorer.template.encode(texts), labels)
+        seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
+        starts = {name: [starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()}
+        yield from few_shot(scorer, examples, starts, self.tune, folder, stop=stop, pool=pool, test=test)
+
+
+class FullModelJob(_TargetJob):
+    """Tune the whole backbone on the same draws, to compare with."""
+
+    stage = "tune-full-model"
+    settings: FullModelSettings = Field(default_factory=FullModelSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.training.examples import Examples, few_shot_draws
+        from engine.training.full_model import tune_full_model
+
+        corpus, texts, labels, pool, test = self.target()
+        scorer = yield from self.scorer(session, corpus)
+        examples = Examples(scorer.template.encode(texts), labels)
+        draws = few_shot_draws(labels, pool, self.tune)
+        yield from tune_full_model(scorer, examples, draws, self.settings, folder, stop=stop, test=test)
+
+
+class ProbeJob(_TargetJob):
+    """Linear probes on Sentence-BERT on the same draws; with ``source`` also one that has seen the labelled source."""
+
+    stage = "linear-probe"
+    source: str = ""
+    cache: str = ""
+    device: str = "auto"
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.linear_probe import probe_target
+        from engine.training.examples import few_shot_draws
+
+        corpus, texts, labels, pool, test = self.target()
+        source = Corpus.open(self.source) if self.source else None
+        yield from probe_target(
+            texts,
+            labels,
+            corpus.classes,
+            few_shot_draws(labels, pool, self.tune),
+            test,
+            folder,
+            source=source,
+            encoder=session.sentence_encoder(self.device),
+            cache=Path(self.cache),
+            stop=stop,
+        )
+
+
+class PredictJob(Job):
+    """Classify the texts of files with a prompt into CSV, Parquet or JSONL."""
+
+    stage = "predict"
+    prompt: str
+    files: list[str]
+    output: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    reading: ImportSettings = Field(default_factory=ImportSettings)
+    neutralise_formulas: bool = True
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.prediction import predict_files
+
+        return predict_files(self, session, folder, stop)
+
+
+class EvaluateJob(Job):
+    """Measure a prompt on a labelled corpus."""
+
+    stage = "evaluate"
+    prompt: str
+    corpus: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.prediction import evaluate_prompt
+
+        return evaluate_prompt(self, session, folder, stop)
+
+
+JOBS: dict[str, type[Job]] = {
+    kind.stage: kind
+    for kind in (
+        ImportJob,
+        AnnotateJob,
+        ClusterJob,
+        MetaTrainJob,
+        PretrainJob,
+        TuneJob,
+        FullModelJob,
+        ProbeJob,
+        PredictJob,
+        EvaluateJob,
+    )
+}
+
+
+def job_from(document: Mapping[str, Any]) -> Job:
+    """Return the job that `Job.document` described.
+
+    Raises
+    ------
+    SettingsError
+        If it names no stage or a setting is wrong.
+    """
+    values = dict(document)
+    stage = values.pop("stage", None)
+    if stage not in JOBS:
+        raise SettingsError(f"There is no stage '{stage}'", remedy=f"The stages are {', '.join(JOBS)}.")
+    return validated(JOBS[stage], values, where=str(stage))
+
+
+def labelled_examples(scorer: PromptScorer, corpus: Corpus) -> Examples:
+    """Encode a labelled corpus.
+
+    Raises
+    ------
+    DataError
+        If no row has a label.
+    """
+    from engine.training.examples import Examples
+
+    if not (corpus.labels >= 0).any():
+        raise DataError(
+            "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
+        )
+    return Examples(scorer.template.encode(corpus.texts), corpus.labels)
+
+
+def edited_groups(
+    clustering: Any, labels: np.ndarray, exclude: Sequence[int], merge: Sequence[Sequence[int]]
+) -> list[tuple[str, np.ndarray]]:
+    """Return name and labelled rows of every group, without ``exclude`` and with each list of ``merge`` joined."""
+    import numpy as np
+
+    names = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
+    into = {number: min(group) for group in merge for number in group}
+    members: dict[int, list[int]] = {}
+    for number in names:
+        if number not in exclude:
+            members.setdefault(into.get(number, number), []).append(number)
+    return [
+        (
+            " + ".join(names[number] for number in numbers),
+            np.flatnonzero(np.isin(clustering.assignment, numbers) & (labels >= 0)),
+        )
+        for numbers in members.values()
+    ]
+
+
+def starting_prompt(start: str, scorer: PromptScorer, seed: int = 0) -> torch.Tensor:
+    """Return the prompt [n, d] of a file, or one made by a kind of initialisation.
+
+    Raises
+    ------
+    PromptFileError
+        If the file was made for another backbone.
+    SettingsError
+        If its length differs from the prompt's settings.
+    """
+    from typing import get_args
+
+    from engine.prompting.bank import initial_prompt
+    from engine.prompting.prompt_file import check_backbone, load_prompt
+    from engine.settings import Initialisation
+
+    if start in get_args(Initialisation):
+        kind: Literal["random", "vocabulary", "label_text"] = start  # type: ignore[assignment]
+        return initial_prompt(kind, scorer.backbone, scorer.verbalizer, scorer.settings.soft_tokens, seed)
+    prompt = load_prompt(Path(start))
+    check_backbone(prompt, scorer.backbone)
+    if len(prompt.vectors) != scorer.settings.soft_tokens:
+        raise SettingsError(
+            f"The prompt has {len(prompt.vectors)} soft tokens, the settings say {scorer.settings.soft_tokens}",
+            where=start,
+            remedy=f"Set soft_tokens to {len(prompt.vectors)}.",
+        )
+    return prompt.vectors.to(scorer.backbone.device)

@@ -1,0 +1,56 @@
+"""Run one job into its folder: record its events, turn every failure into a sentence.
+
+A run is its folder: ``job.json`` (what was asked), ``events.jsonl`` (what happened), ``result.json`` (how it ended) and
+whatever the stage writes. `perform` is the only place where a stage is started, in the engine process and in tests
+alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import EngineProcessError, MetaPTError, StorageError, storage_errors
+from engine.events import Event, Failed, Finished, Points, Progress, to_json
+from engine.running.jobs import Job
+from engine.running.session import Session
+from engine.stage import StopToken
+from engine.storage import write_json
+
+
+def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterator[Event]:
+    """Yield the events of ``job``; the last one is `Finished` or `Failed`.
+
+    ``events.jsonl`` holds all but `Points` (their result is a file of its own) and `Progress` (it is for the moment).
+    """
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "job.json", job.document())
+        (folder / "result.json").unlink(missing_ok=True)
+        with storage_errors(folder), open(folder / "events.jsonl", "a", encoding="utf-8") as log:
+            for event in job.run(session, folder, stop):
+                if not isinstance(event, (Points, Progress)):
+                    log.write(to_json(event) + "\n")
+                    log.flush()
+                if isinstance(event, Finished):
+                    write_json(folder / "result.json", json.loads(to_json(event)))
+                yield event
+    except MetaPTError as error:
+        yield _failed(error, folder)
+    except Exception as error:  # a bug: the person gets a sentence, the report gets the traceback
+        what = f"Something went wrong inside MetaPT ({type(error).__name__}: {str(error)[:300]})"
+        remedy = "Please report it with the details; nothing that was saved before is lost."
+        wrapped = EngineProcessError(what, where=folder, remedy=remedy, details=traceback.format_exc())
+        yield _failed(wrapped, folder)
+
+
+def _failed(error: MetaPTError, folder: Path) -> Failed:
+    details = error.details if isinstance(error, EngineProcessError) else ""
+    event = Failed(type(error).__name__, error.what, error.where, error.remedy, details)
+    with contextlib.suppress(StorageError):  # the folder itself may be what failed; the event still reaches the person
+        write_json(folder / "result.json", json.loads(to_json(event)))
+    return event

@@ -1,0 +1,255 @@
+"""The engine process: jobs run in a process of their own, so that a crash costs one run, never the window or a label.
+
+The host (`EngineProcess`, no Qt in it; the window's QThread and the command line own one) starts a spawned process and
+reads events from a pipe. It grants the process credit for events: a host that stops reading pauses the job. On a second
+pipe, short questions are answered between the events of a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineProcessError
+from engine.events import Event, Failed, Finished
+from engine.running.jobs import Job, job_from
+from engine.stage import StopToken
+
+CREDIT = 8
+"""Events that the process may be ahead of its reader."""
+
+
+class EngineProcess:
+    """A spawned engine process that runs one job at a time.
+
+    Parameters
+    ----------
+    threads
+        CPU threads that it may use; ``None`` leaves the choice to torch.
+
+    Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._events, theirs = context.Pipe()
+        self._questions, their_questions = context.Pipe()
+        self._sending = threading.Lock()
+        self._number = 0
+        # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
+        before = os.environ.get("OMP_WAIT_POLICY")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        try:
+            self._process = context.Process(
+                target=_serve, args=(theirs, their_questions, threads), name="MetaPT engine", daemon=True
+            )
+            self._process.start()
+        finally:
+            if before is None:
+                os.environ.pop("OMP_WAIT_POLICY", None)
+        theirs.close()
+        their_questions.close()
+
+    def __enter__(self) -> EngineProcess:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid or 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is running."""
+        return self._process.is_alive()
+
+    def run(self, job: Job, folder: Path) -> Iterator[Event]:
+        """Run ``job`` into ``folder`` and yield its events; the last one is `Finished` or `Failed`.
+
+        Not asking for the next event pauses the job; closing the iterator cancels it.
+
+        Raises
+        ------
+        EngineProcessError
+            If the process died.
+        """
+        self._number += 1
+        number = self._number
+        over = False
+        self._send(("job", number, job.document(), str(folder)))
+        try:
+            while True:
+                of, event = self._receive()
+                if of != number:  # of a job that was cancelled
+                    continue
+                over = isinstance(event, (Finished, Failed))
+                if not over:
+                    self._send(("credit", number))
+                yield event
+                if over:
+                    return
+        finally:
+            if not over and self.alive:
+                self._send(("cancel", number))
+
+    def request_stop(self) -> None:
+        """Ask the job to stop and keep the best so far; may be called from any thread."""
+        self._send(("stop", self._number))
+
+    def ask(self, question: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
+        """Return the answer to one of `engine.running.session.QUESTIONS`, between the steps of a job.
+
+        Raises
+        ------
+        MetaPTError
+            Whatever the answer raised, or `EngineProcessError` if none came within ``timeout`` seconds.
+        """
+        try:
+            self._questions.send((question, arguments))
+            if not self._questions.poll(timeout):
+                raise EngineProcessError(
+                    f"The engine did not answer within {timeout:.0f} seconds",
+                    remedy="Wait for its present step, try again.",
+                )
+            kind, answer = self._questions.recv()
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+        if kind == "error":
+            raise answer
+        return answer
+
+    def close(self, timeout: float = 10.0) -> None:
+        """End the process within ``timeout`` seconds, by force if need be."""
+        if self._process.is_alive():
+            with contextlib.suppress(EngineProcessError):
+                self._send(("quit",))
+            self._process.join(timeout / 2)
+            if self._process.is_alive():
+                self._process.terminate()
+                self._process.join(timeout / 2)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._events.close()
+        self._questions.close()
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        try:
+            with self._sending:
+                self._events.send(message)
+        except OSError as error:
+            raise self._death() from error
+
+    def _receive(self) -> tuple[int, Event]:
+        try:
+            received: tuple[int, Event] = self._events.recv()
+            return received
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+
+    def _death(self) -> EngineProcessError:
+        self._process.join(2)
+        code = self._process.exitcode
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return EngineProcessError(
+            f"The engine process ended unexpectedly ({how})",
+            remedy="Resume the run: it goes on from its last checkpoint. If it happens again, choose smaller settings.",
+        )
+
+
+class _Cancelled(Exception):
+    """The host closed the iterator of the job."""
+
+
+class _Quit(Exception):
+    """The host closed the process."""
+
+
+def _serve(events: Connection, questions: Connection, threads: int | None) -> None:
+    """Main function of the engine process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the host decides what it means
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    # The host may say good-bye, or be gone.
+    with contextlib.suppress(_Quit, EOFError, BrokenPipeError, ConnectionResetError):
+        _Server(events, questions).serve()
+
+
+class _Server:
+    def __init__(self, events: Connection, questions: Connection) -> None:
+        from engine.running.session import Session
+
+        self._events, self._questions = events, questions
+        self._number = -1
+        self._stop = StopToken()
+        self._session = Session()
+        self._credit = 0
+
+    def serve(self) -> None:
+        while True:
+            self._hear(block=True)
+
+    def _hear(self, *, block: bool) -> None:
+        """Answer what has come in; with ``block`` wait for something."""
+        for ready in wait([self._events, self._questions], None if block else 0):
+            if ready is self._questions:
+                self._answer()
+                continue
+            message = self._events.recv()
+            if message[0] == "quit":
+                raise _Quit
+            if message[0] == "job":
+                self._perform(*message[1:])
+            elif message[1] != self._number:
+                continue  # of a job that is over
+            elif message[0] == "credit":
+                self._credit += 1
+            elif message[0] == "stop":
+                self._stop.request()
+            elif message[0] == "cancel":
+                raise _Cancelled
+
+    def _perform(self, number: int, document: dict[str, Any], folder: str) -> None:
+        from engine.running.perform import perform
+
+        self._number, self._credit, self._stop = number, CREDIT, StopToken()
+        stream = perform(job_from(document), Path(folder), self._session, self._stop)
+        try:
+            for event in stream:
+                self._hear(block=False)
+                while self._credit == 0:
+                    self._hear(block=True)
+                self._credit -= 1
+                self._events.send((number, event))
+        except _Cancelled:
+            pass
+        finally:
+            stream.close()  # type: ignore[attr-defined]
+            self._number = -1
+
+    def _answer(self) -> None:
+        from engine.errors import MetaPTError
+        from engine.running.session import QUESTIONS
+
+        question, arguments = self._questions.recv()
+        try:
+            if question not in QUESTIONS:
+                raise EngineProcessError(f"The engine knows no question '{question}'")
+            self._questions.send(("answer", getattr(self._session, question)(**arguments)))
+        except MetaPTError as error:
+            self._questions.send(("error", error))
+        except Exception as error:
+            self._questions.send(
+                ("error", EngineProcessError(f"The question failed ({type(error).__name__}: {error})"))
+            )

@@ -1,0 +1,74 @@
+"""What an engine process keeps between jobs: backbone, sentence encoder, the prompt that questions are asked of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.settings import BackboneSettings
+from engine.stage import Part, result_of
+
+if TYPE_CHECKING:
+    from engine.backbones.load import Backbone
+    from engine.embedding.sentence_bert import SentenceEncoder
+
+
+class Session:
+    """Loads models once; heavy libraries are imported at the first use."""
+
+    def __init__(self) -> None:
+        self._backbone: tuple[BackboneSettings, Backbone] | None = None
+        self._encoders: dict[str, SentenceEncoder] = {}
+        self._scorers: dict[str, Any] = {}
+
+    def backbone(self, settings: BackboneSettings) -> Part[Backbone]:
+        """Return the backbone for ``settings``, loading it if another one is held."""
+        from engine.backbones.load import load_backbone
+
+        if self._backbone is None or self._backbone[0] != settings:
+            self._backbone = None  # frees the old one first: two may not fit
+            self._scorers.clear()
+            self._backbone = (settings, (yield from load_backbone(settings)))
+        return self._backbone[1]
+
+    def sentence_encoder(self, device: str = "auto") -> SentenceEncoder:
+        """Return Sentence-BERT on ``device``."""
+        from engine.embedding.sentence_bert import SentenceEncoder
+
+        if device not in self._encoders:
+            self._encoders[device] = SentenceEncoder(device=device)
+        return self._encoders[device]
+
+    # Short questions, answered between the steps of a job -------------------------------------------------------------
+
+    def word_tokens(self, backbone: dict[str, Any], word: str) -> list[str]:
+        """Return the pieces that the backbone's tokenizer splits ``word`` into."""
+        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        pieces: list[str] = tokenizer.tokenize(word)
+        return pieces
+
+    def preview(self, backbone: dict[str, Any], prompt: dict[str, Any], text: str) -> str:
+        """Return exactly what the backbone reads for ``text``."""
+        from engine.prompting.template import Template
+        from engine.settings import PromptSettings
+
+        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        return Template(PromptSettings(**prompt), tokenizer).preview(text)
+
+    def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
+        """Return the probability of each class of the prompt file ``prompt`` for ``text``."""
+        from engine.prompting.prompt_file import load_prompt
+
+        loaded = result_of(self.backbone(BackboneSettings(**backbone)))
+        key = f"{prompt} {Path(prompt).stat().st_mtime_ns if Path(prompt).exists() else 0}"
+        if key not in self._scorers:
+            found = load_prompt(Path(prompt))
+            self._scorers = {key: (found.scorer(loaded), found.vectors.to(loaded.device)[None])}
+        scorer, bank = self._scorers[key]
+        for _, probabilities in scorer.probabilities(bank, scorer.template.encode([text])):
+            chances = probabilities[0, 0]
+        return {name: float(chance) for name, chance in zip(scorer.verbalizer.classes, chances, strict=True)}
+
+
+QUESTIONS = ("word_tokens", "preview", "classify")
+"""Methods of `Session` that may be asked over the second pipe."""

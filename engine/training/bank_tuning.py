@@ -1,0 +1,264 @@
+"""Tune several soft prompts at once: one bank, one batch, each prompt with its own rows, schedule and early stopping.
+
+Plain prompt tuning, few-shot tuning over seeds and initialisations, and PPT's pre-training are all this loop (sections
+3.2 and 5, appendix A.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.errors import TrainingError
+from engine.events import Checkpointed, Metric, Notice
+from engine.prompting.scorer import PromptScorer
+from engine.stage import Part, ProgressMeter, StopToken
+from engine.training.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from engine.training.examples import Examples
+from engine.training.memory import fitting_rows, halved, is_out_of_memory
+from engine.training.schedules import EarlyStopping, linear_warmup_decay
+from engine.training.validation import score_rows
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """What the prompts of a bank have in common.
+
+    Attributes
+    ----------
+    learning_rate, weight_decay, warmup_steps
+        AdamW with a linear schedule.
+    batch_size
+        Texts of each prompt a step.
+    steps
+        Length of the schedule.
+    validate_every
+        Steps between validations.
+    patience
+        Validations without improvement after which a prompt is done.
+    checkpoint_every
+        Steps between checkpoints.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    batch_size: int
+    steps: int
+    validate_every: int
+    patience: int
+    checkpoint_every: int
+
+
+@dataclass
+class PromptRun:
+    """One prompt of the bank on its way.
+
+    Attributes
+    ----------
+    name
+        Tells it apart in curves and results.
+    prompt
+        float32 [n, d]; where it starts, then where it stands.
+    training, validation
+        Rows of the examples; without validation rows it is tuned for the whole schedule.
+    seed
+        Of the order of its rows.
+    best
+        Best prompt so far, ``prompt`` itself before the first validation.
+    """
+
+    name: str
+    prompt: torch.Tensor
+    training: np.ndarray
+    validation: np.ndarray
+    seed: int
+    stopping: EarlyStopping = field(default_factory=lambda: EarlyStopping(1))
+    best: torch.Tensor | None = None
+    validated: int = 0
+
+    @property
+    def result(self) -> torch.Tensor:
+        """The prompt to keep, [n, d]."""
+        return (self.prompt if self.best is None else self.best).detach()
+
+    def rows(self, step: int, batch_size: int) -> np.ndarray:
+        """Rows of a step: the training rows in a new order every epoch, from (seed, epoch) alone."""
+        per_epoch = -(-len(self.training) // batch_size)
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
+        return self.training[order[place * batch_size : (place + 1) * batch_size]]
+
+
+def tune_bank(
+    scorer: PromptScorer,
+    examples: Examples,
+    runs: Sequence[PromptRun],
+    plan: TuningPlan,
+    folder: Path,
+    stage: str,
+    *,
+    stop: StopToken,
+) -> Part[bool]:
+    """Tune all ``runs`` side by side; each ends at its own early stop or at the end of the schedule.
+
+    Goes on from ``folder/checkpoint.safetensors`` if there is one. Yields the metrics ``training loss``, ``validation
+    accuracy`` and ``validation loss``, grouped by run.
+
+    Returns
+    -------
+    bool
+        Whether it ran to its end (False: stopping was requested; a checkpoint was written). ``runs`` hold the results.
+
+    Raises
+    ------
+    CheckpointError, TrainingError, DeviceError
+        As in `engine.training.prompt_maml.meta_train`.
+    """
+    identity = _fingerprint(scorer, examples, runs, plan)
+    for run in runs:
+        run.prompt = run.prompt.detach().clone().to(scorer.backbone.device).requires_grad_()
+        run.stopping = EarlyStopping(plan.patience)
+    optimizer = torch.optim.AdamW(
+        [{"params": [run.prompt]} for run in runs], lr=plan.learning_rate, weight_decay=plan.weight_decay
+    )
+    width = int(examples.texts.lengths.max()) + scorer.settings.soft_tokens
+    per_pass = min(fitting_rows(scorer.backbone, width, twice_differentiated=False), len(runs) * plan.batch_size)
+    step = 0
+    saved = load_checkpoint(folder, identity)
+    if saved is not None:
+        step, per_pass = saved.state["step"], saved.state["rows_per_pass"]
+        restore_optimizer(optimizer, saved.tensors)
+        _restore(runs, saved.tensors, saved.state)
+        for notice in saved.notices:
+            yield Notice(notice, "warning")
+
+    meter = ProgressMeter(stage, plan.steps, "steps", done=step)
+    while True:
+        due = [run for run in runs if _due(run, step, plan)]
+        if due:
+            yield from _validate(scorer, examples, due, step, stage, stop)
+        active = [run for run in runs if not run.stopping.exhausted]
+        finished = step == plan.steps or not active
+        if finished or stop.requested or (step and step % plan.checkpoint_every == 0):
+            path = save_checkpoint(folder, _tensors(runs, optimizer), _document(runs, step, per_pass), identity)
+            yield Checkpointed(str(path), step)
+        if finished or stop.requested:
+            return finished
+        while True:
+            try:
+                losses = _backward(scorer, examples, active, step, plan.batch_size, per_pass)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                per_pass = halved(per_pass, error, "texts")
+            yield Notice(f"The memory was exhausted; {per_pass} texts are taken at a time from now on.", "warning")
+        if not np.isfinite(losses).all():
+            name = active[int(np.argmin(np.isfinite(losses)))].name
+            raise TrainingError(
+                f"The loss of {name} is no longer a number at step {step + 1} (rate {plan.learning_rate})",
+                remedy="Lower the learning rate; nothing before the last checkpoint is lost.",
+            )
+        for group in optimizer.param_groups:
+            group["lr"] = plan.learning_rate * linear_warmup_decay(step, plan.warmup_steps, plan.steps)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        for run, loss in zip(active, losses, strict=True):
+            yield Metric("training loss", step, float(loss), run.name)
+        yield meter.at(step, f"{len(active)} of {len(runs)} prompts are being tuned" if len(runs) > 1 else "")
+
+
+def _due(run: PromptRun, step: int, plan: TuningPlan) -> bool:
+    at_validation = step % plan.validate_every == 0 or step == plan.steps
+    return len(run.validation) > 0 and not run.stopping.exhausted and step > run.validated and at_validation
+
+
+def _backward(
+    scorer: PromptScorer, examples: Examples, active: Sequence[PromptRun], step: int, batch_size: int, per_pass: int
+) -> np.ndarray:
+    """Set the gradient of each active prompt to that of its mean loss; return the losses, float [active]."""
+    rows = [run.rows(step, batch_size) for run in active]
+    owner = np.repeat(np.arange(len(active)), [len(some) for some in rows])
+    weight = np.repeat([1 / len(some) for some in rows], [len(some) for some in rows])
+    flat = np.concatenate(rows)
+    bank = torch.stack([run.prompt.detach() for run in active]).requires_grad_()
+    total = torch.zeros_like(bank)
+    losses = np.zeros(len(active))
+    for start in range(0, len(flat), per_pass):
+        part = slice(start, start + per_pass)
+        batch, labels = examples.batch(flat[part], bank.device)
+        each = scorer.losses(bank, batch, torch.from_numpy(owner[part]).to(bank.device), labels)
+        weighted = each * torch.from_numpy(weight[part]).to(each)
+        total += torch.autograd.grad(weighted.sum(), bank)[0]
+        np.add.at(losses, owner[part], weighted.detach().cpu().numpy())
+    for run, gradient in zip(active, total, strict=True):
+        run.prompt.grad = gradient
+    return losses
+
+
+def _validate(
+    scorer: PromptScorer, examples: Examples, due: Sequence[PromptRun], step: int, stage: str, stop: StopToken
+) -> Part[None]:
+    bank = torch.stack([run.prompt.detach() for run in due])
+    rows = np.concatenate([run.validation for run in due])
+    owner = np.repeat(np.arange(len(due)), [len(run.validation) for run in due])
+    scored = yield from score_rows(scorer, bank, examples, rows, owner, stage, stop)
+    if scored is None:
+        return
+    for number, run in enumerate(due):
+        mine = owner == number
+        accuracy, loss = float(scored.correct[mine].mean()), float(scored.losses[mine].mean())
+        if run.stopping.update(step, accuracy, loss):
+            run.best = run.prompt.detach().clone()
+        run.validated = step
+        yield Metric("validation accuracy", step, accuracy, run.name)
+        yield Metric("validation loss", step, loss, run.name)
+
+
+def _tensors(runs: Sequence[PromptRun], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    named = optimizer_tensors(optimizer)
+    for number, run in enumerate(runs):
+        named[f"prompt.{number}"] = run.prompt
+        if run.best is not None:
+            named[f"best.{number}"] = run.best
+    return named
+
+
+def _document(runs: Sequence[PromptRun], step: int, per_pass: int) -> dict[str, Any]:
+    states = [{"stopping": run.stopping.state(), "validated": run.validated} for run in runs]
+    return {"step": step, "rows_per_pass": per_pass, "runs": states}
+
+
+def _restore(runs: Sequence[PromptRun], tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:
+    for number, (run, state) in enumerate(zip(runs, document["runs"], strict=True)):
+        with torch.no_grad():
+            run.prompt.copy_(tensors[f"prompt.{number}"])
+        best = tensors.get(f"best.{number}")
+        run.best = None if best is None else best.to(run.prompt.device)
+        run.stopping, run.validated = EarlyStopping.from_state(state["stopping"]), state["validated"]
+
+
+def _fingerprint(scorer: PromptScorer, examples: Examples, runs: Sequence[PromptRun], plan: TuningPlan) -> str:
+    return fingerprint(
+        [plan.learning_rate, plan.weight_decay, plan.warmup_steps, plan.batch_size, plan.steps, plan.validate_every],
+        scorer.settings.model_dump(),
+        scorer.verbalizer.as_mapping(),
+        scorer.backbone.identity.weights_hash,
+        examples.texts.tokens,
+        examples.labels,
+        [[run.name, run.seed] for run in runs],
+        *(part for run in runs for part in (run.training, run.validation, run.prompt.detach().cpu().numpy())),
+    )

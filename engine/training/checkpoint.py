@@ -1,0 +1,127 @@
+"""Checkpoints that resume bit for bit on the CPU: one safetensors file, tensors and a JSON state, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from engine.errors import CheckpointError
+from engine.storage import replacing
+
+NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a loop needs to go on: named tensors, a JSON-able state, and notices about a changed environment."""
+
+    tensors: dict[str, torch.Tensor]
+    state: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a short hash of JSON-able values and arrays: what a run was started with."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if hasattr(part, "tobytes") else json.dumps(part, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def save_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any], run: str) -> Path:
+    """Write ``folder/checkpoint.safetensors`` atomically, with torch's random state, version and threads.
+
+    Parameters
+    ----------
+    tensors, state
+        What the loop needs.
+    run
+        Fingerprint of the run that it belongs to.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written; the checkpoint before it stays.
+    """
+    path = folder / NAME
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    held["torch_random_state"] = torch.get_rng_state()
+    document = {"run": run, "environment": _environment(), "state": dict(state)}
+    with replacing(path) as temporary:
+        try:
+            save_file(held, temporary, metadata={"metapt": json.dumps(document)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+    return path
+
+
+def load_checkpoint(folder: Path, run: str) -> Checkpoint | None:
+    """Read the checkpoint in ``folder`` and set torch's random state; ``None`` if there is none.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, or belongs to a run with other settings, data or backbone.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stream:
+            document = json.loads((stream.metadata() or {})["metapt"])
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        state, environment, belongs = document["state"], document["environment"], document["run"]
+        random_state = tensors.pop("torch_random_state")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            "The checkpoint is damaged", where=path, remedy="Delete it to start the run from the beginning."
+        ) from error
+    if belongs != run:
+        raise CheckpointError(
+            "The checkpoint belongs to a run with other settings, data or backbone",
+            where=path,
+            remedy="Start a new run, or go back to the settings that the run was started with.",
+        )
+    torch.set_rng_state(random_state)
+    now = _environment()
+    notices = tuple(
+        f"{name} was {environment.get(name)} when the run was stopped and is {value} now: the rest of the run can "
+        "differ in the last digits from an uninterrupted one."
+        for name, value in now.items()
+        if environment.get(name) != value
+    )
+    return Checkpoint(tensors, state, notices)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimiser's per-parameter state as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{number}.{name}": torch.as_tensor(value)
+        for number, entry in state.items()
+        for name, value in entry.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put back what `optimizer_tensors` returned."""
+    document = optimizer.state_dict()
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, part = name.split(".", 2)
+            entries.setdefault(int(number), {})[part] = tensor
+    document["state"] = entries
+    optimizer.load_state_dict(document)
+
+
+def _environment() -> dict[str, Any]:
+    return {"torch": torch.__version__, "threads": torch.get_num_threads()}

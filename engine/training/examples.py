@@ -1,0 +1,148 @@
+"""Labelled rows as the training loops take them, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.errors import DataError
+from engine.prompting.template import Batch, EncodedTexts
+from engine.settings import TuneSettings
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded texts and their classes (int64 [rows])."""
+
+    texts: EncodedTexts
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> tuple[Batch, torch.Tensor]:
+        """Return the texts at ``rows`` and their labels, int64 [B], on ``device``."""
+        return self.texts.batch(rows, device), torch.from_numpy(self.labels[rows]).to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class MetaTask:
+    """A meta task: the rows of one group, split once into training and validation rows (section 4.2)."""
+
+    name: str
+    training: np.ndarray
+    validation: np.ndarray
+
+
+def make_meta_tasks(
+    groups: Sequence[tuple[str, np.ndarray]],
+    *,
+    shots: int,
+    validation_share: float,
+    validation_rows: int,
+    seed: int,
+) -> tuple[list[MetaTask], list[str]]:
+    """Split groups of rows into meta tasks.
+
+    Parameters
+    ----------
+    groups
+        Name and row numbers of each group.
+    shots
+        m; a group with fewer rows than 2m beside its validation rows is dropped.
+    validation_share, validation_rows
+        The share of a group held out, and at most how many rows.
+    seed
+        Of the split.
+
+    Returns
+    -------
+    tasks, notices
+        The tasks, and a sentence for each group that was dropped.
+
+    Raises
+    ------
+    DataError
+        If no group is large enough.
+    """
+    tasks, notices = [], []
+    for number, (name, rows) in enumerate(groups):
+        held_out = min(validation_rows, max(1, round(validation_share * len(rows))))
+        if len(rows) < held_out + 2 * shots:
+            notices.append(
+                f"The group '{name}' has {len(rows)} rows, fewer than the {held_out + 2 * shots} that {shots} shots "
+                "need; it is left out."
+            )
+            continue
+        order = np.random.default_rng([seed, number]).permutation(rows)
+        tasks.append(MetaTask(name, np.sort(order[held_out:]), np.sort(order[:held_out])))
+    if not tasks:
+        raise DataError(
+            f"None of the {len(groups)} groups has enough rows for {shots} shots",
+            remedy="Make fewer groups, import more texts, or lower the shots.",
+        )
+    return tasks, notices
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The rows of one seed of few-shot tuning; ``validation`` is empty when there are too few labels."""
+
+    training: np.ndarray
+    validation: np.ndarray
+
+
+def draw_few_shot(labels: np.ndarray, settings: TuneSettings, seed: int) -> Draw:
+    """Draw training and validation rows for one seed (section 5).
+
+    The draw is uniform, not stratified. With fewer labelled rows than asked for, the rows are halved class by class;
+    when a class has fewer than four rows all of them train and none validates.
+
+    Parameters
+    ----------
+    labels
+        Classes, int64 [rows]; -1 is no label.
+
+    Raises
+    ------
+    DataError
+        If fewer than two classes are labelled.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    classes, counts = np.unique(labels[rows], return_counts=True)
+    if len(classes) < 2:
+        raise DataError(
+            f"Only {len(classes)} of the classes has labelled texts", remedy="Label some texts of at least two classes."
+        )
+    random = np.random.default_rng([seed, 0x5EED])
+    wanted = settings.training_rows + settings.validation_rows
+    if len(rows) >= wanted:
+        order = random.permutation(rows)
+        return Draw(order[: settings.training_rows], order[settings.training_rows : wanted])
+    if counts.min() < 4 or settings.validation_rows == 0:
+        return Draw(random.permutation(rows), np.empty(0, np.int64))
+    training, validation = [], []
+    for number in classes:
+        members = random.permutation(rows[labels[rows] == number])
+        half = (len(members) + 1) // 2
+        training.append(members[:half])
+        validation.append(members[half:])
+    return Draw(random.permutation(np.concatenate(training)), np.concatenate(validation))
+
+
+def few_shot_draws(labels: np.ndarray, pool: np.ndarray, settings: TuneSettings) -> list[tuple[int, Draw]]:
+    """Return seed and draw of every seed of ``settings``, drawn from the rows ``pool`` alone."""
+    allowed = np.full_like(labels, -1)
+    allowed[pool] = labels[pool]
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    return [(seed, draw_few_shot(allowed, settings, seed)) for seed in seeds]
+
+
+def support_and_query(task: MetaTask, shots: int, seed: int, step: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw m support and m fresh query rows of a task, without overlap, from (seed, step, task) alone."""
+    random = np.random.default_rng([seed, step, number])
+    rows = random.choice(task.training, 2 * shots, replace=False)
+    return rows[:shots], rows[shots:]

@@ -1,0 +1,139 @@
+"""Few-shot tuning on the target task: several seeds and initialisations in one bank (section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.events import Finished, Notice
+from engine.prompting.prompt_file import describe_prompt, save_prompt
+from engine.prompting.scorer import PromptScorer
+from engine.settings import TuneSettings
+from engine.stage import ProgressMeter, Stage, StopToken
+from engine.storage import write_json
+from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
+from engine.training.examples import Examples, few_shot_draws
+
+STAGE = "tune"
+
+
+def few_shot(
+    scorer: PromptScorer,
+    examples: Examples,
+    starts: Mapping[str, Sequence[torch.Tensor]],
+    settings: TuneSettings,
+    folder: Path,
+    *,
+    stop: StopToken,
+    pool: np.ndarray | None = None,
+    test: np.ndarray | None = None,
+) -> Stage:
+    """Tune from every starting prompt with every seed, side by side.
+
+    Writes ``folder/prompts/NAME-SEED.safetensors``, the best of the first initialisation by validation (ties: lower
+    loss) as ``folder/prompt.safetensors``, and ``folder/results.json``.
+
+    Parameters
+    ----------
+    examples
+        Rows of the target task; labels of -1 are not drawn.
+    starts
+        Initialisation -> one starting prompt [n, d] for each seed. The first is the one the person is after, the others
+        stand beside it for comparison; all are tuned on the same draws.
+    settings
+        See `TuneSettings`; the defaults are the paper's.
+    pool
+        Rows that training and validation rows are drawn from; default: all.
+    test
+        Rows that the tuned prompts are evaluated on at the end; default: none.
+
+    Raises
+    ------
+    DataError
+        If fewer than two classes are labelled.
+    """
+    draws = few_shot_draws(examples.labels, np.arange(len(examples)) if pool is None else pool, settings)
+    for seed, draw in draws:
+        absent = sorted(set(range(len(scorer.verbalizer.classes))) - set(examples.labels[draw.training]))
+        if absent:
+            names = ", ".join(scorer.verbalizer.classes[number] for number in absent)
+            yield Notice(f"Seed {seed} drew no training text of the class {names}.", "warning")
+    first = draws[0][1]
+    unvalidated = len(first.validation) == 0
+    if unvalidated:
+        yield Notice(
+            "There are too few labels to hold any out: every prompt is tuned for "
+            f"{settings.epochs_without_validation} epochs without early stopping.",
+            "warning",
+        )
+    runs = [
+        PromptRun(f"{name} seed {seed}", start, draw.training, draw.validation, seed)
+        for name, prompts in starts.items()
+        for (seed, draw), start in zip(draws, prompts, strict=True)
+    ]
+    per_epoch = -(-len(first.training) // settings.batch_size)
+    plan = TuningPlan(
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        batch_size=settings.batch_size,
+        steps=per_epoch * (settings.epochs_without_validation if unvalidated else settings.epochs),
+        validate_every=per_epoch,
+        patience=settings.patience,
+        checkpoint_every=settings.checkpoint_every,
+    )
+    completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
+
+    evaluations: list[Evaluation] = []
+    if test is not None and len(test) and completed:
+        bank = torch.stack([run.result for run in runs])
+        texts = examples.texts.take(test)
+        meter = ProgressMeter(STAGE, len(test), "rows")
+        probabilities = np.empty(0)
+        for done, scored in scorer.probabilities(bank, texts):
+            if stop.requested:
+                completed = False
+                break
+            probabilities = scored
+            yield meter.at(done, f"Testing {len(runs)} prompts")
+        if completed:
+            classes = scorer.verbalizer.classes
+            evaluations = [evaluate(chances, examples.labels[test], classes) for chances in probabilities]
+
+    training = {"method": "few-shot tuning", **settings.model_dump()}
+    kept = {}
+    best = max(runs[: settings.seeds], key=lambda run: (run.stopping.best_accuracy, -run.stopping.best_loss))
+    for number, run in enumerate(runs):
+        metrics = {
+            "validation_accuracy": run.stopping.best_accuracy if run.best is not None else None,
+            "validation_loss": run.stopping.best_loss if run.best is not None else None,
+            "best_step": run.stopping.best_step if run.best is not None else plan.steps,
+            "training_rows": len(run.training),
+            "validation_rows": len(run.validation),
+        }
+        if evaluations:
+            metrics["test_accuracy"] = evaluations[number].accuracy
+        kept[run.name] = metrics
+        described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
+        save_prompt(described, folder / "prompts" / f"{run.name.replace(' seed ', '-')}.safetensors")
+        if run is best:
+            save_prompt(described, folder / "prompt.safetensors")
+
+    summary = {}
+    if evaluations:
+        for place, name in enumerate(starts):
+            mine = evaluations[place * settings.seeds : (place + 1) * settings.seeds]
+            summary[name] = summarise(mine)
+    write_json(
+        folder / "results.json",
+        {
+            "runs": kept,
+            "evaluations": {run.name: item.to_dict() for run, item in zip(runs, evaluations, strict=False)},
+            "summary": summary,
+        },
+    )
+    yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": summary})

@@ -1,0 +1,186 @@
+"""Full-model tuning, to compare with: all weights of the backbone, one seed after another (appendix A.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.errors import TrainingError
+from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.events import Checkpointed, Finished, Metric
+from engine.prompting.scorer import PromptScorer
+from engine.settings import FullModelSettings
+from engine.stage import Part, ProgressMeter, Stage, StopToken
+from engine.storage import write_json
+from engine.training.checkpoint import NAME as CHECKPOINT
+from engine.training.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from engine.training.examples import Draw, Examples
+from engine.training.schedules import EarlyStopping, linear_warmup_decay
+from engine.training.validation import score_rows
+
+STAGE = "tune-full-model"
+
+
+def tune_full_model(
+    scorer: PromptScorer,
+    examples: Examples,
+    draws: Sequence[tuple[int, Draw]],
+    settings: FullModelSettings,
+    folder: Path,
+    *,
+    stop: StopToken,
+    test: np.ndarray,
+) -> Stage:
+    """Tune the whole model on each draw from the same weights; writes ``folder/results.json``.
+
+    The template is the same as for prompts, without a soft prompt. The backbone has its own weights again, and is
+    frozen, when the stage is over, however it ends. Each seed leaves a checkpoint, so that a stopped run goes on.
+
+    Parameters
+    ----------
+    scorer
+        On a backbone loaded in float32.
+    draws
+        Seed and rows of each run.
+    test
+        Rows for the final evaluation.
+
+    Raises
+    ------
+    CheckpointError, TrainingError
+        As in `engine.training.prompt_maml.meta_train`.
+    """
+    evaluations: dict[int, Evaluation] = {}
+    for seed, draw in draws:
+        with _original_weights_afterwards(scorer):
+            finished = yield from _tune_one(scorer, examples, seed, draw, settings, folder / f"seed-{seed}", stop)
+            if not finished:
+                yield Finished(str(folder), "stopped")
+                return
+            meter = ProgressMeter(STAGE, len(test), "rows")
+            chances = np.empty(0)
+            for done, probabilities in scorer.probabilities(_empty_bank(scorer), examples.texts.take(test)):
+                chances = probabilities[0]
+                yield meter.at(done, f"Testing seed {seed}")
+            evaluations[seed] = evaluate(chances, examples.labels[test], scorer.verbalizer.classes)
+    summary = summarise(list(evaluations.values()))
+    write_json(
+        folder / "results.json",
+        {"summary": {"full model": summary}, "evaluations": {str(s): e.to_dict() for s, e in evaluations.items()}},
+    )
+    for seed, _ in draws:
+        (folder / f"seed-{seed}" / CHECKPOINT).unlink(missing_ok=True)
+    yield Finished(str(folder), "completed", {"summary": {"full model": summary}})
+
+
+def _tune_one(
+    scorer: PromptScorer,
+    examples: Examples,
+    seed: int,
+    draw: Draw,
+    settings: FullModelSettings,
+    folder: Path,
+    stop: StopToken,
+) -> Part[bool]:
+    """Tune one seed; the model ends with its best weights. Returns False if stopping was requested."""
+    model = scorer.backbone.model
+    weights = dict(model.named_parameters())
+    optimizer = torch.optim.AdamW(weights.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    stopping = EarlyStopping(settings.patience)
+    best = {name: weight.detach().clone() for name, weight in weights.items()}
+    identity = fingerprint(
+        settings.model_dump(), seed, draw.training, draw.validation, scorer.backbone.identity.weights_hash
+    )
+    per_epoch = -(-len(draw.training) // settings.batch_size)
+    total = per_epoch * settings.epochs
+    step, validated = 0, 0
+    torch.manual_seed(seed)
+    saved = load_checkpoint(folder, identity)
+    if saved is not None:
+        step, validated = saved.state["step"], saved.state["validated"]
+        stopping = EarlyStopping.from_state(saved.state["stopping"])
+        restore_optimizer(optimizer, saved.tensors)
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(saved.tensors[f"weight.{name}"])
+                best[name].copy_(saved.tensors[f"best.{name}"])
+    meter = ProgressMeter(STAGE, total, "steps", done=step)
+    while True:
+        if step % per_epoch == 0 and validated < step and len(draw.validation):
+            model.eval()
+            owner = np.zeros(len(draw.validation), np.int64)
+            bank = _empty_bank(scorer)
+            scored = yield from score_rows(scorer, bank, examples, draw.validation, owner, STAGE, stop)
+            if scored is not None:
+                validated = step
+                accuracy, loss = float(scored.correct.mean()), float(scored.losses.mean())
+                if stopping.update(step, accuracy, loss):
+                    best = {name: weight.detach().clone() for name, weight in weights.items()}
+                yield Metric("validation accuracy", step, accuracy, f"full model seed {seed}")
+                yield Metric("validation loss", step, loss, f"full model seed {seed}")
+        ended = stopping.exhausted or step == total
+        if stop.requested or ended:
+            tensors = optimizer_tensors(optimizer) | {f"weight.{name}": weight for name, weight in weights.items()}
+            tensors |= {f"best.{name}": weight for name, weight in best.items()}
+            state = {"step": step, "validated": validated, "stopping": stopping.state()}
+            yield Checkpointed(str(save_checkpoint(folder, tensors, state, identity)), step)
+        if ended:
+            break
+        if stop.requested:
+            return False
+        model.train()
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng([seed, epoch]).permutation(draw.training)
+        rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
+        batch, labels = examples.batch(rows, scorer.backbone.device)
+        owner_ids = torch.zeros(len(rows), dtype=torch.long, device=scorer.backbone.device)
+        loss_now = scorer.losses(_empty_bank(scorer), batch, owner_ids, labels).mean()
+        if not torch.isfinite(loss_now):
+            raise TrainingError(
+                f"The loss is no longer a number at step {step + 1} (rate {settings.learning_rate})",
+                remedy="Lower the learning rate.",
+            )
+        loss_now.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * linear_warmup_decay(step, settings.warmup_steps, total)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        yield Metric("training loss", step, float(loss_now.detach()), f"full model seed {seed}")
+        yield meter.at(step, f"Tuning all weights, seed {seed}")
+    model.eval()
+    if stopping.best_step >= 0:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(best[name])
+    return True
+
+
+def _empty_bank(scorer: PromptScorer) -> torch.Tensor:
+    """A bank of one prompt of no tokens, [1, 0, d]."""
+    return torch.empty(1, 0, scorer.backbone.width, device=scorer.backbone.device)
+
+
+@contextmanager
+def _original_weights_afterwards(scorer: PromptScorer) -> Iterator[None]:
+    model = scorer.backbone.model
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    model.requires_grad_(True)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                weight.copy_(before[name])
+        model.requires_grad_(False)
+        model.eval()

@@ -1,0 +1,162 @@
+"""One step of Prompt-MAML: adapt the prompt to every task, and differentiate what the adapted prompts lose.
+
+All tasks run as one batch: the shared prompt is expanded into a bank [K, n, d], one row a task, so that a single pass
+adapts all of them and the sum of the tasks' mean losses is differentiated once (equations 5 and 6, algorithm 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.prompting.scorer import PromptScorer, twice_differentiable
+from engine.settings import MetaTrainSettings
+from engine.training.examples import Examples
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """The gradient of a meta step and what it saw.
+
+    Attributes
+    ----------
+    prompt, rates
+        Gradients of the summed query loss with respect to the prompt [n, d] and to the log inner rates [n, 1] (``None``
+        when they are not learned).
+    support_losses, query_losses
+        Mean loss of each task before (support set) and after adaptation (query set), float [K].
+    movement
+        Mean of ``|P_i' - P| / |P|`` over the tasks.
+    """
+
+    prompt: torch.Tensor
+    rates: torch.Tensor | None
+    support_losses: np.ndarray
+    query_losses: np.ndarray
+    movement: float
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The support or query sets of K tasks: rows int64 [K, m] as one batch."""
+
+    scorer: PromptScorer
+    examples: Examples
+    rows: np.ndarray
+
+    def task_losses(self, bank: torch.Tensor) -> torch.Tensor:
+        """Mean loss of each task under its own prompt, float32 [K]."""
+        tasks, shots = self.rows.shape
+        device = self.scorer.backbone.device
+        batch, labels = self.examples.batch(self.rows.ravel(), device)
+        owner = torch.arange(tasks, device=device).repeat_interleave(shots)
+        return self.scorer.losses(bank, batch, owner, labels).view(tasks, shots).mean(1)
+
+
+def adapt(
+    scorer: PromptScorer,
+    examples: Examples,
+    prompt: torch.Tensor,
+    log_rates: torch.Tensor,
+    supports: Sequence[np.ndarray],
+    *,
+    differentiable: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Adapt the prompt to K tasks by plain gradient descent (equation 5), one step for each of ``supports``.
+
+    Parameters
+    ----------
+    prompt
+        Shared prompt, float32 [n, d].
+    log_rates
+        Logarithms of the inner rates of the soft tokens, float32 [n, 1].
+    supports
+        Rows int64 [K, m] of each inner step.
+    differentiable
+        Keep the graph through the gradient itself, for the exact meta-gradient.
+
+    Returns
+    -------
+    bank, losses
+        Adapted prompts [K, n, d], a function of ``prompt`` in the autograd graph, and the mean loss of each task before
+        the first step, [K].
+    """
+    bank = prompt.expand(len(supports[0]), -1, -1)
+    if not bank.requires_grad:
+        bank = bank.clone().requires_grad_()
+    first: torch.Tensor | None = None
+    for rows in supports:
+        losses = _Set(scorer, examples, rows).task_losses(bank)
+        first = losses.detach() if first is None else first
+        (gradient,) = torch.autograd.grad(losses.sum(), bank, create_graph=differentiable)
+        bank = bank - log_rates.exp() * gradient
+    assert first is not None
+    return bank, first
+
+
+def meta_gradient(
+    scorer: PromptScorer,
+    examples: Examples,
+    prompt: torch.Tensor,
+    log_rates: torch.Tensor,
+    support: np.ndarray,
+    query: np.ndarray,
+    settings: MetaTrainSettings,
+    *,
+    tasks_per_pass: int | None = None,
+) -> MetaGradient:
+    """Return the gradient of the summed query losses of the adapted prompts (equation 6).
+
+    Parameters
+    ----------
+    prompt
+        float32 [n, d].
+    log_rates
+        float32 [n, 1]; its gradient is taken when it requires one.
+    support, query
+        Rows of the K tasks, int64 [K, m] each.
+    settings
+        ``gradient``, ``inner_steps``. ``exact`` differentiates through the adaptation; ``first_order`` takes the
+        adapted prompt as a constant shift of the prompt (Finn et al. 2017); ``reptile`` (Nichol et al. 2018) alternates
+        inner steps on both sets and takes the way back, (P - P_i') over the sum of the inner rates, as gradient.
+    tasks_per_pass
+        The K tasks are taken in groups of this many; the sum over groups is the same gradient with less memory.
+    """
+    prompt = prompt.detach().requires_grad_()
+    group = tasks_per_pass or len(support)
+    exact = settings.gradient == "exact"
+    total = torch.zeros_like(prompt)
+    total_rates = torch.zeros_like(log_rates) if log_rates.requires_grad else None
+    before, after, moved = [], [], []
+    with twice_differentiable() if exact else nullcontext():
+        for start in range(0, len(support), group):
+            sets = (support[start : start + group], query[start : start + group])
+            alternate = settings.gradient == "reptile"
+            steps = [sets[number % 2 if alternate else 0] for number in range(settings.inner_steps + alternate)]
+            bank, losses = adapt(scorer, examples, prompt, log_rates, steps, differentiable=exact)
+            shift = (bank - prompt).detach()
+            if settings.gradient == "reptile":
+                with torch.no_grad():
+                    query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
+                total -= (shift / (len(steps) * log_rates.detach().exp())).sum(0)
+            else:
+                query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
+                wanted = [prompt] if total_rates is None else [prompt, log_rates]
+                gradients = torch.autograd.grad(query_losses.sum(), wanted)
+                total += gradients[0]
+                if total_rates is not None:
+                    total_rates += gradients[1]
+            before.append(losses)
+            after.append(query_losses.detach())
+            moved.append(shift.flatten(1).norm(dim=1) / prompt.detach().norm())
+    return MetaGradient(
+        total,
+        total_rates,
+        torch.cat(before).float().cpu().numpy(),
+        torch.cat(after).float().cpu().numpy(),
+        float(torch.cat(moved).mean()),
+    )

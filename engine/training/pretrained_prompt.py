@@ -1,0 +1,81 @@
+"""PPT: a prompt pre-trained on the same rows without tasks, to compare with (Gu et al. 2022; appendix A.2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.errors import DataError
+from engine.events import Finished, Notice
+from engine.prompting.bank import initial_prompt
+from engine.prompting.prompt_file import describe_prompt, save_prompt
+from engine.prompting.scorer import PromptScorer
+from engine.settings import PretrainSettings
+from engine.stage import Stage, StopToken
+from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
+from engine.training.examples import Examples
+
+STAGE = "pretrain-prompt"
+
+
+def pretrain_prompt(
+    scorer: PromptScorer,
+    examples: Examples,
+    settings: PretrainSettings,
+    folder: Path,
+    *,
+    stop: StopToken,
+    start: torch.Tensor | None = None,
+) -> Stage:
+    """Tune one prompt on all rows together; writes ``folder/prompt.safetensors``.
+
+    Parameters
+    ----------
+    examples
+        Labelled (or pseudo-labelled) rows.
+    settings
+        See `PretrainSettings`; the defaults are the paper's.
+    start
+        A prompt [n, d] to start from instead of ``settings.initialisation``.
+
+    Raises
+    ------
+    DataError
+        If there are too few rows.
+    """
+    rows = np.flatnonzero(examples.labels >= 0)
+    held_out = min(settings.validation_rows, max(1, round(settings.validation_share * len(rows))))
+    if len(rows) < held_out + settings.batch_size:
+        raise DataError(f"{len(rows)} labelled rows are too few to pre-train a prompt", remedy="Import more texts.")
+    order = np.random.default_rng([settings.seed, 0x99]).permutation(rows)
+    if start is None:
+        start = initial_prompt(
+            settings.initialisation, scorer.backbone, scorer.verbalizer, scorer.settings.soft_tokens, settings.seed
+        )
+    run = PromptRun("PPT", start, order[held_out:], order[:held_out], settings.seed)
+    per_epoch = -(-len(run.training) // settings.batch_size)
+    steps = min(settings.steps, settings.epochs * per_epoch)
+    plan = TuningPlan(
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        batch_size=settings.batch_size,
+        steps=steps,
+        validate_every=settings.validate_every,
+        patience=settings.patience,
+        checkpoint_every=settings.checkpoint_every,
+    )
+    for warning in scorer.verbalizer.warnings():
+        yield Notice(warning, "warning")
+    completed = yield from tune_bank(scorer, examples, [run], plan, folder, STAGE, stop=stop)
+    validated = run.best is not None
+    metrics = {
+        "best_step": run.stopping.best_step if validated else steps,
+        "validation_accuracy": run.stopping.best_accuracy if validated else None,
+        "validation_loss": run.stopping.best_loss if validated else None,
+    }
+    training = {"method": "PPT", **settings.model_dump()}
+    save_prompt(describe_prompt(run.result, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
+    yield Finished(str(folder), "completed" if completed else "stopped", metrics)

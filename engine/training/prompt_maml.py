@@ -1,0 +1,309 @@
+"""Prompt-MAML: learn where a soft prompt should start (section 4.3, algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.errors import SettingsError, TrainingError
+from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.prompting.bank import initial_prompt
+from engine.prompting.prompt_file import describe_prompt, save_prompt
+from engine.prompting.scorer import PromptScorer
+from engine.settings import MetaTrainSettings
+from engine.stage import Part, ProgressMeter, Stage, StopToken
+from engine.training.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from engine.training.examples import Examples, MetaTask, support_and_query
+from engine.training.memory import fitting_rows, halved, is_out_of_memory
+from engine.training.meta_gradient import MetaGradient, adapt, meta_gradient
+from engine.training.schedules import EarlyStopping
+from engine.training.validation import score_rows
+
+STAGE = "meta-train"
+
+
+@dataclass
+class _State:
+    """Everything that changes while the prompt is learned."""
+
+    prompt: torch.Tensor
+    log_rates: torch.Tensor
+    best: torch.Tensor
+    optimizer: torch.optim.AdamW
+    stopping: EarlyStopping
+    step: int = 0
+    validated: int = 0
+    tasks_per_pass: int = 1
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        named = {"prompt": self.prompt, "log_rates": self.log_rates, "best": self.best}
+        return named | optimizer_tensors(self.optimizer)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "validated": self.validated,
+            "tasks_per_pass": self.tasks_per_pass,
+            "stopping": self.stopping.state(),
+        }
+
+
+def meta_train(
+    scorer: PromptScorer,
+    examples: Examples,
+    tasks: Sequence[MetaTask],
+    settings: MetaTrainSettings,
+    folder: Path,
+    *,
+    stop: StopToken,
+    start: torch.Tensor | None = None,
+) -> Stage:
+    """Learn a soft prompt from which tuning starts well.
+
+    Goes on from ``folder/checkpoint.safetensors`` if there is one. Writes ``folder/prompt.safetensors``, the best
+    prompt by validation accuracy of the meta tasks. Yields, a step, the metrics ``support loss``, ``query loss``,
+    ``movement`` (``|alpha g| / |P|``) and, a validation, ``validation accuracy`` (also by task), ``validation loss``
+    and ``validation loss before adaptation``.
+
+    Parameters
+    ----------
+    scorer, examples
+        The frozen T5, and all rows that the tasks refer to.
+    tasks
+        Meta tasks.
+    settings
+        See `MetaTrainSettings`; the defaults are the paper's.
+    start
+        A prompt [n, d] to start from instead of ``settings.initialisation``.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is damaged or belongs to another run.
+    TrainingError
+        If a loss is not a number.
+    DeviceError
+        If the memory does not suffice for a single task.
+    """
+    if settings.tasks_per_step is not None and settings.tasks_per_step > len(tasks):
+        raise SettingsError(
+            f"tasks_per_step is {settings.tasks_per_step}, but there are {len(tasks)} tasks", remedy="Lower it."
+        )
+    run = _fingerprint(scorer, examples, tasks, settings, start)
+    state = _begin(scorer, tasks, examples, settings, start)
+    saved = load_checkpoint(folder, run)
+    if saved is not None:
+        _restore(state, saved.tensors, saved.state)
+        for notice in saved.notices:
+            yield Notice(notice, "warning")
+    for warning in scorer.verbalizer.warnings():
+        yield Notice(warning, "warning")
+
+    meter = ProgressMeter(STAGE, settings.steps, "steps", done=state.step)
+    still = 0
+    outcome = "completed"
+    while True:
+        if state.step and state.step % settings.validate_every == 0 and state.validated < state.step:
+            result = yield from _validate(scorer, examples, tasks, state, settings, stop)
+            if result is not None:
+                accuracies, loss, loss_before = result
+                state.validated = state.step
+                accuracy = float(np.mean(accuracies))
+                if state.stopping.update(state.step, accuracy, loss):
+                    state.best = state.prompt.detach().clone()
+                yield Metric("validation accuracy", state.step, accuracy)
+                yield Metric("validation loss", state.step, loss)
+                yield Metric("validation loss before adaptation", state.step, loss_before)
+                for task, value in zip(tasks, accuracies, strict=True):
+                    yield Metric("task accuracy", state.step, float(value), task.name)
+                still = still + 1 if abs(loss_before - loss) < 1e-3 * abs(loss_before) else 0
+                if still == 2:
+                    yield Notice(
+                        f"Adaptation changes almost nothing (loss {loss_before:.4f} before, {loss:.4f} after): alpha "
+                        f"{settings.alpha} is too small for this backbone and prompt, so this is close to plain "
+                        "pre-training.",
+                        "warning",
+                    )
+        finished = state.step == settings.steps or state.stopping.exhausted
+        if finished or stop.requested or (state.step and state.step % settings.checkpoint_every == 0):
+            path = save_checkpoint(folder, state.tensors(), state.document(), run)
+            yield Checkpointed(str(path), state.step)
+        if finished:
+            break
+        if stop.requested:
+            outcome = "stopped"
+            break
+        gradient = yield from _gradient(scorer, examples, tasks, state, settings)
+        _check_finite(gradient, state, settings)
+        state.prompt.grad, state.log_rates.grad = gradient.prompt, gradient.rates
+        state.optimizer.step()
+        state.step += 1
+        yield Metric("support loss", state.step, float(gradient.support_losses.mean()))
+        yield Metric("query loss", state.step, float(gradient.query_losses.mean()))
+        yield Metric("movement", state.step, gradient.movement)
+        yield meter.at(state.step)
+
+    never_validated = state.stopping.best_step < 0
+    best = state.prompt if never_validated else state.best
+    metrics = {
+        "steps": state.step,
+        "best_step": state.step if never_validated else state.stopping.best_step,
+        "validation_accuracy": None if never_validated else state.stopping.best_accuracy,
+        "validation_loss": None if never_validated else state.stopping.best_loss,
+        "tasks": len(tasks),
+    }
+    training = {"method": "Prompt-MAML", **settings.model_dump()}
+    save_prompt(describe_prompt(best, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
+    yield Finished(str(folder), "stopped" if outcome == "stopped" else "completed", metrics)
+
+
+def _begin(
+    scorer: PromptScorer,
+    tasks: Sequence[MetaTask],
+    examples: Examples,
+    settings: MetaTrainSettings,
+    start: torch.Tensor | None,
+) -> _State:
+    soft_tokens = scorer.settings.soft_tokens
+    if start is None:
+        start = initial_prompt(settings.initialisation, scorer.backbone, scorer.verbalizer, soft_tokens, settings.seed)
+    prompt = start.detach().clone().to(scorer.backbone.device).requires_grad_()
+    log_rates = torch.full((soft_tokens, 1), math.log(settings.alpha), device=prompt.device)
+    log_rates.requires_grad_(settings.learn_inner_rates)
+    # Weight decay would pull the logarithm of a rate towards 0, that is the rate towards 1.
+    groups: list[dict[str, Any]] = [{"params": [prompt], "weight_decay": settings.weight_decay}]
+    if settings.learn_inner_rates:
+        groups.append({"params": [log_rates], "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(groups, lr=settings.beta)
+    width = int(examples.texts.lengths.max()) + soft_tokens
+    rows = fitting_rows(scorer.backbone, width, twice_differentiated=settings.gradient == "exact")
+    per_pass = settings.tasks_per_pass or max(1, rows // settings.shots)
+    per_step = settings.tasks_per_step or len(tasks)
+    best = prompt.detach().clone()
+    stopping = EarlyStopping(settings.patience)
+    return _State(prompt, log_rates, best, optimizer, stopping, tasks_per_pass=min(per_pass, per_step))
+
+
+def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:
+    with torch.no_grad():
+        state.prompt.copy_(tensors["prompt"])
+        state.log_rates.copy_(tensors["log_rates"])
+        state.best.copy_(tensors["best"])
+    restore_optimizer(state.optimizer, tensors)
+    state.step, state.validated = document["step"], document["validated"]
+    state.tasks_per_pass = document["tasks_per_pass"]
+    state.stopping = EarlyStopping.from_state(document["stopping"])
+
+
+def _gradient(
+    scorer: PromptScorer, examples: Examples, tasks: Sequence[MetaTask], state: _State, settings: MetaTrainSettings
+) -> Part[MetaGradient]:
+    """Draw this step's tasks and rows and return the meta-gradient, in smaller passes when memory runs out."""
+    chosen = range(len(tasks))
+    if settings.tasks_per_step is not None:
+        order = np.random.default_rng([settings.seed, state.step]).permutation(len(tasks))
+        chosen = sorted(order[: settings.tasks_per_step])  # type: ignore[assignment]
+    drawn = [support_and_query(tasks[i], settings.shots, settings.seed, state.step, i) for i in chosen]
+    support, query = np.stack([rows for rows, _ in drawn]), np.stack([rows for _, rows in drawn])
+    while True:
+        try:
+            return meta_gradient(
+                scorer,
+                examples,
+                state.prompt,
+                state.log_rates,
+                support,
+                query,
+                settings,
+                tasks_per_pass=state.tasks_per_pass,
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            state.tasks_per_pass = halved(state.tasks_per_pass, error, "tasks")
+        yield Notice(
+            f"The memory was exhausted; {state.tasks_per_pass} tasks are taken at a time from now on.", "warning"
+        )
+
+
+def _validate(
+    scorer: PromptScorer,
+    examples: Examples,
+    tasks: Sequence[MetaTask],
+    state: _State,
+    settings: MetaTrainSettings,
+    stop: StopToken,
+) -> Part[tuple[np.ndarray, float, float] | None]:
+    """Adapt to the same m training rows of each task and score its held-out rows.
+
+    Returns accuracy of each task [K], mean loss after and mean loss before adaptation; ``None`` if stopped on the way.
+    """
+    support = np.stack(
+        [support_and_query(task, settings.shots, settings.seed, 2**31, i)[0] for i, task in enumerate(tasks)]
+    )
+    banks = []
+    for first in range(0, len(tasks), state.tasks_per_pass):
+        rows = support[first : first + state.tasks_per_pass]
+        bank, _ = adapt(
+            scorer,
+            examples,
+            state.prompt.detach(),
+            state.log_rates.detach(),
+            [rows] * settings.inner_steps,
+            differentiable=False,
+        )
+        banks.append(bank.detach())
+        yield ProgressMeter(STAGE, None, "steps").at(state.step, "Adapting for validation")
+    rows = np.concatenate([task.validation for task in tasks])
+    owner = np.repeat(np.arange(len(tasks)), [len(task.validation) for task in tasks])
+    after = yield from score_rows(scorer, torch.cat(banks), examples, rows, owner, STAGE, stop)
+    if after is None:
+        return None
+    before = yield from score_rows(
+        scorer, state.prompt.detach()[None], examples, rows, np.zeros_like(owner), STAGE, stop
+    )
+    if before is None:
+        return None
+    accuracies = np.array([after.correct[owner == i].mean() for i in range(len(tasks))])
+    losses = [float(np.mean([side.losses[owner == i].mean() for i in range(len(tasks))])) for side in (after, before)]
+    return accuracies, losses[0], losses[1]
+
+
+def _check_finite(gradient: MetaGradient, state: _State, settings: MetaTrainSettings) -> None:
+    if not (np.isfinite(gradient.query_losses).all() and torch.isfinite(gradient.prompt).all()):
+        raise TrainingError(
+            f"The loss is no longer a number at meta step {state.step + 1} (alpha {settings.alpha}, "
+            f"beta {settings.beta})",
+            remedy="Lower alpha or beta; the run can be resumed from its last checkpoint with nothing lost before it.",
+        )
+
+
+def _fingerprint(
+    scorer: PromptScorer,
+    examples: Examples,
+    tasks: Sequence[MetaTask],
+    settings: MetaTrainSettings,
+    start: torch.Tensor | None,
+) -> str:
+    return fingerprint(
+        settings.model_dump(exclude={"steps", "patience", "checkpoint_every", "tasks_per_pass"}),
+        scorer.settings.model_dump(),
+        scorer.verbalizer.as_mapping(),
+        scorer.backbone.identity.weights_hash,
+        examples.texts.tokens,
+        examples.labels,
+        *(rows for task in tasks for rows in (task.training, task.validation)),
+        b"" if start is None else start.detach().cpu().numpy(),
+    )

@@ -1,0 +1,53 @@
+"""Score held-out rows under the prompts of a bank, a batch at a time, so that it can be stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.events import Progress
+from engine.prompting.scorer import PromptScorer
+from engine.stage import Part, StopToken
+from engine.training.examples import Examples
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Loss and correctness of each row, float32 [rows] and bool [rows]."""
+
+    losses: np.ndarray
+    correct: np.ndarray
+
+
+def score_rows(
+    scorer: PromptScorer,
+    bank: torch.Tensor,
+    examples: Examples,
+    rows: np.ndarray,
+    owner: np.ndarray,
+    stage: str,
+    stop: StopToken,
+) -> Part[Scored | None]:
+    """Return loss and correctness of ``rows`` under the prompts ``owner`` of ``bank``; ``None`` if stopped on the way.
+
+    Texts of like length share a batch; the prediction is the argmax over the label words.
+    """
+    losses = np.empty(len(rows), np.float32)
+    correct = np.empty(len(rows), bool)
+    order = np.argsort(examples.texts.lengths[rows], kind="stable")
+    for start in range(0, len(order), BATCH):
+        if stop.requested:
+            return None
+        places = order[start : start + BATCH]
+        with torch.no_grad():
+            batch, labels = examples.batch(rows[places], scorer.backbone.device)
+            prompts = torch.from_numpy(owner[places]).to(scorer.backbone.device)
+            scores = scorer.scores(bank, batch, prompts, normalised=scorer.settings.loss == "vocabulary")
+            losses[places] = scorer.losses_of(scores, labels).float().cpu().numpy()
+            correct[places] = (scores.argmax(1) == labels).cpu().numpy()
+        yield Progress(stage, start + len(places), len(rows), "rows", message="Validating")
+    return Scored(losses, correct)
