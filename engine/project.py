@@ -140,10 +140,11 @@ class Project:
         """Folder of embeddings, keyed by content."""
         return self.folder / "embeddings"
 
-    def run_folder(self, job: Job) -> tuple[Path, bool]:
+    def run_folder(self, job: Job, *, fresh: bool = False) -> tuple[Path, bool]:
         """Return the folder to run ``job`` in and whether it holds the finished result already.
 
-        The same job on the same inputs gets the same folder, so that it is reused or resumed; any other a new one.
+        The same job on the same inputs gets the same folder, so that it is reused or resumed; any other, or with
+        ``fresh``, a new one.
         """
         document = job.document()
         runs = self.folder / "runs"
@@ -151,7 +152,7 @@ class Project:
         for folder in sorted(runs.glob("*-*"), reverse=True):
             with contextlib.suppress(ValueError):
                 numbers.append(int(folder.name.split("-")[0]))
-            if (folder / "job.json").is_file() and read_json(folder / "job.json") == document:
+            if not fresh and (folder / "job.json").is_file() and read_json(folder / "job.json") == document:
                 return folder, self._completed(folder)
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
 

@@ -15,6 +15,10 @@ from engine.prompting.bank import prepend
 from engine.prompting.template import Batch, EncodedTexts, Template
 from engine.prompting.verbalizer import Verbalizer
 from engine.settings import PromptSettings
+from engine.stage import Part, ProgressMeter, StopToken
+
+BATCH = 64
+"""Texts (times prompts) scored in one pass."""
 
 
 class PromptScorer:
@@ -82,38 +86,47 @@ class PromptScorer:
         with self._autocast():
             embedded, mask = prepend(bank, owner, self._embed(batch.ids), batch.mask)
             encoded = self.backbone.model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
-            if self.verbalizer.single_tokens:
-                answer = self._decode(encoded, mask, self._prefix_ids(len(batch.ids)))[:, -1]
-            else:
-                return self._several_token_scores(encoded, mask)
+            if not self.verbalizer.single_tokens:
+                return self._several_token_scores(encoded, mask, bank.dtype)
+            answer = self._decode(encoded, mask, self._prefix_ids(len(batch.ids)))[:, -1]
         if normalised:
-            return self._vocabulary_log_probabilities(answer)[:, self._words[:, 0]]
-        return torch.nn.functional.linear(answer.float() * self._scale, self._head[self._words[:, 0]].float())
+            return self._log_probabilities(answer.to(bank.dtype))[:, self._words[:, 0]]
+        words = self._head[self._words[:, 0]].to(bank.dtype)
+        return torch.nn.functional.linear(answer.to(bank.dtype) * self._scale, words)
 
-    @torch.no_grad()
     def probabilities(
-        self, bank: torch.Tensor, texts: EncodedTexts, *, batch_size: int = 64
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Score every text under every prompt of the bank.
+        self,
+        bank: torch.Tensor,
+        texts: EncodedTexts,
+        *,
+        stop: StopToken | None = None,
+        stage: str = "predict",
+        message: str = "",
+    ) -> Part[np.ndarray | None]:
+        """Score every text under every prompt of the bank; texts of like length share a batch.
 
-        Yields
-        ------
-        done, probabilities
-            Texts scored so far, and the array float32 [R, texts, C] that is filled on the way (among the label words;
-            rows not yet scored are NaN). Texts of like length share a batch.
+        Returns
+        -------
+        ndarray or None
+            Probabilities among the label words, float32 [R, texts, C]; ``None`` if stopped on the way.
         """
         prompts = len(bank)
-        result = np.full((prompts, len(texts), len(self.verbalizer.classes)), np.nan, np.float32)
+        result = np.empty((prompts, len(texts), len(self.verbalizer.classes)), np.float32)
         order = np.argsort(texts.lengths, kind="stable")
-        step = max(1, batch_size // prompts)
+        step = max(1, BATCH // prompts)
+        meter = ProgressMeter(stage, len(texts), "rows")
         for start in range(0, len(order), step):
+            if stop is not None and stop.requested:
+                return None
             rows = order[start : start + step]
             batch = texts.batch(rows, self.backbone.device)
             repeated = Batch(batch.ids.repeat(prompts, 1), batch.mask.repeat(prompts, 1))
             owner = torch.arange(prompts, device=self.backbone.device).repeat_interleave(len(rows))
-            chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
+            with torch.no_grad():
+                chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
             result[:, rows] = chances.reshape(prompts, len(rows), -1)
-            yield start + len(rows), result
+            yield meter.at(start + len(rows), message)
+        return result
 
     def _prefix_ids(self, rows: int) -> torch.Tensor:
         return torch.tensor(self._prefix, device=self.backbone.device).expand(rows, -1)
@@ -125,18 +138,19 @@ class PromptScorer:
         ).last_hidden_state
         return answer
 
-    def _vocabulary_log_probabilities(self, states: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(states.float() * self._scale, self._head.float()).log_softmax(-1)
+    def _log_probabilities(self, states: torch.Tensor) -> torch.Tensor:
+        """Log probabilities over the vocabulary in the dtype of ``states``."""
+        return torch.nn.functional.linear(states * self._scale, self._head.to(states.dtype)).log_softmax(-1)
 
-    def _several_token_scores(self, encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mean log probability of each word's tokens under teacher forcing, float32 [B, C]."""
+    def _several_token_scores(self, encoded: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Mean log probability of each word's tokens under teacher forcing, [B, C]."""
         rows, (classes, longest) = len(encoded), self._words.shape
         ids = torch.cat([self._prefix_ids(classes), self._words[:, :-1]], 1)
         states = self._decode(
             encoded.repeat_interleave(classes, 0), mask.repeat_interleave(classes, 0), ids.repeat(rows, 1)
         )[:, -longest:]
         words = self._words.repeat(rows, 1)
-        each = self._vocabulary_log_probabilities(states).gather(2, words[..., None]).squeeze(2)
+        each = self._log_probabilities(states.to(dtype)).gather(2, words[..., None]).squeeze(2)
         weight = self._word_mask.repeat(rows, 1)
         return ((each * weight).sum(1) / weight.sum(1)).view(rows, classes)
 

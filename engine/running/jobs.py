@@ -299,7 +299,17 @@ class PredictJob(Job):
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import predict_files
 
-        return predict_files(self, session, folder, stop)
+        return predict_files(
+            Path(self.prompt),
+            self.files,
+            Path(self.output),
+            self.reading,
+            self.backbone,
+            folder,
+            session,
+            neutralise_formulas=self.neutralise_formulas,
+            stop=stop,
+        )
 
 
 class EvaluateJob(Job):
@@ -313,7 +323,8 @@ class EvaluateJob(Job):
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import evaluate_prompt
 
-        return evaluate_prompt(self, session, folder, stop)
+        corpus = Corpus.open(self.corpus)
+        return evaluate_prompt(Path(self.prompt), corpus, self.backbone, folder, session, stop=stop)
 
 
 JOBS: dict[str, type[Job]] = {

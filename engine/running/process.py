@@ -99,8 +99,9 @@ class EngineProcess:
                 if over:
                     return
         finally:
-            if not over and self.alive:
-                self._send(("cancel", number))
+            if not over:
+                with contextlib.suppress(EngineProcessError):
+                    self._send(("cancel", number))
 
     def request_stop(self) -> None:
         """Ask the job to stop and keep the best so far; may be called from any thread."""
@@ -204,7 +205,8 @@ class _Server:
         """Answer what has come in; with ``block`` wait for something."""
         for ready in wait([self._events, self._questions], None if block else 0):
             if ready is self._questions:
-                self._answer()
+                if self._questions.poll():  # it may have been answered while a job ran
+                    self._answer()
                 continue
             message = self._events.recv()
             if message[0] == "quit":

@@ -65,9 +65,8 @@ class Session:
             found = load_prompt(Path(prompt))
             self._scorers = {key: (found.scorer(loaded), found.vectors.to(loaded.device)[None])}
         scorer, bank = self._scorers[key]
-        for _, probabilities in scorer.probabilities(bank, scorer.template.encode([text])):
-            chances = probabilities[0, 0]
-        return {name: float(chance) for name, chance in zip(scorer.verbalizer.classes, chances, strict=True)}
+        chances = result_of(scorer.probabilities(bank, scorer.template.encode([text])))
+        return {name: float(chance) for name, chance in zip(scorer.verbalizer.classes, chances[0, 0], strict=True)}
 
 
 QUESTIONS = ("word_tokens", "preview", "classify")

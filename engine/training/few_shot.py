@@ -13,7 +13,7 @@ from engine.events import Finished, Notice
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
-from engine.stage import ProgressMeter, Stage, StopToken
+from engine.stage import Stage, StopToken
 from engine.storage import write_json
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples, few_shot_draws
@@ -92,15 +92,10 @@ def few_shot(
     if test is not None and len(test) and completed:
         bank = torch.stack([run.result for run in runs])
         texts = examples.texts.take(test)
-        meter = ProgressMeter(STAGE, len(test), "rows")
-        probabilities = np.empty(0)
-        for done, scored in scorer.probabilities(bank, texts):
-            if stop.requested:
-                completed = False
-                break
-            probabilities = scored
-            yield meter.at(done, f"Testing {len(runs)} prompts")
-        if completed:
+        message = f"Testing {len(runs)} prompts"
+        probabilities = yield from scorer.probabilities(bank, texts, stop=stop, stage=STAGE, message=message)
+        completed = probabilities is not None
+        if probabilities is not None:
             classes = scorer.verbalizer.classes
             evaluations = [evaluate(chances, examples.labels[test], classes) for chances in probabilities]
 

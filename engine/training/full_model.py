@@ -67,12 +67,13 @@ def tune_full_model(
             if not finished:
                 yield Finished(str(folder), "stopped")
                 return
-            meter = ProgressMeter(STAGE, len(test), "rows")
-            chances = np.empty(0)
-            for done, probabilities in scorer.probabilities(_empty_bank(scorer), examples.texts.take(test)):
-                chances = probabilities[0]
-                yield meter.at(done, f"Testing seed {seed}")
-            evaluations[seed] = evaluate(chances, examples.labels[test], scorer.verbalizer.classes)
+            chances = yield from scorer.probabilities(
+                _empty_bank(scorer), examples.texts.take(test), stop=stop, stage=STAGE, message=f"Testing seed {seed}"
+            )
+            if chances is None:
+                yield Finished(str(folder), "stopped")
+                return
+            evaluations[seed] = evaluate(chances[0], examples.labels[test], scorer.verbalizer.classes)
     summary = summarise(list(evaluations.values()))
     write_json(
         folder / "results.json",

@@ -8,11 +8,9 @@ import numpy as np
 import torch
 
 from engine.events import Progress
-from engine.prompting.scorer import PromptScorer
+from engine.prompting.scorer import BATCH, PromptScorer
 from engine.stage import Part, StopToken
 from engine.training.examples import Examples
-
-BATCH = 64
 
 
 @dataclass(frozen=True)

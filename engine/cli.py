@@ -1,0 +1,400 @@
+"""The command line: the window's twin. Every command runs its stage in an engine process and shows its events.
+
+Exit codes: 0 done; 1 other failure; 2 a setting or option is wrong; 3 the data cannot be used; 4 a backbone or prompt
+file cannot be used; 5 the device is missing or out of memory; 6 a file cannot be read or written; 7 training failed;
+8 the engine process died or met a bug; 130 stopped by Ctrl-C, with a checkpoint where the stage has one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from engine.command_line import tables
+from engine.command_line.display import make_display
+from engine.command_line.options import settings_as_options
+from engine.corpus.store import Corpus
+from engine.errors import MetaPTError, SettingsError
+from engine.project import Project
+from engine.running import jobs
+from engine.running.pipeline import Steps, Stopped, import_job, merged_summaries, read_pipeline, run_pipeline
+from engine.running.process import EngineProcess
+from engine.settings import (
+    AnnotateSettings,
+    BackboneSettings,
+    ClusterSettings,
+    ImportSettings,
+    MetaTrainSettings,
+    PretrainSettings,
+    PromptSettings,
+    TuneSettings,
+)
+from engine.storage import read_json, write_json
+from resources import resource
+
+app = typer.Typer(
+    help="Learn where a soft prompt should start from a pile of text, tune it on a handful of labels, take it away.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
+Words = Annotated[
+    list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
+]
+DEFAULT_PROJECT = Path("project.metapt")
+DEMO_SENTENCES = (
+    "I have been waiting for nine days and nobody answers my mails.",
+    "Sorted out within minutes, and the lady on the phone was lovely.",
+    "The refund came through this morning, thank you so much!",
+)
+
+
+@contextmanager
+def engine_steps(project: Path, json: bool) -> Iterator[Steps]:
+    """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it)."""
+    display = make_display(json)
+    with Project.open_or_create(project) as opened, EngineProcess() as engine:
+        asked: list[bool] = []
+
+        def interrupted(_signal: int, _frame: Any) -> None:
+            if asked:
+                raise KeyboardInterrupt
+            asked.append(True)
+            print("Stopping after this step ... (Ctrl-C again to give up at once)", file=sys.stderr)
+            engine.request_stop()
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield Steps(opened, engine.run, display.show)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            display.close()
+
+
+@app.command("import")
+@settings_as_options
+def import_(
+    files: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    settings: ImportSettings,
+    role: Annotated[str, typer.Option("--as", help="What it is: source, open-text, target or test.")] = "source",
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Read and clean texts from CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text (also gzip, zip, zstd)."""
+    if role not in ("source", "open-text", "target", "test"):
+        raise SettingsError(f"'{role}' is no role of a corpus", remedy="Choose source, open-text, target or test.")
+    with engine_steps(project, json) as steps:
+        folder = steps.run(role, import_job(files, settings))
+        if not json:
+            tables.show_corpus(Corpus.open(folder))
+
+
+@app.command()
+@settings_as_options
+def annotate(settings: AnnotateSettings, project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False) -> None:
+    """Give the open-domain text pseudo-labels learnt from the source."""
+    with engine_steps(project, json) as steps:
+        opened = steps.project
+        job = jobs.AnnotateJob(
+            labelled=str(opened.role("source")),
+            unlabelled=str(opened.role("open-text")),
+            cache=str(opened.cache.resolve()),
+            settings=settings,
+        )
+        folder = steps.run("annotated", job)
+        if not json:
+            tables.show_corpus(Corpus.open(folder))
+
+
+@app.command()
+@settings_as_options
+def cluster(settings: ClusterSettings, project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False) -> None:
+    """Group the training texts (pseudo-labelled ones if there are any, the source otherwise) into meta tasks."""
+    with engine_steps(project, json) as steps:
+        cache = str(steps.project.cache.resolve())
+        folder = steps.run("clusters", jobs.ClusterJob(corpus=_training(steps.project), cache=cache, settings=settings))
+        if not json:
+            tables.show_clusters(folder)
+
+
+@app.command("meta-train")
+@settings_as_options
+def meta_train(
+    settings: MetaTrainSettings,
+    prompt: PromptSettings,
+    backbone: BackboneSettings,
+    word: Words = None,
+    start: Annotated[str, typer.Option(help="Prompt file to start from.")] = "",
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Learn where a soft prompt should start, from the groups (Prompt-MAML)."""
+    with engine_steps(project, json) as steps:
+        job = jobs.MetaTrainJob(
+            corpus=_training(steps.project),
+            clusters=str(steps.project.role("clusters")),
+            start=start,
+            settings=settings,
+            prompt=prompt,
+            backbone=backbone,
+            words=_words(word),
+        )
+        steps.run("meta-train", job)
+
+
+@app.command("pretrain-prompt")
+@settings_as_options
+def pretrain_prompt(
+    settings: PretrainSettings,
+    prompt: PromptSettings,
+    backbone: BackboneSettings,
+    word: Words = None,
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Pre-train a prompt on all training texts without tasks (PPT), to compare with."""
+    with engine_steps(project, json) as steps:
+        job = jobs.PretrainJob(
+            corpus=_training(steps.project), settings=settings, prompt=prompt, backbone=backbone, words=_words(word)
+        )
+        steps.run("pretrain-prompt", job)
+
+
+@app.command()
+@settings_as_options
+def tune(
+    tune: TuneSettings,
+    prompt: PromptSettings,
+    backbone: BackboneSettings,
+    word: Words = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=START, START a prompt file, random, vocabulary or label_text; default: what is there."),
+    ] = None,
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Tune prompts on a few labelled texts of the target, several seeds and starts side by side."""
+    with engine_steps(project, json) as steps:
+        opened = steps.project
+        starts = dict(pair.partition("=")[::2] for pair in start or [])
+        if not starts:
+            for name, role in (("MetaPT", "meta-train"), ("PPT", "pretrain-prompt")):
+                if opened.has_role(role):
+                    starts[name] = str(opened.role(role) / "prompt.safetensors")
+            starts["PT"] = "random"
+        target = opened.role("target")
+        job = jobs.TuneJob(
+            corpus=str(target),
+            test=str(opened.role("test")) if opened.has_role("test") else "",
+            labels=opened.labels(Corpus.open(target).content_hash),
+            starts=starts,
+            tune=tune,
+            prompt=prompt,
+            backbone=backbone,
+            words=_words(word),
+        )
+        folder = steps.run("tune", job)
+        if not json:
+            tables.show_comparison(merged_summaries([folder]))
+            tables.out.print(f"The best prompt is {folder / 'prompt.safetensors'}")
+
+
+@app.command()
+@settings_as_options
+def evaluate(
+    backbone: BackboneSettings,
+    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the tuned one.")] = None,
+    role: Annotated[str, typer.Option("--on", help="Which corpus: source, target or test.")] = "target",
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Measure a prompt on a labelled corpus."""
+    with engine_steps(project, json) as steps:
+        opened = steps.project
+        job = jobs.EvaluateJob(prompt=_tuned(opened, prompt), corpus=str(opened.role(role)), backbone=backbone)
+        folder = steps.run("evaluation", job)
+        if not json:
+            tables.show_evaluation(read_json(folder / "evaluation.json"))
+
+
+@app.command()
+@settings_as_options
+def predict(
+    reading: ImportSettings,
+    files: Annotated[list[str] | None, typer.Argument(help="Files to classify.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A sentence to classify, instead of files.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv, .parquet or .jsonl.")] = Path(
+        "predictions.csv"
+    ),
+    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the project's tuned one.")] = None,
+    backbone: Annotated[str, typer.Option(help="bundled, a T5 folder, or a name on the hub.")] = "bundled",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    plain_cells: Annotated[bool, typer.Option(help="Write cells that begin with = + - @ as they are.")] = False,
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: AsJson = False,
+) -> None:
+    """Classify sentences or files with a prompt."""
+    where = BackboneSettings(backbone=backbone, device=device)
+    if not files and not text:
+        raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
+    if text:
+        _classify(text, str(prompt) if prompt is not None else _tuned_in(project), where, json)
+        return
+    with engine_steps(project, json) as steps:
+        job = jobs.PredictJob(
+            prompt=_tuned(steps.project, prompt),
+            files=[str(Path(name).resolve()) for name in files or []],
+            output=str(output.resolve()),
+            backbone=where,
+            reading=reading,
+            neutralise_formulas=not plain_cells,
+        )
+        steps.run("predictions", job, fresh=True)
+        if not json:
+            tables.out.print(f"The predictions are in {output}")
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help="File to write, or folder with --peft.")],
+    peft: Annotated[bool, typer.Option("--peft", help="Write a PEFT adapter folder.")] = False,
+    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the project's tuned one.")] = None,
+    project: ProjectFolder = DEFAULT_PROJECT,
+) -> None:
+    """Take a prompt away as a small file, or as a folder that PEFT loads."""
+    from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
+
+    loaded = load_prompt(prompt if prompt is not None else Path(_tuned_in(project)))
+    if peft:
+        save_peft(loaded, output)
+    else:
+        save_prompt(loaded, output)
+    tables.out.print(f"Wrote {output}")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="TOML file; `metapt template` prints one with every option.")],
+    data: Annotated[
+        Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option("--project", "-p", help="Project folder, instead of the file's.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Run a whole pipeline; run again to resume, finished steps are passed over."""
+    settings = read_pipeline(config, data=data)
+    folder = project if project is not None else Path(settings.project)
+    with engine_steps(folder, json) as steps:
+        summary = run_pipeline(settings, steps)
+        write_json(folder / "comparison.json", summary)
+        if not json:
+            tables.show_comparison(summary)
+            tables.out.print(f"The best prompt is {steps.project.role('tune') / 'prompt.safetensors'}")
+
+
+@app.command()
+def demo(
+    project: Annotated[Path, typer.Option("--project", "-p", help="Where the demo's project goes.")] = Path(
+        "demo.metapt"
+    ),
+    json: AsJson = False,
+) -> None:
+    """Run the whole method on the sample project: 1,050 reviews, 220 support messages, the bundled backbone."""
+    run(resource("sample") / "pipeline.toml", None, project, json)
+    with Project.open(project, read_only=True) as opened:
+        prompt = str(opened.role("tune") / "prompt.safetensors")
+    _classify(DEMO_SENTENCES, prompt, BackboneSettings(), json)
+
+
+@app.command()
+def template() -> None:
+    """Print a pipeline file with every option, its default and what it does."""
+    from engine.command_line.template import pipeline_template
+
+    print(pipeline_template(), end="")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what this machine has, and what is missing."""
+    from engine.command_line.doctor import examine
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    findings = examine()
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "[red]missing[/red]", finding.subject, finding.found)
+    tables.out.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _training(project: Project) -> str:
+    return str(project.role("annotated" if project.has_role("annotated") else "source"))
+
+
+def _tuned(project: Project, prompt: Path | None) -> str:
+    if prompt is not None:
+        return str(prompt.resolve())
+    role = "tune" if project.has_role("tune") else "meta-train"
+    return str(project.role(role) / "prompt.safetensors")
+
+
+def _tuned_in(project: Path) -> str:
+    with Project.open(project, read_only=True) as opened:
+        return _tuned(opened, None)
+
+
+def _classify(sentences: Sequence[str], prompt: str, backbone: BackboneSettings, json: bool) -> None:
+    with EngineProcess() as engine:
+        for sentence in sentences:
+            question = {"backbone": backbone.model_dump(), "prompt": prompt, "text": sentence}
+            tables.show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
+
+
+def _words(pairs: list[str] | None) -> dict[str, str]:
+    words = {}
+    for pair in pairs or []:
+        name, sign, word = pair.partition("=")
+        if not sign:
+            raise SettingsError(f"'{pair}' is not of the form class=word", where="--word", remedy="Write 1=bad, say.")
+        words[name.strip()] = word.strip()
+    return words
+
+
+def main() -> None:
+    """Entry point: every failure becomes one sentence on standard error and an exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except Stopped:
+        print("Stopped. Run the same command again to resume.", file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("Cancelled. Run the same command again to start from the last checkpoint.", file=sys.stderr)
+        sys.exit(130)
+    except MetaPTError as error:
+        print(f"metapt: {error}", file=sys.stderr)
+        details = getattr(error, "details", "")
+        if details:
+            print(details, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

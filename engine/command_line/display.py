@@ -1,0 +1,118 @@
+"""What a person or a program sees of a running job: a live bar, plain lines, or one JSON event a line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from engine.events import Checkpointed, Event, Failed, Finished, Metric, Notice, Progress, to_json
+
+
+class Display(Protocol):
+    """Shows the events of one step after another."""
+
+    def show(self, role: str, event: Event) -> None:
+        """Show an event of the step ``role``."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+def duration(seconds: float) -> str:
+    """Return ``1:02:03``, or ``0:08``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def progress_line(event: Progress) -> str:
+    """Return how far, how fast, how long still, in one line."""
+    parts = [f"{event.done:,}" + (f" of {event.total:,}" if event.total is not None else "") + f" {event.unit}"]
+    if event.total:
+        parts.append(f"{100 * event.done / event.total:.0f} %")
+    if event.rate is not None:
+        parts.append(f"{event.rate:,.1f} {event.unit}/s")
+    if event.seconds_left is not None:
+        parts.append(f"{duration(event.seconds_left)} left")
+    return "  ".join([*parts, event.message] if event.message else parts)
+
+
+class JsonDisplay:
+    """Writes one JSON object a line on standard output, with the step's name as ``step``."""
+
+    def show(self, role: str, event: Event) -> None:
+        line = to_json(event)
+        print(f'{{"step": "{role}", {line[1:]}', flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class TextDisplay:
+    """A live line on a terminal; elsewhere a line when a step begins, every ten seconds, and when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        if self._live is not None:
+            self._live.start()
+        self._role = ""
+        self._began = self._printed = time.monotonic()
+        self._accuracy = ""
+
+    def show(self, role: str, event: Event) -> None:
+        if role != self._role:
+            self._role, self._accuracy = role, ""
+            self._began = self._printed = time.monotonic()
+        if isinstance(event, Metric) and event.name == "validation accuracy" and not event.group:
+            self._accuracy = f"  validation accuracy {100 * event.value:.1f} %"
+        elif isinstance(event, Progress):
+            self._progress(f"{role}: {progress_line(event)}{self._accuracy}")
+        elif isinstance(event, Notice):
+            self._console.print(Text(f"{role}: {event.text}", style="yellow" if event.level == "warning" else ""))
+        elif isinstance(event, Finished):
+            took = duration(time.monotonic() - self._began)
+            how = "done before" if event.summary.get("reused") else f"{event.outcome} in {took}"
+            self._console.print(Text(f"{role}: {how}{_in_brief(event)}", style="bold"))
+        elif isinstance(event, Checkpointed):
+            self._accuracy = self._accuracy.split("  saved")[0] + f"  saved at {event.step:,}"
+        elif isinstance(event, Failed) and event.details:
+            self._console.print(Text(event.details, style="dim"))
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _progress(self, line: str) -> None:
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(Text(line))
+        elif now - self._printed > 10:
+            self._console.print(Text(line))
+            self._printed = now
+
+
+def _in_brief(event: Finished) -> str:
+    """Return the numbers of the summary that fit into a line."""
+    shown = []
+    for name, value in event.summary.items():
+        label = name.replace("_", " ")
+        if isinstance(value, bool) or name == "reused":
+            continue
+        if isinstance(value, float):
+            shown.append(f"{label} {value:.4g}")
+        elif isinstance(value, int):
+            shown.append(f"{label} {value:,}")
+    return (": " + ", ".join(shown[:6])) if shown else ""
+
+
+def make_display(json: bool) -> Display:
+    """Return the display for ``--json`` or for a person (on standard error when that is the terminal)."""
+    return JsonDisplay() if json else TextDisplay(Console(file=sys.stdout, highlight=False))

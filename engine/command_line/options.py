@@ -1,0 +1,94 @@
+"""Options of a command, made from settings models: a command declares ``settings: TuneSettings`` and gets them all."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import typer
+from pydantic.fields import FieldInfo
+
+from engine.errors import SettingsError
+from engine.settings import Settings, validated
+
+
+def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace each parameter that is annotated with a `Settings` model by one option a field.
+
+    Types, defaults, ranges, units and help come from the model; a mapping is given as ``--label-map 1=bad --label-map
+    2=good``. What the person leaves out keeps its default.
+
+    Raises
+    ------
+    SettingsError
+        When the command is called with a value that the model refuses.
+    """
+    hints = get_type_hints(command)
+    models: dict[str, type[Settings]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints.get(parameter.name)
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            models[parameter.name] = kind
+            parameters += [_option(name, field, kind.__doc__ or "") for name, field in kind.model_fields.items()]
+        else:
+            parameters.append(parameter.replace(annotation=kind))
+    names = [parameter.name for parameter in parameters]
+    clashes = {name for name in names if names.count(name) > 1}
+    if clashes:
+        raise TypeError(f"two settings of {command.__name__} share the name {', '.join(clashes)}")
+
+    @functools.wraps(command)
+    def call(**given: Any) -> Any:
+        for parameter, model in models.items():
+            values = {name: given.pop(name) for name in model.model_fields}
+            mappings = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is dict}
+            chosen = {name: value for name, value in values.items() if value is not None and value != []}
+            for name in mappings & set(chosen):
+                chosen[name] = _mapping(name, chosen[name])
+            given[parameter] = validated(model, chosen)
+        return command(**given)
+
+    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
+    kind = field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    default = field.get_default(call_default_factory=True)
+    choices = [str(choice) for choice in get_args(kind)] if get_origin(kind) not in (dict, list) else []
+    extra: Any = field.json_schema_extra or {}
+    notes = [str(field.description)]
+    if choices:
+        notes.append(f"One of: {', '.join(choices)}.")
+    if default not in (None, "", {}, []):
+        shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
+        notes.append(f"[default: {shown}{' ' + extra['unit'] if extra.get('unit') else ''}]")
+    plain: Any = kind if kind in (int, float, bool) else str
+    annotation: Any = list[str] if get_origin(kind) in (dict, list) else plain
+    panel = group.split("\n")[0].split(" (")[0].rstrip(".:") + (" (advanced)" if extra.get("advanced") else "")
+    option = typer.Option(None, help=" ".join(notes), show_default=False, rich_help_panel=panel)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation | None if annotation else None
+    )
+
+
+def _mapping(name: str, pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise SettingsError(
+                f"'{pair}' is not of the form key=value",
+                where=f"--{name.replace('_', '-')}",
+                remedy="Write 1=bad, say.",
+            )
+        found[key.strip()] = value.strip()
+    return found

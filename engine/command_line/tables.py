@@ -1,0 +1,65 @@
+"""Tables that commands print when they are done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.corpus.store import Corpus
+
+out = Console(highlight=False)
+
+
+def show_corpus(corpus: Corpus) -> None:
+    """Print how many texts, and the rows of each class."""
+    table = Table("class", "label word", "rows")
+    for number, name in enumerate(corpus.classes):
+        table.add_row(name, corpus.words.get(name, ""), f"{int((corpus.labels == number).sum()):,}")
+    out.print(f"{corpus.rows:,} texts in {corpus.folder}")
+    if corpus.classes:
+        out.print(table)
+
+
+def show_clusters(folder: Path) -> None:
+    """Print the groups of a clustering."""
+    from engine.clustering.stage import Clustering
+
+    table = Table("group", "name", "rows", "terms")
+    for group in Clustering.open(folder).clusters:
+        table.add_row(str(group.number), group.name, f"{group.size:,}", ", ".join(group.terms[:6]))
+    out.print(table)
+
+
+def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> None:
+    """Print the probability of each class of a sentence."""
+    if as_json:
+        print(json.dumps({"text": sentence, "probabilities": chances}, ensure_ascii=False))
+    else:
+        best = max(chances, key=lambda name: chances[name])
+        shown = ", ".join(f"{name} {100 * chance:.0f} %" for name, chance in chances.items())
+        out.print(f"{best:>12}  ({shown})  {sentence}", markup=False)
+
+
+def show_comparison(summary: dict[str, Any]) -> None:
+    """Print the table of methods."""
+    from engine.evaluation.report import comparison_table
+
+    if summary:
+        out.print(comparison_table(summary))
+
+
+def show_evaluation(document: dict[str, Any]) -> None:
+    """Print accuracy, macro-F1, calibration and the figures of each class."""
+    out.print(
+        f"accuracy {100 * document['accuracy']:.1f} %, macro-F1 {100 * document['macro_f1']:.1f} %, "
+        f"expected calibration error {100 * document['expected_calibration_error']:.1f} %"
+    )
+    table = Table("class", "precision", "recall", "F1", "texts")
+    for name, row in document["per_class"].items():
+        shown = [f"{100 * row[key]:.1f} %" for key in ("precision", "recall", "f1")]
+        table.add_row(name, *shown, f"{row['support']:,}")
+    out.print(table)

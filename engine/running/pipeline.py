@@ -1,0 +1,240 @@
+"""The whole way from files to a tuned prompt and a table, from one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from engine import errors
+from engine.errors import EngineProcessError, MetaPTError, SettingsError, storage_errors
+from engine.events import Event, Failed, Finished
+from engine.project import Project
+from engine.running.jobs import (
+    AnnotateJob,
+    ClusterJob,
+    FullModelJob,
+    ImportJob,
+    Job,
+    MetaTrainJob,
+    PretrainJob,
+    ProbeJob,
+    TuneJob,
+)
+from engine.settings import (
+    AnnotateSettings,
+    BackboneSettings,
+    ClusterSettings,
+    FullModelSettings,
+    ImportSettings,
+    MetaTrainSettings,
+    PretrainSettings,
+    PromptSettings,
+    Settings,
+    TuneSettings,
+    option,
+    validated,
+)
+from engine.storage import read_json
+
+Comparison = Literal["PPT", "PT", "linear probe", "full model"]
+
+
+class CorpusSettings(ImportSettings):
+    """Which files, and how they are read."""
+
+    files: list[str] = option([], "Files, folders or globs; relative paths start at this file's folder.", min_length=1)
+
+
+class PipelineSettings(Settings):
+    """A pipeline: where it is kept, its corpora, and the settings of each of its stages."""
+
+    project: str = option("pipeline.metapt", "Project folder; relative paths start where the command is run.")
+    source: CorpusSettings
+    open_text: CorpusSettings | None = option(
+        None, "Open-domain text to pseudo-label (MetaPT); without it the source itself is clustered (MetaPT(Y))."
+    )
+    target: CorpusSettings
+    test: CorpusSettings | None = option(None, "Corpus to test on, instead of rows set aside from the target.")
+    annotate: AnnotateSettings = Field(default_factory=AnnotateSettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    meta_train: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
+    pretrain: PretrainSettings = Field(default_factory=PretrainSettings)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
+    full_model: FullModelSettings = Field(default_factory=FullModelSettings)
+    compare: list[Comparison] = option(
+        ["PPT", "PT", "linear probe"], "What stands beside MetaPT in the table: PPT, PT, linear probe, full model."
+    )
+
+
+def read_pipeline(path: Path, *, data: Path | None = None) -> PipelineSettings:
+    """Read a TOML file; ``{data}`` in its file names is replaced by ``data``.
+
+    Raises
+    ------
+    SettingsError
+        If it is no TOML or a setting is wrong, or it asks for ``{data}`` and there is none.
+    StorageError
+        If it cannot be read.
+    """
+    with storage_errors(path):
+        raw = path.read_bytes()
+    try:
+        values = tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
+    for section in ("source", "open_text", "target", "test"):
+        corpus = values.get(section)
+        if isinstance(corpus, dict) and isinstance(corpus.get("files"), list):
+            corpus["files"] = [_resolved(str(name), path.parent, data) for name in corpus["files"]]
+    return validated(PipelineSettings, values, where=str(path))
+
+
+def _resolved(name: str, folder: Path, data: Path | None) -> str:
+    if "{data}" in name:
+        if data is None:
+            raise SettingsError(
+                f"'{name}' needs a data folder",
+                remedy="Give it with --data or in the environment variable METAPT_DATA.",
+            )
+        return name.replace("{data}", str(data.resolve()))
+    return str(folder.resolve() / Path(name).expanduser())
+
+
+class Runner(Protocol):
+    """Runs a job into a folder and streams its events (`engine.running.process.EngineProcess.run` is one)."""
+
+    def __call__(self, job: Job, folder: Path) -> Iterator[Event]: ...
+
+
+class Stopped(Exception):
+    """The person stopped a job; its run can be resumed."""
+
+
+class Steps:
+    """Runs jobs into a project, one after another; a step that is done already is passed over.
+
+    Parameters
+    ----------
+    project
+        Open for writing.
+    runner
+        Who runs them.
+    show
+        Is handed the name of the role and each event.
+    """
+
+    def __init__(self, project: Project, runner: Runner, show: Callable[[str, Event], None]) -> None:
+        self.project, self._runner, self._show = project, runner, show
+
+    def run(self, role: str, job: Job, *, fresh: bool = False) -> Path:
+        """Run ``job`` (found done, only if ``fresh``), let ``role`` stand on it, and return its folder.
+
+        Raises
+        ------
+        MetaPTError
+            Whatever ended it.
+        Stopped
+            If the person stopped it.
+        """
+        folder, done = self.project.run_folder(job, fresh=fresh)
+        if done:
+            self._show(role, Finished(str(folder), "completed", {"reused": True}))
+        else:
+            self._run(role, job, folder)
+        self.project.assign(role, folder)
+        return folder
+
+    def _run(self, role: str, job: Job, folder: Path) -> None:
+        last: Event | None = None
+        for event in self._runner(job, folder):
+            self._show(role, event)
+            last = event
+        if isinstance(last, Failed):
+            raise error_from(last)
+        if isinstance(last, Finished) and last.outcome == "stopped":
+            if (folder / "prompt.safetensors").exists():
+                self.project.assign(role, folder)
+            raise Stopped
+
+
+def error_from(event: Failed) -> MetaPTError:
+    """Return the error that a `Failed` event tells of."""
+    kind = getattr(errors, event.error, MetaPTError)
+    if kind is EngineProcessError:
+        return EngineProcessError(event.what, where=event.where, remedy=event.remedy, details=event.details)
+    made: MetaPTError = kind(event.what, where=event.where, remedy=event.remedy)
+    return made
+
+
+def import_job(files: list[str], settings: ImportSettings) -> ImportJob:
+    """Return the job that imports ``files``, tied to their present size and time of change."""
+    states = [Path(name).stat() if Path(name).is_file() else None for name in files]
+    versions = [(state.st_size, state.st_mtime_ns) if state else (0, 0) for state in states]
+    return ImportJob(files=[str(Path(name).resolve()) for name in files], versions=versions, settings=settings)
+
+
+def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
+    """Run every step of the pipeline and return method -> summary, MetaPT first.
+
+    Raises
+    ------
+    MetaPTError, Stopped
+        As `Steps.run`.
+    """
+    project = steps.project
+    cache = str(project.cache.resolve())
+
+    def imported(role: str, corpus: CorpusSettings) -> str:
+        plain = ImportSettings(**corpus.model_dump(exclude={"files"}))
+        return str(steps.run(role, import_job(corpus.files, plain)))
+
+    source = imported("source", settings.source)
+    training = source
+    if settings.open_text is not None:
+        unlabelled = imported("open-text", settings.open_text)
+        annotation = AnnotateJob(labelled=source, unlabelled=unlabelled, cache=cache, settings=settings.annotate)
+        training = str(steps.run("annotated", annotation))
+    clusters = steps.run("clusters", ClusterJob(corpus=training, cache=cache, settings=settings.cluster))
+    prompting: dict[str, Any] = {"backbone": settings.backbone, "prompt": settings.prompt}
+    learned = steps.run(
+        "meta-train",
+        MetaTrainJob(corpus=training, clusters=str(clusters), settings=settings.meta_train, **prompting),
+    )
+    starts = {"MetaPT": str(learned / "prompt.safetensors")}
+    if "PPT" in settings.compare:
+        pretrained = steps.run("pretrain-prompt", PretrainJob(corpus=training, settings=settings.pretrain, **prompting))
+        starts["PPT"] = str(pretrained / "prompt.safetensors")
+    if "PT" in settings.compare:
+        starts["PT"] = "random"
+
+    target = imported("target", settings.target)
+    test = imported("test", settings.test) if settings.test is not None else ""
+    task: dict[str, Any] = {"corpus": target, "test": test, "tune": settings.tune}
+    results = [steps.run("tune", TuneJob(starts=starts, **task, **prompting))]
+    if "full model" in settings.compare:
+        job = FullModelJob(
+            settings=settings.full_model, **task, **{**prompting, "backbone": _float32(settings.backbone)}
+        )
+        results.append(steps.run("full-model", job))
+    if "linear probe" in settings.compare:
+        results.append(steps.run("linear-probe", ProbeJob(source=source, cache=cache, **task)))
+    return merged_summaries(results)
+
+
+def merged_summaries(folders: list[Path]) -> dict[str, Any]:
+    """Return method -> summary over seeds from the ``results.json`` of several runs."""
+    summary: dict[str, Any] = {}
+    for folder in folders:
+        summary.update(read_json(folder / "results.json")["summary"])
+    return summary
+
+
+def _float32(backbone: BackboneSettings) -> BackboneSettings:
+    # All weights are tuned in float32; a bank over a frozen backbone may compute in bfloat16.
+    return backbone.model_copy(update={"precision": "float32"})
