@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.backbones.devices import resolve_device, resolve_precision
@@ -135,6 +136,7 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
             where=name,
             remedy="Save the model again with save_pretrained of a recent transformers.",
         )
+    transformers.utils.logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "t5":

@@ -305,5 +305,5 @@ def _fingerprint(
         examples.texts.tokens,
         examples.labels,
         *(rows for task in tasks for rows in (task.training, task.validation)),
-        b"" if start is None else start.detach().cpu().numpy(),
+        "" if start is None else start.detach().cpu().numpy(),
     )

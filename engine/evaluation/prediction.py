@@ -1,0 +1,167 @@
+"""Use a prompt: classify the texts of files, or measure it on a labelled corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from engine.corpus.importing import import_corpus
+from engine.corpus.store import Corpus
+from engine.errors import DataError, SettingsError, storage_errors
+from engine.evaluation.metrics import evaluate
+from engine.events import Finished
+from engine.prompting.prompt_file import load_prompt
+from engine.running.session import Session
+from engine.settings import BackboneSettings, ImportSettings
+from engine.stage import ProgressMeter, Stage, StopToken
+from engine.storage import replacing, write_json
+
+CHUNK = 2048
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def predict_files(
+    prompt: Path,
+    files: list[str],
+    output: Path,
+    reading: ImportSettings,
+    backbone_settings: BackboneSettings,
+    folder: Path,
+    session: Session,
+    *,
+    neutralise_formulas: bool,
+    stop: StopToken,
+) -> Stage:
+    """Classify every text of ``files`` and write ``output`` (.csv, .parquet or .jsonl, by its ending).
+
+    Columns: ``source``, ``row``, ``text``, ``prediction`` and ``p(CLASS)`` for each class. Duplicates are kept. The
+    output appears when all is done.
+
+    Raises
+    ------
+    SettingsError
+        If the ending is none of the three.
+    PromptFileError, BackboneError, DataError, StorageError
+        If the prompt, the backbone or a file cannot be used.
+    """
+    if output.suffix not in _WRITERS:
+        raise SettingsError(
+            f"Predictions cannot be written as '{output.suffix}'",
+            where=output,
+            remedy="Let the name end with .csv, .parquet or .jsonl.",
+        )
+    loaded = load_prompt(prompt)
+    backbone = yield from session.backbone(backbone_settings)
+    scorer = loaded.scorer(backbone)
+    bank = loaded.vectors.to(backbone.device)[None]
+    plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 1})
+    for event in import_corpus(files, folder, plain, stop=stop):
+        if not isinstance(event, Finished):
+            yield event
+        elif event.outcome == "stopped":
+            yield event
+            return
+    corpus = Corpus.open(folder)
+    classes = scorer.verbalizer.classes
+    schema = pa.schema(
+        [("source", pa.string()), ("row", pa.int64()), ("text", pa.string()), ("prediction", pa.string())]
+        + [(f"p({name})", pa.float32()) for name in classes]
+    )
+    counts = np.zeros(len(classes), np.int64)
+    meter = ProgressMeter("predict", corpus.rows, "rows")
+    done = 0
+    with replacing(output) as temporary, _WRITERS[output.suffix](temporary, schema) as write:
+        for records in corpus.batches(CHUNK, ("source", "row", "text")):
+            texts = records.column("text").to_pylist()
+            chances = yield from scorer.probabilities(bank, scorer.template.encode(texts), stop=stop)
+            if chances is None:
+                raise DataError("Classifying was stopped, so no file was written", where=output)
+            best = chances[0].argmax(1)
+            counts += np.bincount(best, minlength=len(classes))
+            shown = [_neutral(text) for text in texts] if neutralise_formulas and output.suffix == ".csv" else texts
+            columns: list[Any] = [records.column("source"), records.column("row"), pa.array(shown, pa.string())]
+            columns.append(pa.array([classes[number] for number in best], pa.string()))
+            columns += [pa.array(chances[0, :, number], pa.float32()) for number in range(len(classes))]
+            write(pa.RecordBatch.from_arrays(columns, schema=schema))
+            done += len(texts)
+            yield meter.at(done)
+    summary = {"rows": corpus.rows, "output": str(output), "counts": dict(zip(classes, counts.tolist(), strict=True))}
+    yield Finished(str(folder), "completed", summary)
+
+
+def evaluate_prompt(
+    prompt: Path,
+    corpus: Corpus,
+    backbone_settings: BackboneSettings,
+    folder: Path,
+    session: Session,
+    *,
+    stop: StopToken,
+) -> Stage:
+    """Measure a prompt on the labelled rows of a corpus; writes ``folder/evaluation.json``.
+
+    Raises
+    ------
+    DataError
+        If the corpus has classes that the prompt does not know, or no labels.
+    """
+    loaded = load_prompt(prompt)
+    backbone = yield from session.backbone(backbone_settings)
+    scorer = loaded.scorer(backbone)
+    classes = scorer.verbalizer.classes
+    unknown = [name for name in corpus.classes if name not in classes]
+    rows = np.flatnonzero(corpus.labels >= 0)
+    if unknown or not len(rows):
+        raise DataError(
+            f"The prompt knows the classes {', '.join(classes)}; "
+            f"the corpus has {', '.join(corpus.classes) or 'no labels'}",
+            where=corpus.folder,
+            remedy="Import the corpus with a label map onto the prompt's classes.",
+        )
+    texts = scorer.template.encode([corpus.texts[row] for row in rows])
+    labels = np.array([classes.index(name) for name in corpus.classes])[corpus.labels[rows]]
+    bank = loaded.vectors.to(backbone.device)[None]
+    chances = yield from scorer.probabilities(bank, texts, stop=stop, stage="evaluate")
+    if chances is None:
+        yield Finished(str(folder), "stopped")
+        return
+    result = evaluate(chances[0], labels, classes).to_dict()
+    write_json(folder / "evaluation.json", result)
+    yield Finished(str(folder), "completed", result)
+
+
+def _neutral(text: str) -> str:
+    """A cell that a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+Writer = Callable[[pa.RecordBatch], None]
+
+
+@contextmanager
+def _csv(path: Path, schema: pa.Schema) -> Iterator[Writer]:
+    with pacsv.CSVWriter(path, schema) as stream:
+        yield stream.write_batch
+
+
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema) -> Iterator[Writer]:
+    with pq.ParquetWriter(path, schema, compression="zstd") as stream:
+        yield stream.write_batch
+
+
+@contextmanager
+def _jsonl(path: Path, schema: pa.Schema) -> Iterator[Writer]:
+    with storage_errors(path), open(path, "w", encoding="utf-8") as stream:
+        yield lambda batch: stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+
+
+_WRITERS = {".csv": _csv, ".parquet": _parquet, ".jsonl": _jsonl}
