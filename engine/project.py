@@ -97,15 +97,15 @@ class Project:
         lock = None
         if not read_only:
             lock = FileLock(folder / "project.lock")
-            try:
-                with storage_errors(folder):
+            with storage_errors(folder):
+                try:
                     lock.acquire(timeout=0)
-            except Timeout as error:
-                raise ProjectError(
-                    "The project is open in another window or command",
-                    where=folder,
-                    remedy="Close it there, or open it read-only.",
-                ) from error
+                except Timeout as error:
+                    raise ProjectError(
+                        "The project is open in another window or command",
+                        where=folder,
+                        remedy="Close it there, or open it read-only.",
+                    ) from error
         return cls(folder, manifest, lock)
 
     @classmethod

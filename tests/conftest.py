@@ -93,7 +93,13 @@ def make_examples():
     """Make labelled examples whose texts tell their class: ``make_examples(scorer, rows)``."""
     from engine.training.examples import Examples
 
-    vocabulary = ["awful cold broken rude", "weak slow dull", "plain usual table", "nice warm fresh", "superb lovely best"]
+    vocabulary = [
+        "awful cold broken rude",
+        "weak slow dull",
+        "plain usual table",
+        "nice warm fresh",
+        "superb lovely best",
+    ]
 
     def make(scorer, rows: int = 60, seed: int = 0) -> Examples:
         random = np.random.default_rng(seed)

@@ -26,7 +26,7 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     SettingsError
         When the command is called with a value that the model refuses.
     """
-    hints = get_type_hints(command)
+    hints = get_type_hints(command, include_extras=True)
     models: dict[str, type[Settings]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
@@ -35,7 +35,7 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
             models[parameter.name] = kind
             parameters += [_option(name, field, kind.__doc__ or "") for name, field in kind.model_fields.items()]
         else:
-            parameters.append(parameter.replace(annotation=kind))
+            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     names = [parameter.name for parameter in parameters]
     clashes = {name for name in names if names.count(name) > 1}
     if clashes:
@@ -52,7 +52,6 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
             given[parameter] = validated(model, chosen)
         return command(**given)
 
-    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
@@ -69,8 +68,8 @@ def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
     if choices:
         notes.append(f"One of: {', '.join(choices)}.")
     if default not in (None, "", {}, []):
-        shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
-        notes.append(f"[default: {shown}{' ' + extra['unit'] if extra.get('unit') else ''}]")
+        shown = ("yes" if default else "no") if isinstance(default, bool) else default
+        notes.append(f"Default: {shown}{' ' + extra['unit'] if extra.get('unit') else ''}.")
     plain: Any = kind if kind in (int, float, bool) else str
     annotation: Any = list[str] if get_origin(kind) in (dict, list) else plain
     panel = group.split("\n")[0].split(" (")[0].rstrip(".:") + (" (advanced)" if extra.get("advanced") else "")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.errors import EngineProcessError, MetaPTError, StorageError, storage_errors
-from engine.events import Event, Failed, Finished, Points, Progress, to_json
+from engine.errors import StorageError, storage_errors
+from engine.events import Event, Finished, Points, Progress, to_json
+from engine.running.failures import failed
 from engine.running.jobs import Job
 from engine.running.session import Session
 from engine.stage import StopToken
@@ -39,18 +39,8 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
                 if isinstance(event, Finished):
                     write_json(folder / "result.json", json.loads(to_json(event)))
                 yield event
-    except MetaPTError as error:
-        yield _failed(error, folder)
-    except Exception as error:  # a bug: the person gets a sentence, the report gets the traceback
-        what = f"Something went wrong inside MetaPT ({type(error).__name__}: {str(error)[:300]})"
-        remedy = "Please report it with the details; nothing that was saved before is lost."
-        wrapped = EngineProcessError(what, where=folder, remedy=remedy, details=traceback.format_exc())
-        yield _failed(wrapped, folder)
-
-
-def _failed(error: MetaPTError, folder: Path) -> Failed:
-    details = error.details if isinstance(error, EngineProcessError) else ""
-    event = Failed(type(error).__name__, error.what, error.where, error.remedy, details)
-    with contextlib.suppress(StorageError):  # the folder itself may be what failed; the event still reaches the person
-        write_json(folder / "result.json", json.loads(to_json(event)))
-    return event
+    except Exception as error:
+        event = failed(error, folder)
+        with contextlib.suppress(StorageError):  # the folder may be what failed; the event still reaches the person
+            write_json(folder / "result.json", json.loads(to_json(event)))
+        yield event

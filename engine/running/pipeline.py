@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from engine import errors
-from engine.errors import EngineProcessError, MetaPTError, SettingsError, storage_errors
+from engine.errors import SettingsError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.project import Project
+from engine.running.failures import error_from
 from engine.running.jobs import (
     AnnotateJob,
     ClusterJob,
@@ -161,15 +161,6 @@ class Steps:
             if (folder / "prompt.safetensors").exists():
                 self.project.assign(role, folder)
             raise Stopped
-
-
-def error_from(event: Failed) -> MetaPTError:
-    """Return the error that a `Failed` event tells of."""
-    kind = getattr(errors, event.error, MetaPTError)
-    if kind is EngineProcessError:
-        return EngineProcessError(event.what, where=event.where, remedy=event.remedy, details=event.details)
-    made: MetaPTError = kind(event.what, where=event.where, remedy=event.remedy)
-    return made
 
 
 def import_job(files: list[str], settings: ImportSettings) -> ImportJob:

@@ -19,7 +19,8 @@ from typing import Any
 
 from engine.errors import EngineProcessError
 from engine.events import Event, Failed, Finished
-from engine.running.jobs import Job, job_from
+from engine.running.failures import error_from, failed
+from engine.running.jobs import Job
 from engine.stage import StopToken
 
 CREDIT = 8
@@ -86,7 +87,7 @@ class EngineProcess:
         self._number += 1
         number = self._number
         over = False
-        self._send(("job", number, job.document(), str(folder)))
+        self._send(("job", number, job, folder))
         try:
             while True:
                 of, event = self._receive()
@@ -126,7 +127,7 @@ class EngineProcess:
         except (EOFError, OSError) as error:
             raise self._death() from error
         if kind == "error":
-            raise answer
+            raise error_from(answer)
         return answer
 
     def close(self, timeout: float = 10.0) -> None:
@@ -222,11 +223,11 @@ class _Server:
             elif message[0] == "cancel":
                 raise _Cancelled
 
-    def _perform(self, number: int, document: dict[str, Any], folder: str) -> None:
+    def _perform(self, number: int, job: Job, folder: Path) -> None:
         from engine.running.perform import perform
 
         self._number, self._credit, self._stop = number, CREDIT, StopToken()
-        stream = perform(job_from(document), Path(folder), self._session, self._stop)
+        stream = perform(job, folder, self._session, self._stop)
         try:
             for event in stream:
                 self._hear(block=False)
@@ -241,7 +242,6 @@ class _Server:
             self._number = -1
 
     def _answer(self) -> None:
-        from engine.errors import MetaPTError
         from engine.running.session import QUESTIONS
 
         question, arguments = self._questions.recv()
@@ -249,9 +249,5 @@ class _Server:
             if question not in QUESTIONS:
                 raise EngineProcessError(f"The engine knows no question '{question}'")
             self._questions.send(("answer", getattr(self._session, question)(**arguments)))
-        except MetaPTError as error:
-            self._questions.send(("error", error))
         except Exception as error:
-            self._questions.send(
-                ("error", EngineProcessError(f"The question failed ({type(error).__name__}: {error})"))
-            )
+            self._questions.send(("error", failed(error)))

@@ -132,7 +132,8 @@ def test_taking_tasks_in_groups_does_not_change_the_gradient(make_scorer, make_e
     rates = _log_rates(scorer).requires_grad_(gradient != "reptile")
     settings = MetaTrainSettings(gradient=gradient, alpha=ALPHA, learn_inner_rates=True)
     whole, grouped = (
-        meta_gradient(scorer, examples, prompt, rates, support, query, settings, tasks_per_pass=size) for size in (None, 2)
+        meta_gradient(scorer, examples, prompt, rates, support, query, settings, tasks_per_pass=size)
+        for size in (None, 2)
     )
     assert _relative(grouped.prompt, whole.prompt) <= 1e-5
     assert np.allclose(grouped.query_losses, whole.query_losses, rtol=1e-5)
@@ -146,9 +147,7 @@ def test_learned_rates_have_the_numerical_gradient(float64_backbone, make_scorer
     support, query = _rows()
     rates = _log_rates(scorer, torch.float64)
     settings = MetaTrainSettings(alpha=ALPHA, learn_inner_rates=True)
-    found = meta_gradient(
-        scorer, examples, prompt, rates.clone().requires_grad_(), support, query, settings
-    ).rates
+    found = meta_gradient(scorer, examples, prompt, rates.clone().requires_grad_(), support, query, settings).rates
     step = torch.zeros_like(rates)
     step[2] = 1e-5
     losses = [

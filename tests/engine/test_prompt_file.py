@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from conftest import load
 from engine.errors import MetaPTError, PromptFileError, StorageError
 from engine.prompting.prompt_file import describe_prompt, load_prompt, save_peft, save_prompt
 
@@ -92,7 +92,9 @@ def test_a_newer_format_is_refused(prompt, tmp_path):
     from engine.prompting import prompt_file
 
     document = prompt_file._document(prompt) | {"format": 99}
-    save_file({"prompt_embeddings": prompt.vectors}, tmp_path / "p.safetensors", metadata={"metapt": json.dumps(document)})
+    save_file(
+        {"prompt_embeddings": prompt.vectors}, tmp_path / "p.safetensors", metadata={"metapt": json.dumps(document)}
+    )
     with pytest.raises(PromptFileError, match="Update MetaPT"):
         load_prompt(tmp_path / "p.safetensors")
 

@@ -29,7 +29,9 @@ def test_the_template_is_never_truncated(backbone):
 def test_a_template_may_stand_on_both_sides(backbone):
     template = Template(PromptSettings(template="It was {mask}: {text} End", text_tokens=16), backbone.tokenizer)
     ids = template.encode(["soup " * 50]).tokens.tolist()
-    left, right = (backbone.tokenizer(part, add_special_tokens=False)["input_ids"] for part in ("It was <extra_id_0>: ", " End"))
+    left, right = (
+        backbone.tokenizer(part, add_special_tokens=False)["input_ids"] for part in ("It was <extra_id_0>: ", " End")
+    )
     assert ids[: len(left)] == left
     assert ids[-len(right) - 1 :] == [*right, backbone.tokenizer.eos_token_id]
 
@@ -63,8 +65,19 @@ def test_batches_are_padded_right_to_a_multiple_of_eight(backbone):
 def test_default_words_are_the_papers(backbone):
     assert make_verbalizer(("0", "1"), {}, backbone.tokenizer).words == ("bad", "good")
     assert make_verbalizer(("a", "b", "c"), {}, backbone.tokenizer).words == ("bad", "maybe", "good")
-    assert make_verbalizer(tuple("12345"), {}, backbone.tokenizer).words == ("terrible", "bad", "maybe", "good", "great")
-    assert make_verbalizer(("up", "down", "left", "right"), {}, backbone.tokenizer).words == ("up", "down", "left", "right")
+    assert make_verbalizer(tuple("12345"), {}, backbone.tokenizer).words == (
+        "terrible",
+        "bad",
+        "maybe",
+        "good",
+        "great",
+    )
+    assert make_verbalizer(("up", "down", "left", "right"), {}, backbone.tokenizer).words == (
+        "up",
+        "down",
+        "left",
+        "right",
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,9 +193,8 @@ def test_initialisations(make_scorer):
 
 
 def test_a_v1_1_backbone_with_its_own_head_is_scored_with_it(make_t5, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     from conftest import load
+    from safetensors.torch import load_file, save_file
 
     folder = make_t5(tmp_path / "v1.1", 0, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
     weights = load_file(folder / "model.safetensors")
@@ -196,7 +208,9 @@ def test_a_v1_1_backbone_with_its_own_head_is_scored_with_it(make_t5, tmp_path):
     scorer = PromptScorer(backbone, verbalizer, PromptSettings(soft_tokens=4))
     bank = torch.randn(1, 4, 32)
     texts = scorer.template.encode(["soup"])
-    found = scorer.scores(bank, texts.batch(np.arange(1), torch.device("cpu")), torch.zeros(1, dtype=torch.long), normalised=True)
+    found = scorer.scores(
+        bank, texts.batch(np.arange(1), torch.device("cpu")), torch.zeros(1, dtype=torch.long), normalised=True
+    )
     expected = _reference_log_probabilities(backbone, bank[0], texts.tokens.tolist(), list(verbalizer.tokens[1]))
     assert float(found[0, 1]) == pytest.approx(float(expected[0]), rel=1e-4)
 

@@ -33,7 +33,9 @@ def run(stage, stop: StopToken | None = None, after: int = 0) -> list:
 
 
 def curve(events, name: str) -> list[tuple[int, str, float]]:
-    return [(event.step, event.group, event.value) for event in events if isinstance(event, Metric) and event.name == name]
+    return [
+        (event.step, event.group, event.value) for event in events if isinstance(event, Metric) and event.name == name
+    ]
 
 
 def tasks_of(examples, shots: int = 2, groups: int = 3):
@@ -106,7 +108,14 @@ def test_linear_schedule_by_hand():
 
 def test_early_stopping_by_hand():
     stopping = EarlyStopping(patience=2)
-    history = [(0.5, 1.0, True), (0.5, 0.9, True), (0.5, 0.95, False), (0.6, 2.0, True), (0.55, 0.1, False), (0.6, 2.0, False)]
+    history = [
+        (0.5, 1.0, True),
+        (0.5, 0.9, True),
+        (0.5, 0.95, False),
+        (0.6, 2.0, True),
+        (0.55, 0.1, False),
+        (0.6, 2.0, False),
+    ]
     for step, (accuracy, loss, improved) in enumerate(history):
         assert not stopping.exhausted
         assert stopping.update(step, accuracy, loss) is improved
@@ -309,7 +318,9 @@ def test_the_rows_of_an_epoch_are_each_seen_once():
 def test_ppt_trains_one_prompt_on_all_rows(make_scorer, make_examples, tmp_path):
     scorer = make_scorer(2)
     examples = make_examples(scorer)
-    settings = PretrainSettings(initialisation="vocabulary", learning_rate=0.3, epochs=2, validate_every=5, batch_size=8)
+    settings = PretrainSettings(
+        initialisation="vocabulary", learning_rate=0.3, epochs=2, validate_every=5, batch_size=8
+    )
     events = run(pretrain_prompt(scorer, examples, settings, tmp_path, stop=StopToken()))
     assert max(step for step, _, _ in curve(events, "training loss")) == 2 * 7  # 54 training rows in batches of 8
     assert load_prompt(tmp_path / "prompt.safetensors").training["method"] == "PPT"
@@ -331,7 +342,9 @@ def test_few_shot_stage_tunes_every_start_on_the_same_draws(make_scorer, make_ex
         for name in ("vocabulary", "random")
     }
     test = np.arange(60, 90)
-    events = run(few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken(), pool=np.arange(60), test=test))
+    events = run(
+        few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken(), pool=np.arange(60), test=test)
+    )
     results = read_json(tmp_path / "results.json")
     assert list(results["runs"]) == ["vocabulary seed 0", "vocabulary seed 1", "random seed 0", "random seed 1"]
     assert set(results["summary"]) == {"vocabulary", "random"}

@@ -1,0 +1,1 @@
+"""Sentence embeddings: Sentence-BERT, and the cache that keeps its vectors on disk."""

