@@ -44,7 +44,8 @@ def _option(name: str, field: Any, *, required: bool) -> list[str]:
     default = field.get_default(call_default_factory=True)
     if required:
         return [*_comment(f"{field.description}{unit}"), f'{name} = ["your-file.csv"]']
-    return [*_comment(f"{field.description}{choices}{unit}"), f"# {name} = {_toml(default)}"]
+    value = _toml(default) if default is not None else "# not set"
+    return [*_comment(f"{field.description}{choices}{unit}"), f"# {name} = {value}"]
 
 
 def _comment(text: str) -> list[str]:
@@ -64,8 +65,6 @@ def _settings_model(kind: Any) -> type[Settings] | None:
 
 
 def _toml(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

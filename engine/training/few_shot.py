@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def few_shot(
             metrics["test_accuracy"] = evaluations[number].accuracy
         kept[run.name] = metrics
         described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
-        save_prompt(described, folder / "prompts" / f"{run.name.replace(' seed ', '-')}.safetensors")
+        save_prompt(described, folder / "prompts" / f"{_file_name(run.name)}.safetensors")
         if run is best:
             save_prompt(described, folder / "prompt.safetensors")
 
@@ -132,3 +133,8 @@ def few_shot(
         },
     )
     yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": summary})
+
+
+def _file_name(run: str) -> str:
+    """``MetaPT seed 3`` -> ``MetaPT-3``; whatever a file system may dislike becomes a hyphen."""
+    return re.sub(r"[^\w.]+", "-", run.replace(" seed ", "-"))

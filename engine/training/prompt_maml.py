@@ -204,7 +204,8 @@ def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str
     restore_optimizer(state.optimizer, tensors)
     state.step, state.validated = document["step"], document["validated"]
     state.tasks_per_pass = document["tasks_per_pass"]
-    state.stopping = EarlyStopping.from_state(document["stopping"])
+    # More steps or more patience may be asked for when a run goes on.
+    state.stopping = EarlyStopping.from_state(document["stopping"] | {"patience": state.stopping.patience})
 
 
 def _gradient(

@@ -1,0 +1,209 @@
+"""Vectors of texts, computed once and kept on disk by content: nothing is encoded twice, a kill costs a second."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from engine.embedding.sentence_bert import Encoder, by_length
+from engine.errors import StorageError, storage_errors
+from engine.events import Event, Progress
+from engine.stage import Part, ProgressMeter, StopToken
+from engine.storage import read_json, write_json
+
+Observer = Callable[[np.ndarray, np.ndarray], Iterable[Event]]
+"""Is shown row numbers, int64 [m], and their vectors, float32 [m, d], and answers with events."""
+
+# Rows are worked on in windows of consecutive rows, each sorted by length: nearly as little padding as sorting
+# everything, and the first vectors that come out are not those of the longest texts of the whole corpus.
+WINDOW = 2_048
+SLICE_SECONDS = 0.5
+OBSERVED_ROWS = 2_048
+
+
+def embed(
+    texts: Sequence[str],
+    encoder: Encoder,
+    cache: Path,
+    *,
+    stop: StopToken,
+    stage: str = "embed",
+    observe: Observer | None = None,
+) -> Part[np.ndarray | None]:
+    """Return the vectors of ``texts``, from the cache as far as it has them.
+
+    The file ``cache/KEY.npy`` is keyed by the texts, their order and ``encoder.identity``. Until it is whole, its rows
+    are in ``KEY.part``, and ``KEY.part.json`` says how many; an interrupted run goes on from there.
+
+    Parameters
+    ----------
+    texts
+        n texts.
+    encoder
+        Is not asked for anything but its identity if the cache has all vectors.
+    cache
+        Folder; made if need be.
+    stop
+        When stopping is asked for, what is done so far stays and can be gone on with.
+    stage
+        Name of the stage in `Progress`.
+    observe
+        Is shown every row exactly once, whether it comes from the encoder or from the cache.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        float32 [n, d], read-only and memory-mapped; ``None`` if it was stopped before the last row.
+
+    Raises
+    ------
+    StorageError
+        If the cache cannot be written, because the disk is full for instance; what was done so far stays.
+    """
+    yield Progress(stage, 0, len(texts), "rows", message="Looking for vectors in the cache")
+    if not texts:
+        return np.empty((0, encoder.dimensions), np.float32)
+    whole = cache / f"{_key(texts, encoder.identity)}.npy"
+    vectors = _open(whole, len(texts))
+    if vectors is not None:
+        yield from _show(vectors, np.arange(len(texts)), observe, stop)
+        return vectors
+    if not (yield from _compute(texts, encoder, whole, stop, stage, observe)):
+        return None
+    vectors = _open(whole, len(texts))
+    if vectors is None:
+        raise StorageError(
+            "The vectors cannot be read back", where=whole, remedy="Check the disk, delete the file and run it again."
+        )
+    return vectors
+
+
+def _compute(
+    texts: Sequence[str], encoder: Encoder, whole: Path, stop: StopToken, stage: str, observe: Observer | None
+) -> Part[bool]:
+    """Fill the partial file and put it in its place; False if stopped before the last row."""
+    yield Progress(stage, 0, len(texts), "rows", message=f"Loading {encoder.name}")
+    if stop.requested:
+        return False
+    order = _order(texts)
+    with _Partial(whole.with_suffix(".part"), len(texts), encoder.dimensions) as partial:
+        done = partial.done
+        meter = ProgressMeter(stage, len(texts), "rows", done=done)
+        if done:
+            yield meter.at(done, "Going on where the last run ended")
+            yield from _show(np.load(partial.path, mmap_mode="r", allow_pickle=False), order[:done], observe, stop)
+        while done < len(texts):
+            if stop.requested:
+                return False
+            first, began, parts = done, time.monotonic(), []
+            while done < len(texts) and time.monotonic() - began < SLICE_SECONDS:
+                rows = order[done : done + encoder.batch_size]
+                parts.append(encoder.encode([texts[row] for row in rows]))
+                done += len(rows)
+            rows, vectors = order[first:done], np.concatenate(parts)
+            partial.write(rows, vectors, done)
+            yield meter.at(done, f"Reading the texts with {encoder.name}")
+            if observe is not None:
+                yield from observe(rows, vectors)
+    with storage_errors(whole):
+        os.replace(partial.path, whole)
+        partial.note.unlink()
+    return True
+
+
+class _Partial:
+    """A ``.npy`` file that is being filled, and the note beside it.
+
+    Attributes
+    ----------
+    path, note
+        The two files.
+    done
+        How many rows, in the order of work, were in it when it was opened.
+    """
+
+    def __init__(self, path: Path, rows: int, dimensions: int) -> None:
+        self.path, self.note = path, path.with_name(path.name + ".json")
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "<f4", "fortran_order": False, "shape": (rows, dimensions)}
+        )
+        self._start, self._row_bytes = header.tell(), 4 * dimensions
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.done = self._rows_so_far(header.getvalue(), rows)
+            if self.done == 0:
+                with open(path, "wb") as stream:
+                    stream.write(header.getvalue())
+                    stream.truncate(self._start + rows * self._row_bytes)
+            self._stream = open(path, "r+b")  # noqa: SIM115 (closed by __exit__)
+
+    def __enter__(self) -> _Partial:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stream.close()
+
+    def write(self, rows: np.ndarray, vectors: np.ndarray, done: int) -> None:
+        """Write ``vectors`` [m, d] to ``rows`` and note that ``done`` rows are whole now."""
+        # Plain writes, not a memory map: on a full disk a map kills the process, a write raises.
+        with storage_errors(self.path):
+            for row, vector in zip(rows.tolist(), np.ascontiguousarray(vectors, "<f4"), strict=True):
+                self._stream.seek(self._start + row * self._row_bytes)
+                self._stream.write(vector.data)
+            self._stream.flush()
+            os.fsync(self._stream.fileno())  # the note must not outlive the rows that it tells of
+        write_json(self.note, {"rows": done})
+
+    def _rows_so_far(self, header: bytes, rows: int) -> int:
+        if not (self.path.exists() and self.note.exists()):
+            return 0
+        with open(self.path, "rb") as stream:
+            intact = stream.read(len(header)) == header and os.fstat(stream.fileno()).st_size == (
+                self._start + rows * self._row_bytes
+            )
+        try:
+            done = read_json(self.note)["rows"]
+        except (StorageError, KeyError, TypeError):
+            return 0
+        return done if intact and isinstance(done, int) and 0 <= done <= rows else 0
+
+
+def _show(vectors: np.ndarray, rows: np.ndarray, observe: Observer | None, stop: StopToken) -> Part[None]:
+    for start in range(0, len(rows) if observe is not None else 0, OBSERVED_ROWS):
+        if observe is None or stop.requested:
+            return
+        part = rows[start : start + OBSERVED_ROWS]
+        yield from observe(part, vectors[part])
+
+
+def _order(texts: Sequence[str]) -> np.ndarray:
+    """Return the row numbers in the order of work, int64 [n]."""
+    windows = [start + by_length(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)]
+    return np.concatenate(windows) if windows else np.empty(0, np.int64)
+
+
+def _key(texts: Sequence[str], identity: str) -> str:
+    digest = hashlib.sha256(identity.encode())
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()[:32]
+
+
+def _open(path: Path, rows: int) -> np.ndarray | None:
+    """Map the vectors in ``path``; ``None`` if they are not there, damaged, or not ``rows`` float32 vectors."""
+    try:
+        vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = vectors.ndim == 2 and len(vectors) == rows and vectors.dtype == np.float32
+    return vectors if fits else None

@@ -1,0 +1,198 @@
+"""Where backbones come from, and what is said when they cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import load
+
+from engine.backbones import devices
+from engine.backbones.devices import available_devices, resolve_device, resolve_precision
+from engine.backbones.hub import fetch_from_hub
+from engine.backbones.load import load_backbone
+from engine.errors import BackboneError, DeviceError
+from engine.events import Progress
+from engine.settings import BackboneSettings
+from engine.stage import result_of
+
+
+def test_the_bundled_backbone_knows_its_words_and_every_default_word_is_one_token():
+    from engine.prompting.verbalizer import make_verbalizer
+    from engine.settings import PAPER_WORDS
+
+    backbone = result_of(load_backbone(BackboneSettings(device="cpu")))
+    for classes in PAPER_WORDS:
+        names = tuple(str(number) for number in range(classes))
+        assert make_verbalizer(names, {}, backbone.tokenizer).single_tokens
+    assert not any(weight.requires_grad for weight in backbone.model.parameters())
+    assert not backbone.model.training
+    assert {weight.dtype for weight in backbone.model.parameters()} == {torch.float32}
+
+
+def test_identity_is_the_same_for_a_copy_and_another_for_other_weights(tiny_t5, other_tiny_t5, tmp_path):
+    shutil.copytree(tiny_t5, tmp_path / "copy")
+    first, copy, other = (load(folder).identity for folder in (tiny_t5, tmp_path / "copy", other_tiny_t5))
+    assert first.same_model(copy)
+    assert first.name != copy.name
+    assert not first.same_model(other)
+    assert first.config_hash == other.config_hash
+
+
+@pytest.fixture
+def copy(tiny_t5: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_t5, tmp_path / "t5")
+    return tmp_path / "t5"
+
+
+def _refused(folder: Path, words: str) -> None:
+    with pytest.raises(BackboneError, match=words):
+        load(folder)
+
+
+def test_folders_that_are_no_backbone(copy, tmp_path):
+    _refused(tmp_path / "nowhere" / "at" / "all", "no such backbone folder")
+    (tmp_path / "empty").mkdir()
+    _refused(tmp_path / "empty", r"no config\.json")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    _refused(copy, "type 'bert', not a T5")
+    (copy / "config.json").write_text("{")
+    _refused(copy, "cannot be loaded")
+
+
+def test_weights_that_are_damaged_missing_or_pickled(copy):
+    weights = copy / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    _refused(copy, "cannot be loaded")
+    weights.unlink()
+    (copy / "pytorch_model.bin").write_bytes(b"pickle")
+    _refused(copy, r"no \.safetensors file")
+
+
+def test_weights_that_lack_parts(copy):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copy / "model.safetensors")
+    del weights["encoder.final_layer_norm.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    _refused(copy, r"lack 1 parts, such as encoder\.final_layer_norm\.weight")
+
+
+def test_a_folder_with_spiece_model_only_loads(copy):
+    from resources import BUNDLED_BACKBONE, resource
+
+    (copy / "tokenizer.json").unlink()
+    shutil.copy(resource("backbones", BUNDLED_BACKBONE, "spiece.model"), copy)
+    assert load(copy).tokenizer("good", add_special_tokens=False)["input_ids"] == [62]
+
+
+# The hub, without a network -------------------------------------------------------------------------------------------
+
+
+def test_offline_names_are_refused_with_a_sentence():
+    with pytest.raises(BackboneError, match="network is switched off"):
+        result_of(fetch_from_hub("google-t5/t5-base", offline=True))
+    with pytest.raises(BackboneError, match="neither a folder nor a name"):
+        result_of(fetch_from_hub("not a name!", offline=True))
+
+
+@pytest.fixture
+def fake_hub(monkeypatch: pytest.MonkeyPatch, tiny_t5: Path):
+    """A hub whose download reports 40 chunks of 25 bytes and then hands over the tiny T5 (or fails)."""
+    import time
+    from types import SimpleNamespace
+
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    state = {"chunks": 0, "fail": False}
+
+    def snapshot_download(name, *, local_files_only=False, dry_run=False, tqdm_class=None, **_):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not there")
+        if dry_run:
+            return [
+                SimpleNamespace(file_size=1000, will_download=True),
+                SimpleNamespace(file_size=5, will_download=False),
+            ]
+        bar = tqdm_class(unit="B", total=1000)
+        for _ in range(40):
+            time.sleep(0.02)
+            if state["fail"]:
+                raise ConnectionError("cable pulled")
+            bar.update(25)
+            state["chunks"] += 1
+        return str(tiny_t5)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return state
+
+
+def test_a_download_shows_its_bytes(fake_hub):
+    names = []
+
+    def whole():
+        loaded = yield from load_backbone(BackboneSettings(backbone="somebody/tiny-t5", device="cpu"))
+        names.append(loaded.identity.name)
+
+    events = list(whole())
+    assert names == ["somebody/tiny-t5"]
+    shown = [event for event in events if isinstance(event, Progress)]
+    assert shown[-1].total == 1000
+    assert 0 < shown[-1].done <= 1000
+    assert shown[-1].unit == "bytes"
+
+
+def test_a_download_can_be_cancelled(fake_hub):
+    import time
+
+    part = fetch_from_hub("somebody/tiny-t5", offline=False)
+    next(part)
+    part.close()
+    time.sleep(0.1)
+    reached = fake_hub["chunks"]
+    time.sleep(0.2)
+    assert fake_hub["chunks"] == reached < 40
+
+
+def test_a_download_that_fails_is_a_sentence(fake_hub):
+    fake_hub["fail"] = True
+    with pytest.raises(BackboneError, match=r"could not be fetched from the hub \(ConnectionError\)"):
+        result_of(fetch_from_hub("somebody/tiny-t5", offline=False))
+
+
+# Devices --------------------------------------------------------------------------------------------------------------
+
+
+def test_devices_that_are_not_there(monkeypatch):
+    with pytest.raises(DeviceError, match="is not a device"):
+        resolve_device("toaster")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device("auto").type == "cpu"
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    with pytest.raises(DeviceError, match="Choose auto or cpu"):
+        resolve_device("cuda")
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA X"])
+    with pytest.raises(DeviceError, match="this torch is CPU-only"):
+        resolve_device("cuda")
+    with pytest.raises(DeviceError, match="Apple"):
+        resolve_device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match="no GPU number 3"):
+        resolve_device("cuda:3")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert resolve_precision("auto", torch.device("cuda")) is torch.bfloat16
+    assert resolve_precision("auto", torch.device("cpu")) is torch.float32
+    assert resolve_precision("bfloat16", torch.device("cpu")) is torch.bfloat16
+
+
+def test_available_devices_end_with_the_cpu():
+    assert available_devices()[-1].name == "cpu"
