@@ -1,0 +1,33 @@
+"""Clean one text: tags and entities, Unicode form, control characters, white space."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+# A tag begins with a letter, a slash or an exclamation mark: "<3" and "a < b" are no tags.
+_COMMENT_OR_CODE = re.compile(r"<!--.*?-->|<(script|style)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>|<![a-zA-Z][^<>]{0,2000}>")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
+
+
+def clean(text: str, *, strip_html: bool) -> str:
+    """Return ``text`` without markup (if asked), in NFC, without control characters, with single spaces.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        If it holds bytes that could not be decoded (lone surrogates).
+    """
+    if strip_html:
+        if "<" in text:
+            text = _TAG.sub(" ", _COMMENT_OR_CODE.sub(" ", text))
+        if "&" in text:
+            text = html.unescape(text)
+    if not text.isascii():
+        text.encode("utf-8")
+        text = unicodedata.normalize("NFC", text)
+    if not text.isprintable():
+        text = _CONTROL.sub("", text)
+    return " ".join(text.split())

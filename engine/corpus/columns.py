@@ -1,0 +1,62 @@
+"""Which column holds the text and which the label, and what a label value is called."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from engine.corpus.readers import Broken, Row
+from engine.corpus.sources import Source
+from engine.errors import DataError
+from engine.settings import ImportSettings
+
+
+def choose_columns(
+    columns: Sequence[str], head: Sequence[Row | Broken], settings: ImportSettings, source: Source
+) -> tuple[int, int | None]:
+    """Return the numbers of the text and label columns; without a name the text is where the longest texts are.
+
+    Raises
+    ------
+    DataError
+        If a named column does not exist; close names are suggested.
+    """
+    label = _find(columns, settings.label_column, "label", source) if settings.label_column else None
+    if settings.text_column:
+        return _find(columns, settings.text_column, "text", source), label
+    return longest_texts(columns, head, besides=label), label
+
+
+def longest_texts(columns: Sequence[str], head: Sequence[Row | Broken], *, besides: int | None = None) -> int:
+    """Return the number of the column whose values are the longest strings on average."""
+    totals = [0] * len(columns)
+    for row in head:
+        if isinstance(row, Row):
+            for number, value in enumerate(row.values):
+                totals[number] += len(value) if isinstance(value, str) else 0
+    candidates = [number for number in range(len(columns)) if number != besides] or [0]
+    return max(candidates, key=lambda number: totals[number])
+
+
+def label_value(value: Any) -> str:
+    """Return a label as it is shown: ``5.0`` is ``5``, nothing is the empty string."""
+    if isinstance(value, str):
+        value = value.strip()
+        return value[:-2] if value.endswith(".0") and value[:-2].lstrip("-").isdigit() else value
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _find(columns: Sequence[str], name: str, role: str, source: Source) -> int:
+    if name in columns:
+        return list(columns).index(name)
+    close = difflib.get_close_matches(name, columns, 1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+    raise DataError(
+        f"There is no column '{name}' for the {role}", where=source.path, remedy=f"The columns are {shown}.{hint}"
+    )

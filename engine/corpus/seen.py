@@ -1,0 +1,53 @@
+"""Which texts have been seen: 64-bit hashes in sorted arrays, 8 bytes a text, however many there are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+class _Hashes:
+    """A growing set of 64-bit hashes as sorted arrays of geometrically growing length."""
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []
+
+    def add(self, hashes: np.ndarray) -> np.ndarray:
+        """Add ``hashes`` uint64 [n]; return bool [n], True where one occurs for the first time."""
+        unique, first = np.unique(hashes, return_index=True)
+        known = np.zeros(len(unique), bool)
+        for run in self._runs:
+            places = np.searchsorted(run, unique)
+            known |= run[np.minimum(places, len(run) - 1)] == unique
+        new = np.zeros(len(hashes), bool)
+        new[first[~known]] = True
+        if not known.all():
+            self._runs.append(unique[~known])
+        while len(self._runs) > 1 and 2 * len(self._runs[-1]) >= len(self._runs[-2]):
+            last = self._runs.pop()
+            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]), kind="stable")
+        return new
+
+
+class SeenTexts:
+    """Tells first occurrences from duplicates, and duplicates whose label is another one."""
+
+    def __init__(self) -> None:
+        self._texts, self._labelled = _Hashes(), _Hashes()
+
+    def add(self, texts: Sequence[str], labels: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Return bool [n] twice: the text is new; the text is known, but not with this label."""
+        digests = [hashlib.blake2b(text.encode(), digest_size=8) for text in texts]
+        new = self._texts.add(_as_array(digest.digest() for digest in digests))
+        if labels[0] is None:
+            return new, np.zeros(len(texts), bool)
+        for digest, label in zip(digests, labels, strict=True):
+            digest.update(b"\x00" + (label or "").encode())
+        new_with_label = self._labelled.add(_as_array(digest.digest() for digest in digests))
+        return new, ~new & new_with_label
+
+
+def _as_array(digests: Iterable[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digests), np.uint64)

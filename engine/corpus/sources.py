@@ -1,0 +1,269 @@
+"""From what the person named to streams of bytes: folders, globs, compression, format, encoding, delimiter."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from engine.errors import DataError, StorageError, storage_errors
+from engine.settings import ImportSettings
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".xlsx": "xlsx",
+    ".txt": "txt",
+    ".text": "txt",
+    ".md": "txt",
+}
+COMPRESSIONS = (".gz", ".zst", ".zip")
+SAMPLE = 256 * 1024
+EXPANSION = 200
+"""An archive that grows more than this many times, beyond a gigabyte, is taken for a bomb."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table of rows: a file, or a member of a zip archive."""
+
+    path: Path
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name for the reader and for the ``source`` column."""
+        return f"{self.path.name}/{self.member}" if self.member else self.path.name
+
+    @property
+    def suffix(self) -> str:
+        """Ending without the compression, lower case."""
+        inner = Path(self.member or self.path.name)
+        return Path(inner.stem).suffix.lower() if inner.suffix.lower() in COMPRESSIONS else inner.suffix.lower()
+
+
+def find_sources(names: Sequence[str | Path]) -> list[Source]:
+    """Expand files, folders and globs, each sorted, archives into their members.
+
+    Raises
+    ------
+    StorageError
+        If a name matches nothing.
+    DataError
+        If no file of a known format is among them.
+    """
+    sources: list[Source] = []
+    for name in names:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            found = sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
+            known = [item for item in found if Source(item).suffix in FORMATS or item.suffix.lower() == ".zip"]
+            if not known:
+                raise DataError("The folder holds no file of a known format", where=path, remedy=_KNOWN)
+            paths = known
+        elif path.exists():
+            paths = [path]
+        else:
+            paths = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
+            if not paths:
+                raise StorageError("There is no such file", where=name, remedy="Check the path.")
+        for item in paths:
+            sources += _members(item) if item.suffix.lower() == ".zip" else [Source(item)]
+    return sources
+
+
+_KNOWN = "MetaPT reads CSV, TSV, JSONL, JSON, Parquet, XLSX and plain text, also as .gz, .zst or .zip."
+
+
+def _members(path: Path) -> list[Source]:
+    with storage_errors(path), _archive_errors(path), zipfile.ZipFile(path) as archive:
+        members = [item.filename for item in archive.infolist() if not item.is_dir()]
+    known = [Source(path, name) for name in sorted(members) if Path(name).suffix.lower() in FORMATS]
+    if not known:
+        raise DataError("The archive holds no file of a known format", where=path, remedy=_KNOWN)
+    return known
+
+
+@contextmanager
+def _archive_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise StorageError(
+            "The compressed file is damaged, cut off or protected", where=path, remedy="Unpack it, or fetch it again."
+        ) from error
+
+
+class _Guarded(io.RawIOBase):
+    """A decompressed stream whose errors are the project's own and whose growth is limited."""
+
+    def __init__(self, stream: BinaryIO, source: Source) -> None:
+        self._stream, self._source, self._read = stream, source, 0
+        self._limit = max(2**30, EXPANSION * source.path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        import zstandard
+
+        try:
+            with _archive_errors(self._source.path):
+                data = self._stream.read(len(view))
+        except zstandard.ZstdError as error:
+            raise StorageError(
+                "The compressed file is damaged or cut off", where=self._source.path, remedy="Fetch it again."
+            ) from error
+        self._read += len(data)
+        if self._read > self._limit:
+            raise DataError(
+                f"The archive grows to more than {EXPANSION} times its size",
+                where=self._source.path,
+                remedy="Unpack it.",
+            )
+        view[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def open_bytes(source: Source) -> Iterator[BinaryIO]:
+    """Open a source for reading, decompressed.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read or is damaged.
+    DataError
+        If it expands without end.
+    """
+    path = source.path
+    with storage_errors(path):
+        if source.member:
+            with _archive_errors(path), zipfile.ZipFile(path) as archive, archive.open(source.member) as inner:
+                yield io.BufferedReader(_Guarded(inner, source), SAMPLE)  # type: ignore[arg-type]
+        elif path.suffix.lower() == ".gz":
+            with gzip.open(path, "rb") as inner:
+                yield io.BufferedReader(_Guarded(inner, source), SAMPLE)  # type: ignore[arg-type]
+        elif path.suffix.lower() == ".zst":
+            import zstandard
+
+            with open(path, "rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as inner:
+                yield io.BufferedReader(_Guarded(inner, source), SAMPLE)
+        else:
+            with open(path, "rb", SAMPLE) as stream:
+                yield stream
+
+
+@dataclass(frozen=True)
+class Detected:
+    """How a source is read: format, and for text its encoding and (CSV) delimiter."""
+
+    format: str
+    encoding: str = ""
+    delimiter: str = ""
+
+
+def detect(source: Source, settings: ImportSettings) -> Detected:
+    """Look at the beginning of a source; what the settings say goes before what is seen.
+
+    Raises
+    ------
+    DataError
+        If it is empty, binary, or the encoding or delimiter asked for does not exist.
+    """
+    with open_bytes(source) as stream:
+        sample = stream.read(SAMPLE)
+    if not sample.strip():
+        raise DataError("The file is empty", where=source.path, remedy="Choose another file.")
+    kind = settings.format if settings.format != "auto" else FORMATS.get(source.suffix) or _format_of(sample)
+    if kind in ("parquet", "xlsx"):
+        return Detected(kind)
+    encoding = _encoding(sample, settings.encoding, source)
+    if kind not in ("csv", "tsv"):
+        return Detected(kind, encoding)
+    if kind == "tsv":
+        return Detected("csv", encoding, "\t" if settings.delimiter == "auto" else settings.delimiter)
+    if settings.delimiter != "auto" and len(settings.delimiter) != 1:
+        raise DataError(
+            "A delimiter is one character", where=settings.delimiter, remedy="Use a comma, semicolon or tab."
+        )
+    delimiter = settings.delimiter if settings.delimiter != "auto" else _delimiter(sample.decode(encoding, "replace"))
+    return Detected("csv", encoding, delimiter)
+
+
+def _format_of(sample: bytes) -> str:
+    if sample.startswith(b"PAR1"):
+        return "parquet"
+    if sample.startswith(b"PK\x03\x04"):
+        return "xlsx"
+    start = sample.lstrip()[:1]
+    if start == b"[":
+        return "json"
+    return "jsonl" if start == b"{" else "csv" if _delimited(sample) else "txt"
+
+
+def _delimited(sample: bytes) -> bool:
+    lines = sample.decode("utf-8", "replace").splitlines()[:20]
+    return len(lines) > 1 and any(min(line.count(mark) for line in lines) > 0 for mark in ",;\t|")
+
+
+def _encoding(sample: bytes, wanted: str, source: Source) -> str:
+    if wanted != "auto":
+        try:
+            "".encode(wanted)
+            if wanted.lower().replace("_", "-") in ("utf-8", "utf8"):
+                return "utf-8-sig"
+            b"".decode(wanted)
+        except (LookupError, UnicodeError) as error:
+            raise DataError(
+                f"There is no encoding '{wanted}'", where=source.path, remedy="Use utf-8 or cp1252."
+            ) from error
+        return wanted
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if b"\x00" in sample[:4096]:
+        raise DataError("This is a binary file, not a text", where=source.path, remedy=_KNOWN)
+    try:
+        # the sample may end inside a character
+        sample[:-4].decode("utf-8") if len(sample) == SAMPLE else sample.decode("utf-8")
+        return "utf-8-sig"
+    except UnicodeDecodeError as error:
+        if error.start > 0.9 * len(sample) and len(sample) > 1000:
+            return "utf-8-sig"
+    from charset_normalizer import from_bytes
+
+    matches = from_bytes(sample[: 64 * 1024])
+    best = matches.best()
+    # Short samples fit several single-byte encodings alike; of those, cp1252 is what most computers wrote.
+    if best is None or any(
+        match.encoding == "cp1252" and (match.chaos, match.coherence) == (best.chaos, best.coherence)
+        for match in matches
+    ):
+        return "cp1252"
+    return best.encoding
+
+
+def _delimiter(sample: str) -> str:
+    head = "\n".join(re.split(r"\r\n|\r|\n", sample)[:50])
+    try:
+        return csv.Sniffer().sniff(head, delimiters=",;\t|").delimiter
+    except csv.Error:
+        counts = {mark: head.split("\n", 1)[0].count(mark) for mark in ",;\t|"}
+        best = max(counts, key=lambda mark: counts[mark])
+        return best if counts[best] else ","
