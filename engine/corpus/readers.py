@@ -171,7 +171,7 @@ def _read_csv(source: Source, text: TextIO, delimiter: str) -> Table:
         ) from error
     lines.done()
     columns = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
-    if len(columns) > MAXIMUM_COLUMNS:
+    if not 0 < len(columns) <= MAXIMUM_COLUMNS:
         raise DataError(
             f"The file has {len(columns):,} columns", where=source.path, remedy="Check the delimiter (--delimiter)."
         )

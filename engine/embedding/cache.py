@@ -103,7 +103,7 @@ def _compute(
             if stop.requested:
                 return False
             first, began, parts = done, time.monotonic(), []
-            while done < len(texts) and time.monotonic() - began < SLICE_SECONDS:
+            while done < len(texts) and (not parts or time.monotonic() - began < SLICE_SECONDS):
                 rows = order[done : done + encoder.batch_size]
                 parts.append(encoder.encode([texts[row] for row in rows]))
                 done += len(rows)

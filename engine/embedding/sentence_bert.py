@@ -105,8 +105,8 @@ class SentenceEncoder:
     @property
     def batch_size(self) -> int:
         """Texts that go through the model at once."""
-        # Measured on a CPU: 8 is faster than 32, and 8 texts of 256 tokens take 0.7 s on one core.
-        return 8 if self._model.device.type == "cpu" else 256
+        # On a CPU 16 are as fast as 32 (measured), and 16 texts of 256 tokens take 1.5 s on one core.
+        return 16 if self._model.device.type == "cpu" else 256
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of ``texts``, float32 [n, d], rows of length one.

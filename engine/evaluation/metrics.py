@@ -85,8 +85,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[st
         majority_accuracy=float(np.bincount(labels, minlength=len(classes)).max() / len(labels)),
         largest_predicted_share=float(np.bincount(predicted).max() / len(labels)),
         per_class={
-            name: ClassFigures(*(float(values[number]) for values in figures[:3]), int(figures[3][number]))
-            for number, name in enumerate(classes)
+            name: ClassFigures(float(row[0]), float(row[1]), float(row[2]), int(row[3]))
+            for name, row in zip(classes, np.stack(figures, 1), strict=True)
         },
         confusion=confusion_matrix(labels, predicted, labels=numbers).tolist(),
     )

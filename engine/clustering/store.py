@@ -1,0 +1,178 @@
+"""A clustering on disk: ``clusters.parquet`` (row, cluster), ``projection.npy`` and ``clusters.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.corpus.store import parquet_errors
+from engine.errors import StorageError, storage_errors
+from engine.storage import read_json, replacing, write_json
+
+FORMAT = 1
+_SCHEMA = pa.schema([("row", pa.int64()), ("cluster", pa.int16())])
+_REMEDY = "Cluster again."
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a person needs to know of a cluster.
+
+    Attributes
+    ----------
+    number
+        As in `Clustering.assignment`.
+    name
+        Made of the top terms.
+    size
+        Number of rows.
+    labels
+        Rows of each class; what is missing to ``size`` has no label.
+    terms
+        The most telling words, the best first.
+    central_rows
+        Rows of the corpus nearest to the mean of the cluster, the nearest first; empty if nothing was embedded.
+    included
+        Whether meta-training shall use it.
+    """
+
+    number: int
+    name: str
+    size: int
+    labels: dict[str, int]
+    terms: tuple[str, ...]
+    central_rows: tuple[int, ...]
+    included: bool = True
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """A clustering in a folder; open one with `Clustering.open`.
+
+    Attributes
+    ----------
+    folder
+        Where the files are.
+    method
+        ``kmeans``, ``lda``, ``random`` or ``label``.
+    settings
+        The settings it was made with.
+    content_hash
+        That of the corpus it was made from.
+    assignment
+        Cluster of every row of the corpus, int16 [n]; -1: in none.
+    clusters
+        Their descriptions, ``clusters[i].number == i``.
+    silhouette
+        Mean silhouette by cosine distance of a sample, -1 to 1; ``None`` if nothing was embedded.
+    label_nmi
+        Normalised mutual information of clusters and labels, 0 to 1; ``None`` without labels.
+    sweep
+        Silhouette of K-means for other K; empty if it was not asked for.
+    """
+
+    folder: Path
+    method: str
+    settings: dict[str, Any]
+    content_hash: str
+    assignment: np.ndarray
+    clusters: tuple[Cluster, ...]
+    silhouette: float | None
+    label_nmi: float | None
+    sweep: dict[int, float]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Clustering:
+        """Open the clustering in ``folder``.
+
+        Raises
+        ------
+        StorageError
+            If there is none or it is damaged.
+        """
+        folder = Path(folder)
+        meta = read_json(folder / "clusters.json")
+        with parquet_errors(folder / "clusters.parquet"):
+            table = pq.read_table(folder / "clusters.parquet")
+        try:
+            clusters = tuple(
+                Cluster(**{**item, "terms": tuple(item["terms"]), "central_rows": tuple(item["central_rows"])})
+                for item in meta["clusters"]
+            )
+            assignment = table.column("cluster").to_numpy().astype(np.int16, copy=False)
+            found = cls(
+                folder,
+                str(meta["method"]),
+                dict(meta["settings"]),
+                str(meta["content_hash"]),
+                assignment,
+                clusters,
+                meta["silhouette"],
+                meta["label_nmi"],
+                {int(key): float(value) for key, value in meta["sweep"].items()},
+            )
+            rows = table.column("row").to_numpy()
+            sizes = np.bincount(assignment[assignment >= 0], minlength=len(clusters)).tolist()
+            whole = np.array_equal(rows, np.arange(int(meta["rows"]))) and sizes == [item.size for item in clusters]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageError("The description of the groups is damaged", where=folder, remedy=_REMEDY) from error
+        if not whole:
+            raise StorageError("The groups and their description do not belong together", where=folder, remedy=_REMEDY)
+        return found
+
+    @cached_property
+    def projection(self) -> np.ndarray | None:
+        """Position of every row in the plane, float32 [n, 2], memory-mapped; ``None`` if there is none.
+
+        Raises
+        ------
+        StorageError
+            If the file is damaged.
+        """
+        path = self.folder / "projection.npy"
+        if not path.exists():
+            return None
+        try:
+            with storage_errors(path):
+                positions: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise StorageError("The positions of the texts are damaged", where=path, remedy=_REMEDY) from error
+        if positions.shape != (len(self.assignment), 2):
+            raise StorageError("The positions are not those of these texts", where=path, remedy=_REMEDY)
+        return positions
+
+
+def save(
+    folder: Path,
+    assignment: np.ndarray,
+    projection: np.ndarray | None,
+    clusters: Sequence[Cluster],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a clustering; ``clusters.json`` comes last, so what was cut off in between is not taken for whole."""
+    with storage_errors(folder):
+        for name in ("clusters.json", "clusters.parquet", "projection.npy"):
+            (folder / name).unlink(missing_ok=True)
+    with replacing(folder / "clusters.parquet") as temporary:
+        columns = [np.arange(len(assignment)), assignment.astype(np.int16)]
+        pq.write_table(pa.table(columns, schema=_SCHEMA), temporary, compression="zstd")
+    if projection is not None:
+        with replacing(folder / "projection.npy") as temporary, open(temporary, "wb") as stream:
+            np.save(stream, projection.astype(np.float32, copy=False), allow_pickle=False)
+    write_json(
+        folder / "clusters.json",
+        {
+            "format": FORMAT,
+            **facts,
+            "rows": len(assignment),
+            "clusters": [dataclasses.asdict(item) for item in clusters],
+        },
+    )
