@@ -8,24 +8,23 @@ file cannot be used; 5 the device is missing or out of memory; 6 a file cannot b
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from engine import __version__
 from engine.command_line import tables
-from engine.command_line.display import make_display
 from engine.command_line.options import settings_as_options
+from engine.command_line.steps import engine_steps
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
-from engine.running.pipeline import Steps, Stopped, import_job, merged_summaries, read_pipeline, run_pipeline
+from engine.running.pipeline import Stopped, import_job, merged_summaries, read_pipeline, run_pipeline
 from engine.running.process import EngineProcess
 from engine.settings import (
     AnnotateSettings,
@@ -41,7 +40,6 @@ from engine.storage import read_json, write_json
 from resources import resource
 
 app = typer.Typer(
-    help="Learn where a soft prompt should start from a pile of text, tune it on a handful of labels, take it away.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -61,26 +59,19 @@ DEMO_SENTENCES = (
 )
 
 
-@contextmanager
-def engine_steps(project: Path, json: bool) -> Iterator[Steps]:
-    """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it)."""
-    display = make_display(json)
-    with Project.open_or_create(project) as opened, EngineProcess() as engine:
-        asked: list[bool] = []
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"MetaPT {__version__} at {Path(__file__).parent}")
+        raise typer.Exit
 
-        def interrupted(_signal: int, _frame: Any) -> None:
-            if asked:
-                raise KeyboardInterrupt
-            asked.append(True)
-            print("Stopping after this step ... (Ctrl-C again to give up at once)", file=sys.stderr)
-            engine.request_stop()
 
-        before = signal.signal(signal.SIGINT, interrupted)
-        try:
-            yield Steps(opened, engine.run, display.show)
-        finally:
-            signal.signal(signal.SIGINT, before)
-            display.close()
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learn where a soft prompt should start from a pile of text, tune it on a handful of labels, take it away."""
 
 
 @app.command("import")
@@ -209,7 +200,7 @@ def tune(
         folder = steps.run("tune", job)
         if not json:
             tables.show_comparison(merged_summaries([folder]))
-            tables.out.print(f"The best prompt is {folder / 'prompt.safetensors'}")
+            tables.out.print(f"The best prompt is {folder / 'prompt.safetensors'}", soft_wrap=True)
 
 
 @app.command()
@@ -264,7 +255,7 @@ def predict(
         )
         steps.run("predictions", job, fresh=True)
         if not json:
-            tables.out.print(f"The predictions are in {output}")
+            tables.out.print(f"The predictions are in {output}", soft_wrap=True)
 
 
 @app.command()
@@ -282,7 +273,7 @@ def export(
         save_peft(loaded, output)
     else:
         save_prompt(loaded, output)
-    tables.out.print(f"Wrote {output}")
+    tables.out.print(f"Wrote {output}", soft_wrap=True)
 
 
 @app.command()
@@ -304,7 +295,7 @@ def run(
         write_json(folder / "comparison.json", summary)
         if not json:
             tables.show_comparison(summary)
-            tables.out.print(f"The best prompt is {steps.project.role('tune') / 'prompt.safetensors'}")
+            tables.out.print(f"The best prompt is {steps.project.role('tune') / 'prompt.safetensors'}", soft_wrap=True)
 
 
 @app.command()

@@ -45,11 +45,11 @@ def progress_line(event: Progress) -> str:
 
 
 class JsonDisplay:
-    """Writes one JSON object a line on standard output, with the step's name as ``step``."""
+    """Writes one JSON object a line on standard output, with the name of the step as ``role``."""
 
     def show(self, role: str, event: Event) -> None:
         line = to_json(event)
-        print(f'{{"step": "{role}", {line[1:]}', flush=True)
+        print(f'{{"role": "{role}", {line[1:]}', flush=True)
 
     def close(self) -> None:
         pass
@@ -76,11 +76,12 @@ class TextDisplay:
         elif isinstance(event, Progress):
             self._progress(f"{role}: {progress_line(event)}{self._accuracy}")
         elif isinstance(event, Notice):
-            self._console.print(Text(f"{role}: {event.text}", style="yellow" if event.level == "warning" else ""))
+            style = "yellow" if event.level == "warning" else ""
+            self._console.print(Text(f"{role}: {event.text}", style=style), soft_wrap=True)
         elif isinstance(event, Finished):
             took = duration(time.monotonic() - self._began)
             how = "done before" if event.summary.get("reused") else f"{event.outcome} in {took}"
-            self._console.print(Text(f"{role}: {how}{_in_brief(event)}", style="bold"))
+            self._console.print(Text(f"{role}: {how}{_in_brief(event)}", style="bold"), soft_wrap=True)
         elif isinstance(event, Checkpointed):
             self._accuracy = self._accuracy.split("  saved")[0] + f"  saved at {event.step:,}"
         elif isinstance(event, Failed) and event.details:
@@ -95,7 +96,7 @@ class TextDisplay:
         if self._live is not None:
             self._live.update(Text(line))
         elif now - self._printed > 10:
-            self._console.print(Text(line))
+            self._console.print(Text(line), soft_wrap=True)
             self._printed = now
 
 

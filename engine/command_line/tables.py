@@ -41,7 +41,7 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
     else:
         best = max(chances, key=lambda name: chances[name])
         shown = ", ".join(f"{name} {100 * chance:.0f} %" for name, chance in chances.items())
-        out.print(f"{best:>12}  ({shown})  {sentence}", markup=False)
+        out.print(f"{best:>12}  ({shown})  {sentence}", markup=False, soft_wrap=True)
 
 
 def show_comparison(summary: dict[str, Any]) -> None:

@@ -13,13 +13,14 @@ import pytest
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def metapt(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a person does."""
+ROOT = Path(__file__).parents[2]
+
+
+def metapt(*arguments: object, cwd: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run the command line of the packages in ``root`` as a person does."""
     command = [sys.executable, "-m", "engine", *map(str, arguments)]
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env={**ENVIRONMENT, "PYTHONPATH": root}, timeout=300
-    )
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 
 def refused(answer: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 from counting import CountJob
 
@@ -106,8 +107,8 @@ def test_death_is_told_and_a_new_process_goes_on(tmp_path):
 def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, tiny_t5, make_scorer, make_examples):
     """SIGKILL in the middle of meta-training through the whole stack, then the same job again."""
     import pyarrow as pa
-    from engine.clustering.stage import write_clustering
 
+    from engine.clustering.store import Cluster, save
     from engine.corpus.store import SCHEMA, describe, writing_parquet
 
     texts = [f"{'good' if i % 2 else 'bad'} soup number {i}" for i in range(60)]
@@ -116,7 +117,17 @@ def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, tiny_t5, make_scorer
     with writing_parquet(folder, SCHEMA) as writer:
         writer.write_table(pa.table(rows, schema=SCHEMA))
     describe(folder, ["0", "1"], 60, "hash", {})
-    write_clustering(tmp_path / "clusters", [i % 3 for i in range(60)], content_hash="hash")
+    groups = [Cluster(number, f"group {number}", 20, {}, (), ()) for number in range(3)]
+    facts = {
+        "method": "random",
+        "settings": {},
+        "content_hash": "hash",
+        "silhouette": None,
+        "label_nmi": None,
+        "sweep": {},
+    }
+    (tmp_path / "clusters").mkdir()
+    save(tmp_path / "clusters", np.arange(60) % 3, None, groups, facts)
     training = jobs.MetaTrainJob(
         corpus=str(folder),
         clusters=str(tmp_path / "clusters"),
