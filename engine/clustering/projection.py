@@ -118,6 +118,8 @@ def tsne(
             yield _points("tsne", drawn, _plain(embedding), assignment)
     if len(drawn) == len(reduced):
         return _plain(embedding)
+    if stop.requested:
+        return None
     return (yield from _placed(embedding, reduced, drawn, assignment, stop))
 
 

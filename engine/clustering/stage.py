@@ -46,8 +46,9 @@ def cluster(
     Yields
     ------
     Event
-        `Progress`; `Points` ``"pca"``, first without, then with clusters, then ``"tsne"``; `Metric` ``inertia``,
-        ``log_perplexity``, ``silhouette`` (step = K), ``label_nmi`` and ``kl_divergence``; `Notice`; `Finished`.
+        `Progress`; `Points` ``"pca"``, first without, then with clusters, then ``"tsne"``; `Metric` ``inertia`` (group
+        ``K=...``), ``silhouette`` (step = K; group ``sweep`` for other K), ``label_nmi``, ``kl_divergence``; `Notice`;
+        `Finished`.
 
     Raises
     ------

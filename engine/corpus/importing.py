@@ -98,7 +98,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
         folder,
         classes,
         report.kept,
-        _content_hash(folder / "corpus.parquet"),
+        content_hash(folder / "corpus.parquet"),
         _words(classes, settings),
     )
     summary = _write_report(folder, corpus, report, time.monotonic() - began)
@@ -286,7 +286,7 @@ def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[None
             yield meter.at(int(np.searchsorted(rows, start)), "Sampling")
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """Hash of all texts and labels in order."""
     digest = hashlib.blake2b(digest_size=16)
     for batch in _batches(path):

@@ -102,7 +102,8 @@ def _compute(
         while done < len(texts):
             if stop.requested:
                 return False
-            first, began, parts = done, time.monotonic(), []
+            first, began = done, time.monotonic()
+            parts: list[np.ndarray] = []
             while done < len(texts) and (not parts or time.monotonic() - began < SLICE_SECONDS):
                 rows = order[done : done + encoder.batch_size]
                 parts.append(encoder.encode([texts[row] for row in rows]))

@@ -14,6 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from engine.corpus.importing import import_corpus
+from engine.corpus.spreadsheet import plain_cell
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
 from engine.evaluation.metrics import evaluate
@@ -25,7 +26,6 @@ from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
 
 CHUNK = 2048
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def predict_files(
@@ -86,7 +86,7 @@ def predict_files(
                 raise DataError("Classifying was stopped, so no file was written", where=output)
             best = chances[0].argmax(1)
             counts += np.bincount(best, minlength=len(classes))
-            shown = [_neutral(text) for text in texts] if neutralise_formulas and output.suffix == ".csv" else texts
+            shown = [plain_cell(text) for text in texts] if neutralise_formulas and output.suffix == ".csv" else texts
             columns: list[Any] = [records.column("source"), records.column("row"), pa.array(shown, pa.string())]
             columns.append(pa.array([classes[number] for number in best], pa.string()))
             columns += [pa.array(chances[0, :, number], pa.float32()) for number in range(len(classes))]
@@ -136,11 +136,6 @@ def evaluate_prompt(
     result = evaluate(chances[0], labels, classes).to_dict()
     write_json(folder / "evaluation.json", result)
     yield Finished(str(folder), "completed", result)
-
-
-def _neutral(text: str) -> str:
-    """A cell that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 Writer = Callable[[pa.RecordBatch], None]

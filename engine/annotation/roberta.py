@@ -1,0 +1,129 @@
+"""The paper's annotator: a RoBERTa-class model, fine-tuned in a loop that can be stopped at any step (section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from engine.annotation.annotators import STAGE, EmbeddedTexts
+from engine.backbones.devices import resolve_device
+from engine.backbones.hub import fetch_from_hub
+from engine.errors import BackboneError, TrainingError
+from engine.events import Metric
+from engine.settings import AnnotateSettings
+from engine.stage import Part, ProgressMeter, StopToken
+from engine.training.schedules import linear_warmup_decay
+
+WARMUP_SHARE = 0.1
+SCORING_BATCH = 64
+
+
+class RobertaAnnotator:
+    """A sequence classifier of transformers, fine-tuned with AdamW and a linear schedule with 10 % warm-up.
+
+    Parameters
+    ----------
+    settings
+        ``model`` (a folder or a name on the hub), ``epochs``, ``learning_rate``, ``batch_size``, ``maximum_tokens``,
+        ``device``, ``seed``.
+    """
+
+    def __init__(self, settings: AnnotateSettings) -> None:
+        self._settings = settings
+        self._device = resolve_device(settings.device)
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    def fit(self, texts: EmbeddedTexts, labels: np.ndarray, classes: int, *, stop: StopToken) -> Part[bool]:
+        """See `engine.annotation.annotators.Annotator.fit`.
+
+        Raises
+        ------
+        BackboneError
+            If the model cannot be found or loaded.
+        TrainingError
+            If the loss is not a number.
+        """
+        settings = self._settings
+        yield from self._load(classes)
+        optimizer = torch.optim.AdamW(self._model.parameters(), lr=settings.learning_rate)
+        per_epoch = -(-len(texts) // settings.batch_size)
+        total = per_epoch * settings.epochs
+        meter = ProgressMeter(STAGE, total, "steps")
+        self._model.train()
+        for step in range(total):
+            if stop.requested:
+                return False
+            epoch, place = divmod(step, per_epoch)
+            order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
+            rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
+            loss = torch.nn.functional.cross_entropy(
+                self._scores([texts.texts[row] for row in rows]), torch.from_numpy(labels[rows]).to(self._device)
+            )
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"The annotator's loss is no longer a number at step {step + 1} (rate {settings.learning_rate})",
+                    remedy="Lower the learning rate.",
+                )
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * linear_warmup_decay(step, round(WARMUP_SHARE * total), total)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            yield Metric("annotator loss", step + 1, float(loss.detach()))
+            yield meter.at(step + 1, "Fine-tuning the annotator")
+        self._model.eval()
+        return True
+
+    def logits(self, texts: EmbeddedTexts, *, stop: StopToken) -> Part[np.ndarray | None]:
+        """See `engine.annotation.annotators.Annotator.logits`; texts of like length share a batch."""
+        order = np.argsort([len(text) for text in texts.texts], kind="stable")
+        result: list[np.ndarray] = []
+        meter = ProgressMeter(STAGE, len(texts), "rows")
+        for start in range(0, len(order), SCORING_BATCH):
+            if stop.requested:
+                return None
+            with torch.no_grad():
+                scores = self._scores([texts.texts[row] for row in order[start : start + SCORING_BATCH]])
+            result.append(scores.cpu().numpy())
+            yield meter.at(min(start + SCORING_BATCH, len(texts)), "Labelling")
+        logits = np.concatenate(result)
+        return logits[np.argsort(order)]
+
+    def _load(self, classes: int) -> Part[None]:
+        name = self._settings.model
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            folder = yield from fetch_from_hub(name, offline=False)
+        torch.manual_seed(self._settings.seed)  # of the new classification head, and of dropout
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            self._model = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                num_labels=classes,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+            ).to(self._device)
+        except Exception as error:  # transformers raises its own kinds for whatever is wrong with a folder
+            raise BackboneError(
+                f"The annotator cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                where=name,
+                remedy="Check that the folder holds a RoBERTa-class model with .safetensors weights.",
+            ) from error
+
+    def _scores(self, texts: Sequence[str]) -> torch.Tensor:
+        batch = self._tokenizer(
+            list(texts), truncation=True, max_length=self._settings.maximum_tokens, padding=True, return_tensors="pt"
+        ).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            scores: torch.Tensor = self._model(**batch).logits
+        return scores.float()

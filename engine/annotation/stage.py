@@ -1,0 +1,228 @@
+"""The annotation stage: fit, calibrate, label, select, and leave everything that is needed to audit it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.model_selection import train_test_split
+
+from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
+from engine.annotation.calibration import fit_temperature, probabilities, reliability
+from engine.annotation.selection import class_thresholds, domain_scores, select
+from engine.corpus.importing import content_hash
+from engine.corpus.spreadsheet import plain_cell
+from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
+from engine.embedding.cache import embed
+from engine.embedding.sentence_bert import Encoder
+from engine.errors import DataError, SettingsError
+from engine.evaluation.metrics import evaluate
+from engine.events import Finished, Notice, Progress
+from engine.settings import AnnotateSettings
+from engine.stage import Stage, StopToken
+from engine.storage import replacing, write_json
+
+AUDITED = 50
+HISTOGRAM = 20
+
+
+def annotate(
+    labelled: Corpus,
+    unlabelled: Corpus,
+    folder: Path,
+    settings: AnnotateSettings,
+    *,
+    encoder: Encoder,
+    cache: Path,
+    stop: StopToken,
+) -> Stage:
+    """Label the texts of one corpus with what another one teaches.
+
+    Writes into ``folder`` a corpus of the rows that are kept, with their confidence, ``audit.csv`` (up to 50 rows a
+    class), ``scores.parquet`` (class, confidence and domain score of every unlabelled row, so that thresholds can be
+    moved without computing anew) and ``annotation.json`` (what was kept and dropped and why, calibration before and
+    after).
+
+    Raises
+    ------
+    DataError
+        If fewer than two classes are labelled, one has fewer than two rows, or nothing is kept.
+    SettingsError
+        If a threshold is for a class that does not exist.
+    """
+    classes = labelled.classes
+    _check(labelled, settings)
+    labelled_vectors = yield from embed(labelled.texts, encoder, cache, stop=stop, stage=STAGE)
+    vectors = None
+    if labelled_vectors is not None:
+        vectors = yield from embed(unlabelled.texts, encoder, cache, stop=stop, stage=STAGE)
+    if labelled_vectors is None or vectors is None:
+        yield Finished(str(folder), "stopped")
+        return
+    taught, asked = EmbeddedTexts(labelled.texts, labelled_vectors), EmbeddedTexts(unlabelled.texts, vectors)
+    labels = labelled.labels
+    training, held_out = _split(labels, settings)
+    annotator = _annotator(settings)
+    logits, held_out_logits = None, None
+    if (yield from annotator.fit(taught.take(training), labels[training], len(classes), stop=stop)):
+        held_out_logits = yield from annotator.logits(taught.take(held_out), stop=stop)
+        logits = yield from annotator.logits(asked, stop=stop)
+    if held_out_logits is None or logits is None:
+        yield Finished(str(folder), "stopped")
+        return
+
+    temperature = fit_temperature(held_out_logits, labels[held_out])
+    chances = probabilities(logits, temperature)
+    predicted, confidence = chances.argmax(1), chances.max(1)
+    yield Progress(STAGE, 0, unlabelled.rows, "rows", message="Comparing with the labelled texts")
+    domain = domain_scores(vectors, labelled_vectors[training])
+    own = domain_scores(labelled_vectors[held_out], labelled_vectors[training])
+    domain_threshold = float(np.quantile(own, settings.out_of_domain_share)) if settings.out_of_domain_share else -1.0
+    known = set(labelled.texts)
+    chosen = select(
+        predicted,
+        confidence,
+        domain,
+        np.array([text in known for text in unlabelled.texts], bool),
+        classes,
+        settings,
+        domain_threshold=domain_threshold,
+    )
+    if not len(chosen.rows):
+        reasons = {reason: sum(counts.values()) for reason, counts in chosen.dropped.items()}
+        raise DataError(
+            f"None of {unlabelled.rows:,} texts is kept: "
+            + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count),
+            where=unlabelled.folder,
+            remedy="Lower the confidence or the out-of-domain share.",
+        )
+    _write_corpus(folder, labelled, unlabelled, chosen.rows, predicted, confidence)
+    _write_scores(folder, classes, predicted, confidence, domain)
+    _write_audit(folder, classes, unlabelled, chosen.rows, predicted, confidence, settings)
+    kept = np.bincount(predicted[chosen.rows], minlength=len(classes))
+    held_out_chances = [probabilities(held_out_logits, value) for value in (1.0, temperature)]
+    before, after = (evaluate(some, labels[held_out], classes) for some in held_out_chances)
+    correct = held_out_chances[1].argmax(1) == labels[held_out]
+    write_json(
+        folder / "annotation.json",
+        {
+            "annotator": settings.annotator,
+            "kept": dict(zip(classes, kept.tolist(), strict=True)),
+            "dropped": chosen.dropped,
+            "temperature": temperature,
+            "held_out_rows": len(held_out),
+            "held_out_before": before.to_dict(),
+            "held_out_after": after.to_dict(),
+            "reliability": reliability(held_out_chances[1].max(1), correct),
+            "thresholds": dict(zip(classes, class_thresholds(classes, settings).tolist(), strict=True)),
+            "domain_threshold": domain_threshold,
+            "histograms": _histograms(classes, predicted, confidence),
+        },
+    )
+    absent = [name for name, count in zip(classes, kept, strict=True) if not count]
+    if absent:
+        yield Notice(f"No text was kept for {', '.join(absent)}; lower their confidence.", "warning")
+    summary: dict[str, Any] = {
+        "kept": len(chosen.rows),
+        "dropped": unlabelled.rows - len(chosen.rows),
+        "held_out_accuracy": after.accuracy,
+        "temperature": temperature,
+    }
+    yield Finished(str(folder), "completed", summary)
+
+
+def _check(labelled: Corpus, settings: AnnotateSettings) -> None:
+    classes = labelled.classes
+    unknown = sorted(set(settings.class_confidence) - set(classes))
+    if unknown:
+        raise SettingsError(
+            f"There is no class {', '.join(unknown)} to set a confidence for",
+            remedy=f"The classes are {', '.join(classes)}.",
+        )
+    counts = np.bincount(labelled.labels[labelled.labels >= 0], minlength=len(classes))
+    if len(classes) < 2 or counts.min() < 2:
+        raise DataError(
+            "An annotator needs at least two classes with two labelled texts each",
+            where=labelled.folder,
+            remedy="Import more labelled texts, or merge rare classes with a label map.",
+        )
+
+
+def _split(labels: np.ndarray, settings: AnnotateSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Training and held-out rows, by class where every class has enough of them."""
+    rows = np.flatnonzero(labels >= 0)
+    _, counts = np.unique(labels[rows], return_counts=True)
+    size = max(round(settings.held_out_share * len(rows)), len(counts))
+    stratify = labels[rows] if len(rows) - size >= len(counts) else None
+    training, held_out = train_test_split(rows, test_size=size, random_state=settings.seed, stratify=stratify)
+    return np.sort(training), np.sort(held_out)
+
+
+def _annotator(settings: AnnotateSettings) -> Annotator:
+    if settings.annotator == "roberta":
+        from engine.annotation.roberta import RobertaAnnotator
+
+        return RobertaAnnotator(settings)
+    return SentenceBertAnnotator()
+
+
+def _write_corpus(
+    folder: Path,
+    labelled: Corpus,
+    unlabelled: Corpus,
+    rows: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+) -> None:
+    with parquet_errors(unlabelled.path):
+        table = pq.read_table(unlabelled.path, columns=["text", "source", "row"]).take(pa.array(rows))
+    names = pa.array([labelled.classes[number] for number in predicted[rows]], pa.string())
+    columns = [table.column("text"), names, table.column("source"), table.column("row")]
+    columns.append(pa.array(confidence[rows], pa.float32()))
+    with writing_parquet(folder, ANNOTATED_SCHEMA) as writer:
+        writer.write_table(pa.table(columns, schema=ANNOTATED_SCHEMA))
+    content = content_hash(folder / "corpus.parquet")
+    describe(folder, labelled.classes, len(rows), content, labelled.words)
+
+
+def _write_scores(
+    folder: Path, classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray, domain: np.ndarray
+) -> None:
+    names = pa.array([classes[number] for number in predicted], pa.string())
+    table = pa.table({"label": names, "confidence": pa.array(confidence), "domain": pa.array(domain)})
+    with replacing(folder / "scores.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _write_audit(
+    folder: Path,
+    classes: Sequence[str],
+    unlabelled: Corpus,
+    rows: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    settings: AnnotateSettings,
+) -> None:
+    """A random sample of kept rows of each class, for a person to look at."""
+    random = np.random.default_rng([settings.seed, 1])
+    with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["row", "label", "confidence", "text"])
+        for number, name in enumerate(classes):
+            mine = rows[predicted[rows] == number]
+            for row in np.sort(random.permutation(mine)[:AUDITED]):
+                text = plain_cell(unlabelled.texts[row])
+                writer.writerow([int(row), plain_cell(name), f"{confidence[row]:.3f}", text])
+
+
+def _histograms(classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray) -> dict[str, list[int]]:
+    """Rows of each class by confidence in 20 bins from 0 to 1."""
+    return {
+        name: np.histogram(confidence[predicted == number], HISTOGRAM, (0, 1))[0].tolist()
+        for number, name in enumerate(classes)
+    }

@@ -1,0 +1,290 @@
+"""Pseudo-labels: calibration, selection, both annotators, and what is left to audit."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
+from engine.annotation.calibration import fit_temperature, probabilities, reliability
+from engine.annotation.selection import domain_scores, select
+from engine.annotation.stage import annotate
+from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.errors import BackboneError, DataError, SettingsError
+from engine.events import Finished, Metric
+from engine.settings import AnnotateSettings
+from engine.stage import StopToken, result_of
+from engine.storage import read_json
+
+WORDS = {"bad": ["cold", "rude", "broken", "awful", "slow"], "good": ["warm", "kind", "lovely", "fresh", "superb"]}
+AXES = [*WORDS["bad"], *WORDS["good"], "minister", "treaty", "=x"]
+
+
+class WordEncoder:
+    """Counts known words; rows of length one."""
+
+    name, identity, dimensions, batch_size = "words", "words-1", len(AXES) + 1, 16
+
+    def encode(self, texts):
+        vectors = np.array([[*(text.split().count(word) for word in AXES), 0.1] for text in texts], np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def corpus_of(folder: Path, texts: list[str], labels: list[str | None], classes: tuple[str, ...]) -> Corpus:
+    table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
+    with writing_parquet(folder, SCHEMA) as writer:
+        writer.write_table(pa.table(table, schema=SCHEMA))
+    return describe(folder, classes, len(texts), str(hash(tuple(texts))), dict.fromkeys(classes, "x"))
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Corpus:
+    random = np.random.default_rng(0)
+    names = ["bad", "good"] * 60
+    texts = [" ".join(random.choice(WORDS[name], 3)) + f" {i}" for i, name in enumerate(names)]
+    return corpus_of(tmp_path / "labelled", texts, names, ("bad", "good"))
+
+
+@pytest.fixture
+def unlabelled(tmp_path, labelled) -> Corpus:
+    random = np.random.default_rng(1)
+    texts = [" ".join(random.choice(WORDS["bad"], 4)) + f" u{i}" for i in range(40)]
+    texts += [" ".join(random.choice(WORDS["good"], 4)) + f" u{i}" for i in range(20)]
+    texts += [f"the minister signed the treaty {i}" for i in range(10)]
+    texts += ["cold warm", "rude kind", *labelled.texts[:5], "=x warm kind lovely"]
+    return corpus_of(tmp_path / "unlabelled", texts, [None] * len(texts), ())
+
+
+def run(labelled, unlabelled, folder, stop: StopToken | None = None, **settings) -> list:
+    options = AnnotateSettings(**({"confidence": 0.6, "held_out_share": 0.25} | settings))
+    return list(
+        annotate(
+            labelled,
+            unlabelled,
+            folder,
+            options,
+            encoder=WordEncoder(),
+            cache=folder.parent / "cache",
+            stop=stop or StopToken(),
+        )
+    )
+
+
+# Calibration ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_a_known_temperature_is_found_again(temperature):
+    random = np.random.default_rng(0)
+    true = random.normal(0, 2, (20_000, 3))
+    chances = probabilities(true, 1.0)
+    labels = np.array([random.choice(3, p=row / row.sum()) for row in chances.astype(np.float64)])
+    assert fit_temperature(true * temperature, labels) == pytest.approx(temperature, rel=0.05)
+
+
+def test_reliability_by_hand():
+    bins = reliability(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]))
+    assert [(row["rows"], row["accuracy"]) for row in bins] == [(1, 1.0), (2, 0.5)]
+    assert bins[1]["confidence"] == pytest.approx(0.96)
+
+
+# Selection ------------------------------------------------------------------------------------------------------------
+
+
+def choose(predicted, certain, domain=None, known=None, **settings):
+    n = len(predicted)
+    return select(
+        np.array(predicted),
+        np.array(certain),
+        np.ones(n) if domain is None else np.array(domain),
+        np.zeros(n, bool) if known is None else np.array(known),
+        ("a", "b"),
+        AnnotateSettings(**settings),
+        domain_threshold=0.5,
+    )
+
+
+def test_thresholds_per_class_domain_and_known_texts():
+    chosen = choose(
+        [0, 0, 1, 1, 1, 1],
+        [0.95, 0.85, 0.85, 0.65, 0.99, 0.99],
+        domain=[1, 1, 1, 1, 0.2, 1],
+        known=[False] * 5 + [True],
+        confidence=0.9,
+        class_confidence={"b": 0.7},
+        balance=False,
+    )
+    assert chosen.rows.tolist() == [0, 2]
+    assert chosen.dropped["not confident"] == {"a": 1, "b": 1}
+    assert chosen.dropped["out of domain"] == {"a": 0, "b": 1}
+    assert chosen.dropped["already labelled"] == {"a": 0, "b": 1}
+
+
+def test_balancing_keeps_the_most_confident():
+    chosen = choose([0, 0, 0, 1], [0.91, 0.99, 0.95, 0.92])
+    assert chosen.rows.tolist() == [1, 3]
+    assert chosen.dropped["surplus of its class"] == {"a": 2, "b": 0}
+
+
+def test_a_maximum_of_rows_is_shared_fairly():
+    chosen = choose([0] * 8 + [1] * 2, [0.95] * 10, balance=False, maximum_rows=6)
+    assert np.bincount(np.array([0] * 8 + [1] * 2)[chosen.rows]).tolist() == [4, 2]
+
+
+def test_domain_scores_are_the_mean_of_the_nearest():
+    labelled = np.eye(12, dtype=np.float32)
+    scores = domain_scores(np.array([[1.0] + [0] * 11], np.float32), labelled)
+    assert scores[0] == pytest.approx(1 / 10)
+
+
+# The stage ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_and_what_is_dropped(labelled, unlabelled, tmp_path):
+    events = run(labelled, unlabelled, tmp_path / "out")
+    assert isinstance(events[-1], Finished)
+    corpus = Corpus.open(tmp_path / "out")
+    assert corpus.classes == ("bad", "good")
+    assert corpus.words == labelled.words
+    for text, label in zip(corpus.texts, corpus.labels, strict=True):
+        words = set(text.split())
+        assert not words & {"minister", "treaty"}, "text that is unlike the labelled ones is left out"
+        assert words & set(WORDS[corpus.classes[label]])
+    assert np.bincount(corpus.labels).tolist()[0] == np.bincount(corpus.labels).tolist()[1]
+    assert not set(corpus.texts) & set(labelled.texts)
+    assert (corpus.confidence >= 0.6).all()
+    report = read_json(tmp_path / "out" / "annotation.json")
+    dropped = sum(count for counts in report["dropped"].values() for count in counts.values())
+    assert sum(report["kept"].values()) == corpus.rows == unlabelled.rows - dropped
+    assert sum(report["dropped"]["already labelled"].values()) == 5
+    assert report["held_out_after"]["accuracy"] == 1
+    scores = pq.read_table(tmp_path / "out" / "scores.parquet")
+    assert scores.num_rows == unlabelled.rows
+    assert sum(sum(counts) for counts in report["histograms"].values()) == unlabelled.rows
+
+
+def test_the_audit_file_cannot_run_formulas(labelled, unlabelled, tmp_path):
+    run(labelled, unlabelled, tmp_path / "out", balance=False, out_of_domain_share=0.0)
+    with open(tmp_path / "out" / "audit.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert "'=x warm kind lovely" in [row["text"] for row in rows]
+    for row in rows:
+        assert row["text"].lstrip("'") == unlabelled.texts[int(row["row"])]
+        assert 0.6 <= float(row["confidence"]) <= 1
+
+
+def test_nothing_kept_says_why(labelled, tmp_path):
+    texts = [labelled.texts[0], *(f"the minister signed the treaty {i}" for i in range(30))]
+    news = corpus_of(tmp_path / "news", texts, [None] * 31, ())
+    with pytest.raises(DataError, match=r"None of 31 texts is kept: 1 already labelled, 30 out of domain"):
+        run(labelled, news, tmp_path / "out")
+    assert not (tmp_path / "out" / "corpus.parquet").exists()
+
+
+def test_bad_settings_and_too_few_labels(labelled, unlabelled, tmp_path):
+    with pytest.raises(SettingsError, match="no class ugly"):
+        run(labelled, unlabelled, tmp_path / "out", class_confidence={"ugly": 0.5})
+    one = corpus_of(tmp_path / "one", ["a", "b"], ["bad", "bad"], ("bad",))
+    with pytest.raises(DataError, match="at least two classes"):
+        run(one, unlabelled, tmp_path / "out")
+
+
+def test_stop_and_cancel_leave_no_corpus(labelled, unlabelled, tmp_path):
+    stop = StopToken()
+    stop.request()
+    assert run(labelled, unlabelled, tmp_path / "a", stop)[-1].outcome == "stopped"
+    stage = annotate(
+        labelled,
+        unlabelled,
+        tmp_path / "b",
+        AnnotateSettings(),
+        encoder=WordEncoder(),
+        cache=tmp_path / "cache",
+        stop=StopToken(),
+    )
+    for _ in range(4):
+        next(stage)
+    stage.close()
+    assert not list(tmp_path.glob("[ab]/corpus.*"))
+
+
+def test_two_classes_have_two_columns_of_logits(labelled):
+    texts = EmbeddedTexts(labelled.texts, WordEncoder().encode(labelled.texts))
+    annotator = SentenceBertAnnotator()
+    assert result_of(annotator.fit(texts, labelled.labels, 2, stop=StopToken()))
+    logits = result_of(annotator.logits(texts, stop=StopToken()))
+    assert logits.shape == (120, 2)
+    assert (logits.argmax(1) == labelled.labels).all()
+
+
+# RoBERTa --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny_roberta(tmp_path_factory) -> Path:
+    """A RoBERTa of one layer with a byte-pair tokenizer trained on the words above."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-roberta")
+    bpe = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    bpe.train_from_iterator([" ".join(AXES)] * 50, vocab_size=400, min_frequency=1, special_tokens=special)
+    bpe.save(str(folder / "tokenizer.json"))
+    tokenizer = RobertaTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+        num_labels=5,
+    )
+    RobertaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_tiny_roberta_learns_and_labels(labelled, unlabelled, tmp_path, tiny_roberta):
+    options = {"annotator": "roberta", "model": str(tiny_roberta), "device": "cpu", "maximum_tokens": 16}
+    events = run(labelled, unlabelled, tmp_path / "out", epochs=12, learning_rate=0.005, batch_size=8, **options)
+    losses = [event.value for event in events if isinstance(event, Metric) and event.name == "annotator loss"]
+    assert len(losses) == 12 * 12  # 90 training rows in batches of 8, 12 epochs
+    assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:5])
+    corpus = Corpus.open(tmp_path / "out")
+    names = [corpus.classes[label] for label in corpus.labels]
+    right = [bool(set(text.split()) & set(WORDS[name])) for text, name in zip(corpus.texts, names, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_fine_tuning_stops_within_a_step(labelled, unlabelled, tmp_path, tiny_roberta):
+    stop = StopToken()
+    options = AnnotateSettings(annotator="roberta", model=str(tiny_roberta), device="cpu", maximum_tokens=16)
+    seen = []
+    for event in annotate(
+        labelled, unlabelled, tmp_path / "out", options, encoder=WordEncoder(), cache=tmp_path / "cache", stop=stop
+    ):
+        seen.append(event)
+        if isinstance(event, Metric):
+            stop.request()
+    assert sum(isinstance(event, Metric) for event in seen) == 1
+    assert seen[-1].outcome == "stopped"
+
+
+def test_a_hub_name_offline_is_a_sentence(labelled, unlabelled, tmp_path):
+    with pytest.raises(BackboneError, match="network is switched off"):
+        run(labelled, unlabelled, tmp_path / "out", annotator="roberta", model="FacebookAI/roberta-base", device="cpu")
+
+
+def test_a_folder_that_is_no_model_is_a_sentence(labelled, unlabelled, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BackboneError, match="annotator cannot be loaded"):
+        run(labelled, unlabelled, tmp_path / "out", annotator="roberta", model=str(tmp_path / "empty"), device="cpu")
