@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import StorageError, storage_errors
+
+if TYPE_CHECKING:
+    import torch
 
 
 @contextmanager
@@ -65,3 +69,22 @@ def read_json(path: Path) -> Any:
         raise StorageError(
             "The file is damaged: it is not JSON", where=path, remedy="Restore it from a copy, or make it anew."
         ) from error
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and metadata as a safetensors file, atomically.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full, the folder read-only and so on; what stood at ``path`` before is untouched.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, metadata=dict(metadata))
+        except SafetensorError as error:  # it wraps the system's error: "... (os error 28)"
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error

@@ -1,0 +1,1 @@
+"""The window of MetaPT. It stands on ``engine`` and comes next; see ``docs/roadmap.md``."""

@@ -15,14 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from engine.backbones.load import Backbone, BackboneIdentity
 from engine.errors import PromptFileError, storage_errors
 from engine.prompting.scorer import PromptScorer
 from engine.prompting.verbalizer import make_verbalizer
 from engine.settings import PromptSettings, validated
-from engine.storage import read_json, replacing, write_json
+from engine.storage import read_json, save_tensors, write_json
 
 FORMAT = 1
 TENSOR = "prompt_embeddings"
@@ -115,11 +114,7 @@ def save_prompt(prompt: Prompt, path: Path) -> None:
     StorageError
         If it cannot be written.
     """
-    with replacing(path) as temporary:
-        try:
-            save_file({TENSOR: prompt.vectors}, temporary, metadata={"metapt": json.dumps(_document(prompt))})
-        except SafetensorError as error:  # safetensors wraps the system's message, such as a full disk
-            raise OSError(str(error)) from error
+    save_tensors(path, {TENSOR: prompt.vectors}, {"metapt": json.dumps(_document(prompt))})
 
 
 def load_prompt(path: Path) -> Prompt:
@@ -161,8 +156,7 @@ def save_peft(prompt: Prompt, folder: Path) -> None:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     tokens, width = prompt.vectors.shape
-    with replacing(folder / "adapter_model.safetensors") as temporary:
-        save_file({TENSOR: prompt.vectors}, temporary, metadata={"format": "pt"})
+    save_tensors(folder / "adapter_model.safetensors", {TENSOR: prompt.vectors}, {"format": "pt"})
     write_json(
         folder / "adapter_config.json",
         {

@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from engine.errors import CheckpointError
-from engine.storage import replacing
+from engine.storage import save_tensors
 
 NAME = "checkpoint.safetensors"
 
@@ -55,11 +54,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], state: Ma
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     held["torch_random_state"] = torch.get_rng_state()
     document = {"run": run, "environment": _environment(), "state": dict(state)}
-    with replacing(path) as temporary:
-        try:
-            save_file(held, temporary, metadata={"metapt": json.dumps(document)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    save_tensors(path, held, {"metapt": json.dumps(document)})
     return path
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import CheckpointError, DataError, TrainingError
+from engine.errors import CheckpointError, DataError, StorageError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import load_prompt
@@ -245,6 +245,31 @@ def test_checkpoints_that_do_not_belong_are_refused(make_scorer, make_examples, 
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(CheckpointError, match="damaged"):
         run(meta_train(*stage, MetaTrainSettings(shots=2, steps=3), tmp_path, stop=StopToken()))
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(make_scorer, make_examples, tmp_path, monkeypatch):
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    scorer = make_scorer()
+    examples = make_examples(scorer)
+    stage = (scorer, examples, tasks_of(examples), MetaTrainSettings(shots=2, steps=6, checkpoint_every=2))
+    real, saved = safetensors.torch.save_file, []
+
+    def full_after_one(tensors, path, metadata):
+        saved.append(path)
+        if len(saved) > 1:
+            path.write_bytes(b"half a file")
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        real(tensors, path, metadata)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full_after_one)
+    with pytest.raises(StorageError, match="disk is full"):
+        run(meta_train(*stage, tmp_path, stop=StopToken()))
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    events = run(meta_train(*stage, tmp_path, stop=StopToken()))
+    assert curve(events, "query loss")[0][0] == 3, "it goes on after the checkpoint at step 2"
 
 
 # Tuning a bank --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,141 @@
+"""Metrics against hand-computed cases, the linear probes, and the table."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder
+from rich.console import Console
+
+from engine.corpus.store import SCHEMA, describe, writing_parquet
+from engine.evaluation.linear_probe import linear_probe, probe_target, source_classes_on_target
+from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
+from engine.evaluation.report import comparison_markdown, comparison_table
+from engine.stage import StopToken
+from engine.storage import read_json
+from engine.training.examples import Draw
+
+# six rows, three classes: predictions 0 0 1 2 2 2, truth 0 1 1 2 2 0
+CHANCES = np.array(
+    [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9], [0.1, 0.3, 0.6], [0.4, 0.1, 0.5]]
+)
+TRUTH = np.array([0, 1, 1, 2, 2, 0])
+
+
+def test_figures_by_hand():
+    found = evaluate(CHANCES, TRUTH, ("a", "b", "c"))
+    assert found.accuracy == pytest.approx(4 / 6)
+    assert found.confusion == [[1, 0, 1], [1, 1, 0], [0, 0, 2]]
+    assert (found.per_class["a"].precision, found.per_class["a"].recall) == (0.5, 0.5)
+    assert (found.per_class["b"].precision, found.per_class["b"].recall) == (1.0, 0.5)
+    assert found.per_class["c"].precision == pytest.approx(2 / 3)
+    assert [figures.support for figures in found.per_class.values()] == [2, 2, 2]
+    f1 = [0.5, 2 / 3, 0.8]
+    assert found.macro_f1 == pytest.approx(np.mean(f1))
+    assert found.majority_accuracy == pytest.approx(2 / 6)
+    assert found.largest_predicted_share == pytest.approx(0.5)
+
+
+def test_a_class_that_is_never_predicted_counts_as_zero():
+    found = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), ("a", "b"))
+    assert found.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+    assert found.largest_predicted_share == 1
+
+
+def test_calibration_error_by_hand():
+    confidence = np.array([0.95, 0.96, 0.55, 0.2])
+    correct = np.array([True, False, True, False])
+    expected = 0.5 * abs(0.5 - 0.955) + 0.25 * abs(1 - 0.55) + 0.25 * abs(0 - 0.2)
+    assert expected_calibration_error(confidence, correct) == pytest.approx(expected)
+    assert expected_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+
+
+def test_mean_and_sample_deviation_over_seeds():
+    runs = [evaluate(np.eye(2)[[0, 0, 0, first]], np.array([0, 0, 0, 1]), ("a", "b")) for first in (0, 1)]
+    summary = summarise(runs)
+    assert summary["accuracy_mean"] == pytest.approx(0.875)
+    assert summary["accuracy_std"] == pytest.approx(np.std([0.75, 1.0], ddof=1))
+    assert summary["largest_predicted_share_max"] == 1
+    assert summarise(runs[:1])["accuracy_std"] is None
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="2 classes"):
+        evaluate(np.zeros((3, 3)), np.zeros(3, int), ("a", "b"))
+
+
+def test_the_table_shows_figures_in_per_cent():
+    summary = {
+        "MetaPT": summarise([evaluate(CHANCES, TRUTH, "abc")] * 2),
+        "PT": summarise([evaluate(CHANCES, TRUTH, "abc")]),
+    }
+    text = comparison_markdown(summary)
+    assert "| MetaPT | 66.7 ± 0.0 % |" in text
+    assert "| PT | 66.7 % |" in text
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(comparison_table(summary))
+    assert "33.3 %" in console.export_text()
+
+
+# Linear probes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_probe_separates_what_can_be_separated():
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    vectors = np.eye(5)[labels] + 0.05 * random.normal(size=(60, 5))
+    chances = linear_probe(vectors[:30], labels[:30], vectors[30:], 3, seed=0)
+    assert (chances.argmax(1) == labels[30:]).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 2, 2, 2], [0, 2, 2, 2, 2], [2, 2, 2, 2, 2]])
+def test_few_and_absent_classes(labels):
+    vectors = np.eye(5)[labels]
+    chances = linear_probe(vectors, np.array(labels), vectors, 3, seed=0)
+    assert chances.shape == (5, 3)
+    assert (chances[:, 1] == 0).all(), "a class without training rows gets probability 0"
+    assert np.allclose(chances.sum(1), 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [(5, 2, [0, 0, -1, 1, 1]), (5, 3, [0, 0, 1, 2, 2]), (3, 2, [0, -1, 1]), (2, 2, [0, 1]), (2, 5, [1, 3])],
+)
+def test_ratings_are_mapped_by_their_place_on_the_scale(source, target, expected):
+    assert source_classes_on_target(source, target).tolist() == expected
+
+
+def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
+    import pyarrow as pa
+
+    words = [["cold", "rude"], ["warm", "kind"]]
+    random = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    texts = [" ".join([words[label][i % 2], *random.choice(["a", "b", "c", "d"], 3)]) for i, label in enumerate(labels)]
+    stars = np.array([0, 4])[labels]
+    table = {"text": texts, "label": [str(star) for star in stars], "source": ["x"] * 80, "row": range(80)}
+    with writing_parquet(tmp_path / "source", SCHEMA) as writer:
+        writer.write_table(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
+    source = describe(tmp_path / "source", list("01234"), 80, "hash", {})
+    draws = [(seed, Draw(np.array([seed, seed + 2]), np.array([seed + 1, seed + 3]))) for seed in range(2)]
+    events = list(
+        probe_target(
+            texts,
+            labels,
+            ("bad", "good"),
+            draws,
+            np.arange(20, 80),
+            tmp_path / "out",
+            source=source,
+            encoder=FakeEncoder(),
+            cache=tmp_path / "cache",
+            stop=StopToken(),
+        )
+    )
+    summary = read_json(tmp_path / "out" / "results.json")["summary"]
+    assert events[-1].summary["summary"] == summary
+    assert summary["Sentence-BERT probe + source"]["accuracy_mean"] == 1
+    assert summary["Sentence-BERT probe"]["accuracy_mean"] < 1
+    assert summary["Sentence-BERT probe"]["seeds"] == 2
