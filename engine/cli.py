@@ -305,7 +305,7 @@ def demo(
     ),
     json: AsJson = False,
 ) -> None:
-    """Run the whole method on the sample project: 1,050 reviews, 220 support messages, the bundled backbone."""
+    """Run the whole method on the sample project: 1,053 reviews, 220 support messages, the bundled backbone."""
     run(resource("sample") / "pipeline.toml", None, project, json)
     with Project.open(project, read_only=True) as opened:
         prompt = str(opened.role("tune") / "prompt.safetensors")

@@ -26,7 +26,7 @@ def show_corpus(corpus: Corpus) -> None:
 
 def show_clusters(folder: Path) -> None:
     """Print the groups of a clustering."""
-    from engine.clustering.stage import Clustering
+    from engine.clustering.store import Clustering
 
     table = Table("group", "name", "rows", "terms")
     for group in Clustering.open(folder).clusters:

@@ -19,9 +19,9 @@ from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
 from engine.evaluation.metrics import evaluate
 from engine.events import Finished
-from engine.prompting.prompt_file import load_prompt
-from engine.running.session import Session
-from engine.settings import BackboneSettings, ImportSettings
+from engine.prompting.prompt_file import Prompt
+from engine.prompting.scorer import PromptScorer
+from engine.settings import ImportSettings
 from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
 
@@ -29,13 +29,12 @@ CHUNK = 2048
 
 
 def predict_files(
-    prompt: Path,
+    prompt: Prompt,
+    scorer: PromptScorer,
     files: list[str],
     output: Path,
     reading: ImportSettings,
-    backbone_settings: BackboneSettings,
     folder: Path,
-    session: Session,
     *,
     neutralise_formulas: bool,
     stop: StopToken,
@@ -49,8 +48,8 @@ def predict_files(
     ------
     SettingsError
         If the ending is none of the three.
-    PromptFileError, BackboneError, DataError, StorageError
-        If the prompt, the backbone or a file cannot be used.
+    DataError, StorageError
+        If a file cannot be used.
     """
     if output.suffix not in _WRITERS:
         raise SettingsError(
@@ -58,10 +57,7 @@ def predict_files(
             where=output,
             remedy="Let the name end with .csv, .parquet or .jsonl.",
         )
-    loaded = load_prompt(prompt)
-    backbone = yield from session.backbone(backbone_settings)
-    scorer = loaded.scorer(backbone)
-    bank = loaded.vectors.to(backbone.device)[None]
+    bank = prompt.vectors.to(scorer.backbone.device)[None]
     plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 1})
     for event in import_corpus(files, folder, plain, stop=stop):
         if not isinstance(event, Finished):
@@ -98,11 +94,10 @@ def predict_files(
 
 
 def evaluate_prompt(
-    prompt: Path,
+    prompt: Prompt,
+    scorer: PromptScorer,
     corpus: Corpus,
-    backbone_settings: BackboneSettings,
     folder: Path,
-    session: Session,
     *,
     stop: StopToken,
 ) -> Stage:
@@ -113,9 +108,6 @@ def evaluate_prompt(
     DataError
         If the corpus has classes that the prompt does not know, or no labels.
     """
-    loaded = load_prompt(prompt)
-    backbone = yield from session.backbone(backbone_settings)
-    scorer = loaded.scorer(backbone)
     classes = scorer.verbalizer.classes
     unknown = [name for name in corpus.classes if name not in classes]
     rows = np.flatnonzero(corpus.labels >= 0)
@@ -128,7 +120,7 @@ def evaluate_prompt(
         )
     texts = scorer.template.encode([corpus.texts[row] for row in rows])
     labels = np.array([classes.index(name) for name in corpus.classes])[corpus.labels[rows]]
-    bank = loaded.vectors.to(backbone.device)[None]
+    bank = prompt.vectors.to(scorer.backbone.device)[None]
     chances = yield from scorer.probabilities(bank, texts, stop=stop, stage="evaluate")
     if chances is None:
         yield Finished(str(folder), "stopped")

@@ -5,9 +5,9 @@ Importing this module is light (no torch); the stages are imported when a job ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -32,10 +32,8 @@ from engine.stage import Part, Stage, StopToken
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from engine.prompting.scorer import PromptScorer
-    from engine.training.examples import Examples
 
 
 class Job(Settings):
@@ -136,7 +134,8 @@ class MetaTrainJob(_PromptJob):
     settings: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.clustering.stage import Clustering
+        from engine.clustering.store import Clustering
+        from engine.running import inputs
         from engine.training.examples import make_meta_tasks
         from engine.training.prompt_maml import meta_train
 
@@ -148,8 +147,8 @@ class MetaTrainJob(_PromptJob):
                 remedy="Cluster again.",
             )
         scorer = yield from self.scorer(session, corpus)
-        examples = labelled_examples(scorer, corpus)
-        groups = edited_groups(clustering, examples.labels, self.exclude, self.merge)
+        examples = inputs.labelled_examples(scorer, corpus)
+        groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge)
         tasks, notices = make_meta_tasks(
             groups,
             shots=self.settings.shots,
@@ -159,7 +158,7 @@ class MetaTrainJob(_PromptJob):
         )
         for notice in notices:
             yield Notice(notice, "warning")
-        start = starting_prompt(self.start, scorer) if self.start else None
+        start = inputs.starting_prompt(self.start, scorer) if self.start else None
         yield from meta_train(scorer, examples, tasks, self.settings, folder, stop=stop, start=start)
 
 
@@ -171,12 +170,13 @@ class PretrainJob(_PromptJob):
     settings: PretrainSettings = Field(default_factory=PretrainSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.running import inputs
         from engine.training.pretrained_prompt import pretrain_prompt
 
         corpus = Corpus.open(self.corpus)
         scorer = yield from self.scorer(session, corpus)
-        start = starting_prompt(self.start, scorer) if self.start else None
-        examples = labelled_examples(scorer, corpus)
+        start = inputs.starting_prompt(self.start, scorer) if self.start else None
+        examples = inputs.labelled_examples(scorer, corpus)
         yield from pretrain_prompt(scorer, examples, self.settings, folder, stop=stop, start=start)
 
 
@@ -227,6 +227,7 @@ class TuneJob(_TargetJob):
     starts: dict[str, str] = Field(default_factory=lambda: {"PT": "random"})
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.running import inputs
         from engine.training.examples import Examples
         from engine.training.few_shot import few_shot
 
@@ -236,7 +237,9 @@ class TuneJob(_TargetJob):
             yield Notice(warning, "warning")
         examples = Examples(scorer.template.encode(texts), labels)
         seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
-        starts = {name: [starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()}
+        starts = {
+            name: [inputs.starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()
+        }
         yield from few_shot(scorer, examples, starts, self.tune, folder, stop=stop, pool=pool, test=test)
 
 
@@ -298,15 +301,17 @@ class PredictJob(Job):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import predict_files
+        from engine.prompting.prompt_file import load_prompt
 
-        return predict_files(
-            Path(self.prompt),
+        prompt = load_prompt(Path(self.prompt))
+        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
+        yield from predict_files(
+            prompt,
+            scorer,
             self.files,
             Path(self.output),
             self.reading,
-            self.backbone,
             folder,
-            session,
             neutralise_formulas=self.neutralise_formulas,
             stop=stop,
         )
@@ -322,9 +327,12 @@ class EvaluateJob(Job):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import evaluate_prompt
+        from engine.prompting.prompt_file import load_prompt
 
         corpus = Corpus.open(self.corpus)
-        return evaluate_prompt(Path(self.prompt), corpus, self.backbone, folder, session, stop=stop)
+        prompt = load_prompt(Path(self.prompt))
+        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
+        yield from evaluate_prompt(prompt, scorer, corpus, folder, stop=stop)
 
 
 JOBS: dict[str, type[Job]] = {
@@ -357,71 +365,3 @@ def job_from(document: Mapping[str, Any]) -> Job:
     if stage not in JOBS:
         raise SettingsError(f"There is no stage '{stage}'", remedy=f"The stages are {', '.join(JOBS)}.")
     return validated(JOBS[stage], values, where=str(stage))
-
-
-def labelled_examples(scorer: PromptScorer, corpus: Corpus) -> Examples:
-    """Encode a labelled corpus.
-
-    Raises
-    ------
-    DataError
-        If no row has a label.
-    """
-    from engine.training.examples import Examples
-
-    if not (corpus.labels >= 0).any():
-        raise DataError(
-            "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
-        )
-    return Examples(scorer.template.encode(corpus.texts), corpus.labels)
-
-
-def edited_groups(
-    clustering: Any, labels: np.ndarray, exclude: Sequence[int], merge: Sequence[Sequence[int]]
-) -> list[tuple[str, np.ndarray]]:
-    """Return name and labelled rows of every group, without ``exclude`` and with each list of ``merge`` joined."""
-    import numpy as np
-
-    names = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
-    into = {number: min(group) for group in merge for number in group}
-    members: dict[int, list[int]] = {}
-    for number in names:
-        if number not in exclude:
-            members.setdefault(into.get(number, number), []).append(number)
-    return [
-        (
-            " + ".join(names[number] for number in numbers),
-            np.flatnonzero(np.isin(clustering.assignment, numbers) & (labels >= 0)),
-        )
-        for numbers in members.values()
-    ]
-
-
-def starting_prompt(start: str, scorer: PromptScorer, seed: int = 0) -> torch.Tensor:
-    """Return the prompt [n, d] of a file, or one made by a kind of initialisation.
-
-    Raises
-    ------
-    PromptFileError
-        If the file was made for another backbone.
-    SettingsError
-        If its length differs from the prompt's settings.
-    """
-    from typing import get_args
-
-    from engine.prompting.bank import initial_prompt
-    from engine.prompting.prompt_file import check_backbone, load_prompt
-    from engine.settings import Initialisation
-
-    if start in get_args(Initialisation):
-        kind: Literal["random", "vocabulary", "label_text"] = start  # type: ignore[assignment]
-        return initial_prompt(kind, scorer.backbone, scorer.verbalizer, scorer.settings.soft_tokens, seed)
-    prompt = load_prompt(Path(start))
-    check_backbone(prompt, scorer.backbone)
-    if len(prompt.vectors) != scorer.settings.soft_tokens:
-        raise SettingsError(
-            f"The prompt has {len(prompt.vectors)} soft tokens, the settings say {scorer.settings.soft_tokens}",
-            where=start,
-            remedy=f"Set soft_tokens to {len(prompt.vectors)}.",
-        )
-    return prompt.vectors.to(scorer.backbone.device)

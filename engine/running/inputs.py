@@ -1,0 +1,76 @@
+"""From folders and files to what the training stages take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from engine.corpus.store import Corpus
+from engine.errors import DataError, SettingsError
+from engine.prompting.bank import initial_prompt
+from engine.prompting.prompt_file import check_backbone, load_prompt
+from engine.prompting.scorer import PromptScorer
+from engine.settings import Initialisation
+from engine.training.examples import Examples
+
+
+def labelled_examples(scorer: PromptScorer, corpus: Corpus) -> Examples:
+    """Encode a labelled corpus.
+
+    Raises
+    ------
+    DataError
+        If no row has a label.
+    """
+    if not (corpus.labels >= 0).any():
+        raise DataError(
+            "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
+        )
+    return Examples(scorer.template.encode(corpus.texts), corpus.labels)
+
+
+def edited_groups(
+    clustering: Any, labels: np.ndarray, exclude: Sequence[int], merge: Sequence[Sequence[int]]
+) -> list[tuple[str, np.ndarray]]:
+    """Return name and labelled rows of every group, without ``exclude`` and with each list of ``merge`` joined."""
+    names = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
+    into = {number: min(group) for group in merge for number in group}
+    members: dict[int, list[int]] = {}
+    for number in names:
+        if number not in exclude:
+            members.setdefault(into.get(number, number), []).append(number)
+    return [
+        (
+            " + ".join(names[number] for number in numbers),
+            np.flatnonzero(np.isin(clustering.assignment, numbers) & (labels >= 0)),
+        )
+        for numbers in members.values()
+    ]
+
+
+def starting_prompt(start: str, scorer: PromptScorer, seed: int = 0) -> torch.Tensor:
+    """Return the prompt [n, d] of a file, or one made by a kind of initialisation.
+
+    Raises
+    ------
+    PromptFileError
+        If the file was made for another backbone.
+    SettingsError
+        If its length differs from the prompt's settings.
+    """
+    if start in get_args(Initialisation):
+        kind: Literal["random", "vocabulary", "label_text"] = start  # type: ignore[assignment]
+        return initial_prompt(kind, scorer.backbone, scorer.verbalizer, scorer.settings.soft_tokens, seed)
+    prompt = load_prompt(Path(start))
+    check_backbone(prompt, scorer.backbone)
+    if len(prompt.vectors) != scorer.settings.soft_tokens:
+        raise SettingsError(
+            f"The prompt has {len(prompt.vectors)} soft tokens, the settings say {scorer.settings.soft_tokens}",
+            where=start,
+            remedy=f"Set soft_tokens to {len(prompt.vectors)}.",
+        )
+    return prompt.vectors.to(scorer.backbone.device)
