@@ -11,6 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.backbones.load import MASK, Backbone
+from engine.backbones.memory import halved
 from engine.prompting.bank import prepend
 from engine.prompting.template import Batch, EncodedTexts, Template
 from engine.prompting.verbalizer import Verbalizer
@@ -113,19 +114,24 @@ class PromptScorer:
         prompts = len(bank)
         result = np.empty((prompts, len(texts), len(self.verbalizer.classes)), np.float32)
         order = np.argsort(texts.lengths, kind="stable")
-        step = max(1, BATCH // prompts)
         meter = ProgressMeter(stage, len(texts), "rows")
-        for start in range(0, len(order), step):
+        done, at_a_time = 0, max(1, BATCH // prompts)
+        while done < len(order):
             if stop is not None and stop.requested:
                 return None
-            rows = order[start : start + step]
+            rows = order[done : done + at_a_time]
             batch = texts.batch(rows, self.backbone.device)
             repeated = Batch(batch.ids.repeat(prompts, 1), batch.mask.repeat(prompts, 1))
             owner = torch.arange(prompts, device=self.backbone.device).repeat_interleave(len(rows))
-            with torch.no_grad():
-                chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
+            try:
+                with torch.no_grad():
+                    chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
+            except (RuntimeError, MemoryError) as error:
+                at_a_time = halved(at_a_time, error, "texts")
+                continue
             result[:, rows] = chances.reshape(prompts, len(rows), -1)
-            yield meter.at(start + len(rows), message)
+            done += len(rows)
+            yield meter.at(done, message)
         return result
 
     def _prefix_ids(self, rows: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.backbones.memory import fitting_rows, halved
 from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
 from engine.prompting.scorer import PromptScorer
@@ -26,7 +27,6 @@ from engine.training.checkpoint import (
     save_checkpoint,
 )
 from engine.training.examples import Examples
-from engine.training.memory import fitting_rows, halved, is_out_of_memory
 from engine.training.schedules import EarlyStopping, linear_warmup_decay
 from engine.training.validation import score_rows
 
@@ -150,7 +150,8 @@ def tune_bank(
         if due:
             yield from _validate(scorer, examples, due, step, stage, stop)
         active = [run for run in runs if not run.stopping.exhausted]
-        finished = step == plan.steps or not active
+        # A validation that was stopped on the way is made up for when the run goes on.
+        finished = (step == plan.steps or not active) and not any(_due(run, step, plan) for run in runs)
         if finished or stop.requested or (step and step % plan.checkpoint_every == 0):
             path = save_checkpoint(folder, _tensors(runs, optimizer), _document(runs, step, per_pass), identity)
             yield Checkpointed(str(path), step)
@@ -161,8 +162,6 @@ def tune_bank(
                 losses = _backward(scorer, examples, active, step, plan.batch_size, per_pass)
                 break
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
                 per_pass = halved(per_pass, error, "texts")
             yield Notice(f"The memory was exhausted; {per_pass} texts are taken at a time from now on.", "warning")
         if not np.isfinite(losses).all():

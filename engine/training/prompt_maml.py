@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.backbones.memory import fitting_rows, halved
 from engine.errors import SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
@@ -26,7 +27,6 @@ from engine.training.checkpoint import (
     save_checkpoint,
 )
 from engine.training.examples import Examples, MetaTask, support_and_query
-from engine.training.memory import fitting_rows, halved, is_out_of_memory
 from engine.training.meta_gradient import MetaGradient, adapt, meta_gradient
 from engine.training.schedules import EarlyStopping
 from engine.training.validation import score_rows
@@ -115,7 +115,7 @@ def meta_train(
     still = 0
     outcome = "completed"
     while True:
-        if state.step and state.step % settings.validate_every == 0 and state.validated < state.step:
+        if _validation_due(state, settings):
             result = yield from _validate(scorer, examples, tasks, state, settings, stop)
             if result is not None:
                 accuracies, loss, loss_before = result
@@ -136,7 +136,8 @@ def meta_train(
                         "pre-training.",
                         "warning",
                     )
-        finished = state.step == settings.steps or state.stopping.exhausted
+        # A validation that was stopped on the way is made up for when the run goes on.
+        finished = (state.step == settings.steps or state.stopping.exhausted) and not _validation_due(state, settings)
         if finished or stop.requested or (state.step and state.step % settings.checkpoint_every == 0):
             path = save_checkpoint(folder, state.tensors(), state.document(), run)
             yield Checkpointed(str(path), state.step)
@@ -196,6 +197,10 @@ def _begin(
     return _State(prompt, log_rates, best, optimizer, stopping, tasks_per_pass=min(per_pass, per_step))
 
 
+def _validation_due(state: _State, settings: MetaTrainSettings) -> bool:
+    return state.step > state.validated and state.step % settings.validate_every == 0
+
+
 def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:
     with torch.no_grad():
         state.prompt.copy_(tensors["prompt"])
@@ -231,8 +236,6 @@ def _gradient(
                 tasks_per_pass=state.tasks_per_pass,
             )
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
             state.tasks_per_pass = halved(state.tasks_per_pass, error, "tasks")
         yield Notice(
             f"The memory was exhausted; {state.tasks_per_pass} tasks are taken at a time from now on.", "warning"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from engine.backbones.memory import halved
 from engine.events import Progress
 from engine.prompting.scorer import BATCH, PromptScorer
 from engine.stage import Part, StopToken
@@ -37,15 +38,21 @@ def score_rows(
     losses = np.empty(len(rows), np.float32)
     correct = np.empty(len(rows), bool)
     order = np.argsort(examples.texts.lengths[rows], kind="stable")
-    for start in range(0, len(order), BATCH):
+    done, at_a_time = 0, BATCH
+    while done < len(order):
         if stop.requested:
             return None
-        places = order[start : start + BATCH]
-        with torch.no_grad():
-            batch, labels = examples.batch(rows[places], scorer.backbone.device)
-            prompts = torch.from_numpy(owner[places]).to(scorer.backbone.device)
-            scores = scorer.scores(bank, batch, prompts, normalised=scorer.settings.loss == "vocabulary")
-            losses[places] = scorer.losses_of(scores, labels).float().cpu().numpy()
-            correct[places] = (scores.argmax(1) == labels).cpu().numpy()
-        yield Progress(stage, start + len(places), len(rows), "rows", message="Validating")
+        places = order[done : done + at_a_time]
+        try:
+            with torch.no_grad():
+                batch, labels = examples.batch(rows[places], scorer.backbone.device)
+                prompts = torch.from_numpy(owner[places]).to(scorer.backbone.device)
+                scores = scorer.scores(bank, batch, prompts, normalised=scorer.settings.loss == "vocabulary")
+                losses[places] = scorer.losses_of(scores, labels).float().cpu().numpy()
+                correct[places] = (scores.argmax(1) == labels).cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            at_a_time = halved(at_a_time, error, "texts")
+            continue
+        done += len(places)
+        yield Progress(stage, done, len(rows), "rows", message="Validating")
     return Scored(losses, correct)

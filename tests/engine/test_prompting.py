@@ -167,6 +167,23 @@ def test_probabilities_come_back_in_the_order_of_the_texts(make_scorer):
     assert np.allclose(found[1, 37], one[0, 0], atol=1e-4)
 
 
+def test_scoring_goes_on_with_less_when_memory_runs_out(make_scorer, monkeypatch):
+    scorer = make_scorer(2)
+    bank, texts = torch.randn(2, 4, 32), scorer.template.encode([f"soup {i}" for i in range(50)])
+    expected = result_of(scorer.probabilities(bank, texts))
+    real, sizes = scorer.scores, []
+
+    def small_memory(bank, batch, owner, **options):
+        sizes.append(len(owner))
+        if len(owner) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(bank, batch, owner, **options)
+
+    monkeypatch.setattr(scorer, "scores", small_memory)
+    assert np.allclose(result_of(scorer.probabilities(bank, texts)), expected, atol=1e-5)
+    assert sizes[:3] == [64, 32, 16]
+
+
 def test_the_prompt_takes_the_first_positions():
     bank = torch.arange(2 * 3 * 4.0).view(2, 3, 4)
     embedded, mask = prepend(bank, torch.tensor([1, 0]), torch.zeros(2, 5, 4), torch.tensor([[1, 1, 0, 0, 0]] * 2))

@@ -155,10 +155,11 @@ def test_meta_training_resumes_bit_for_bit(make_scorer, make_examples, tmp_path,
     )
 
 
-def test_a_stop_during_validation_is_made_up_for(make_scorer, make_examples, tmp_path):
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_stop_during_validation_is_made_up_for(make_scorer, make_examples, tmp_path, steps):
     scorer = make_scorer()
     examples = make_examples(scorer)
-    settings = MetaTrainSettings(shots=2, steps=4, validate_every=2, alpha=1.0, beta=0.3)
+    settings = MetaTrainSettings(shots=2, steps=steps, validate_every=2, alpha=1.0, beta=0.3)
     stage = (scorer, examples, tasks_of(examples), settings)
     whole = run(meta_train(*stage, tmp_path / "whole", stop=StopToken()))
     stop = StopToken()
@@ -168,6 +169,7 @@ def test_a_stop_during_validation_is_made_up_for(make_scorer, make_examples, tmp
         if getattr(event, "message", "") == "Validating":
             stop.request()
     assert curve(first, "validation accuracy") == []
+    assert first[-1].outcome == "stopped"
     second = run(meta_train(*stage, tmp_path / "cut", stop=StopToken()))
     assert curve(second, "validation accuracy") == curve(whole, "validation accuracy")
 

@@ -18,13 +18,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def halved(at_a_time: int, error: BaseException, unit: str) -> int:
-    """Return half of ``at_a_time``, rounded up, after freeing what torch holds.
+    """Return half of ``at_a_time``, rounded up, after freeing what torch holds; for use in an ``except`` block.
 
     Raises
     ------
     DeviceError
         If it is one already.
+    BaseException
+        ``error`` itself, if it is not about memory.
     """
+    if not is_out_of_memory(error):
+        raise error
     if at_a_time <= 1:
         raise DeviceError(
             f"The memory does not suffice even for one of the {unit} at a time",
