@@ -20,9 +20,14 @@ def test_what_is_written_is_read_and_nothing_else_stays(tmp_path):
 def test_a_failure_on_the_way_leaves_the_file_before(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, 1)
-    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
+
+    def half_way():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half_way()
     assert read_json(path) == 1
     assert list(tmp_path.iterdir()) == [path]
 
@@ -53,7 +58,7 @@ def test_the_systems_errors_are_sentences(tmp_path, monkeypatch, code, sentence)
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="a file, not a folder|could not be read or written"):
+    with pytest.raises(StorageError, match=r"a file, not a folder|could not be read or written"):
         write_json(tmp_path / "file" / "a.json", 1)
 
 
