@@ -120,9 +120,9 @@ class AnnotateSettings(Settings):
         {}, "Confidence below which rows of one class are dropped, such as terrible=0.97; others use the one above."
     )
     out_of_domain_share: float = option(
-        0.1,
-        "Texts less like the labelled ones than this share of held-out labelled texts is are dropped; the paper has "
-        "no such filter (0), and neutral news is then called terrible with confidence (section 6.1).",
+        0.2,
+        "The share of the unlabelled texts that are least like the labelled ones and are dropped; the paper drops none "
+        "(0), and neutral news is then called terrible with confidence (section 6.1).",
         unit="share of rows",
         ge=0,
         lt=1,

@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
-from engine.annotation.selection import class_thresholds, domain_scores, select
+from engine.annotation.selection import SURPLUS, class_thresholds, domain_scores, select
 from engine.corpus.importing import content_hash
 from engine.corpus.spreadsheet import plain_cell
 from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
@@ -81,8 +81,9 @@ def annotate(
     predicted, confidence = chances.argmax(1), chances.max(1)
     yield Progress(STAGE, 0, unlabelled.rows, "rows", message="Comparing with the labelled texts")
     domain = domain_scores(vectors, labelled_vectors[training])
-    own = domain_scores(labelled_vectors[held_out], labelled_vectors[training])
-    domain_threshold = float(np.quantile(own, settings.out_of_domain_share)) if settings.out_of_domain_share else -1.0
+    domain_threshold = (
+        float(np.quantile(domain, settings.out_of_domain_share)) if settings.out_of_domain_share else -1.0
+    )
     known = set(labelled.texts)
     chosen = select(
         predicted,
@@ -124,6 +125,14 @@ def annotate(
             "histograms": _histograms(classes, predicted, confidence),
         },
     )
+    surplus = chosen.dropped[SURPLUS]
+    if settings.balance and sum(surplus.values()) > len(chosen.rows):
+        rarest = min(surplus, key=lambda name: surplus[name])
+        yield Notice(
+            f"Balancing dropped {sum(surplus.values()):,} confident texts, because few are confidently '{rarest}'; a "
+            "lower confidence for that class keeps more of all.",
+            "warning",
+        )
     absent = [name for name, count in zip(classes, kept, strict=True) if not count]
     if absent:
         yield Notice(f"No text was kept for {', '.join(absent)}; lower their confidence.", "warning")

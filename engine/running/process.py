@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -42,8 +43,8 @@ class EngineProcess:
         context = multiprocessing.get_context("spawn")
         self._events, theirs = context.Pipe()
         self._questions, their_questions = context.Pipe()
-        self._sending = threading.Lock()
-        self._number = 0
+        self._sending, self._asking = threading.Lock(), threading.Lock()
+        self._number = self._asked = 0
         # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
         before = os.environ.get("OMP_WAIT_POLICY")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -109,24 +110,29 @@ class EngineProcess:
         self._send(("stop", self._number))
 
     def ask(self, question: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
-        """Return the answer to one of `engine.running.session.QUESTIONS`, between the steps of a job.
+        """Return the answer to one of `engine.running.session.QUESTIONS`, between the steps of a job; from any thread.
 
         Raises
         ------
         MetaPTError
             Whatever the answer raised, or `EngineProcessError` if none came within ``timeout`` seconds.
         """
-        try:
-            self._questions.send((question, arguments))
-            if not self._questions.poll(timeout):
-                raise EngineProcessError(
-                    f"The engine did not answer within {timeout:.0f} seconds",
-                    remedy="Wait for its present step, try again.",
-                )
-            kind, answer = self._questions.recv()
-        except (EOFError, OSError) as error:
-            raise self._death() from error
-        if kind == "error":
+        with self._asking:
+            self._asked += 1
+            answered, answer = 0, None
+            try:
+                self._questions.send((self._asked, question, arguments))
+                deadline = time.monotonic() + timeout
+                while answered != self._asked:  # an answer that came too late for an earlier question is passed over
+                    if not self._questions.poll(max(0.0, deadline - time.monotonic())):
+                        raise EngineProcessError(
+                            f"The engine did not answer within {timeout:.0f} seconds",
+                            remedy="Wait for its present step, try again.",
+                        )
+                    answered, answer = self._questions.recv()
+            except (EOFError, OSError) as error:
+                raise self._death() from error
+        if isinstance(answer, Failed):
             raise error_from(answer)
         return answer
 
@@ -244,10 +250,11 @@ class _Server:
     def _answer(self) -> None:
         from engine.running.session import QUESTIONS
 
-        question, arguments = self._questions.recv()
+        number, question, arguments = self._questions.recv()
         try:
             if question not in QUESTIONS:
                 raise EngineProcessError(f"The engine knows no question '{question}'")
-            self._questions.send(("answer", getattr(self._session, question)(**arguments)))
+            answer = getattr(self._session, question)(**arguments)
         except Exception as error:
-            self._questions.send(("error", failed(error)))
+            answer = failed(error)
+        self._questions.send((number, answer))

@@ -162,6 +162,7 @@ def test_what_is_kept_and_what_is_dropped(labelled, unlabelled, tmp_path):
     dropped = sum(count for counts in report["dropped"].values() for count in counts.values())
     assert sum(report["kept"].values()) == corpus.rows == unlabelled.rows - dropped
     assert sum(report["dropped"]["already labelled"].values()) == 5
+    assert 10 <= sum(report["dropped"]["out of domain"].values()) <= 0.2 * unlabelled.rows + 1
     assert report["held_out_after"]["accuracy"] == 1
     scores = pq.read_table(tmp_path / "out" / "scores.parquet")
     assert scores.num_rows == unlabelled.rows
@@ -181,8 +182,8 @@ def test_the_audit_file_cannot_run_formulas(labelled, unlabelled, tmp_path):
 def test_nothing_kept_says_why(labelled, tmp_path):
     texts = [labelled.texts[0], *(f"the minister signed the treaty {i}" for i in range(30))]
     news = corpus_of(tmp_path / "news", texts, [None] * 31, ())
-    with pytest.raises(DataError, match=r"None of 31 texts is kept: 1 already labelled, 30 out of domain"):
-        run(labelled, news, tmp_path / "out")
+    with pytest.raises(DataError, match=r"None of 31 texts is kept: 1 already labelled, 30 not confident"):
+        run(labelled, news, tmp_path / "out", confidence=1.0, out_of_domain_share=0.0)
     assert not (tmp_path / "out" / "corpus.parquet").exists()
 
 

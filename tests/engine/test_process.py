@@ -82,6 +82,16 @@ def test_questions_are_answered_while_a_job_runs(engine, tmp_path, tiny_t5):
     stream.close()
 
 
+def test_a_late_answer_is_not_taken_for_another_questions(engine, tmp_path, tiny_t5):
+    backbone = BackboneSettings(backbone=str(tiny_t5), device="cpu").model_dump()
+    stream = engine.run(CountJob(to=100_000, seconds=0.2), tmp_path)
+    next(stream)
+    with pytest.raises(EngineProcessError, match="did not answer within 0 seconds"):
+        engine.ask("word_tokens", timeout=0.001, backbone=backbone, word="bad")
+    assert engine.ask("word_tokens", backbone=backbone, word="good") == ["▁good"]
+    stream.close()
+
+
 def test_a_users_error_is_a_sentence(engine, tmp_path):
     events = list(engine.run(CountJob(fail="user"), tmp_path))
     assert events == [Failed("MetaPTError", "The soup is cold", "table 3", "Heat it.")]
