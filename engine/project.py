@@ -80,7 +80,7 @@ class Project:
         ProjectError
             If there is none, it is damaged, of a newer version, or open elsewhere (pass ``read_only`` then).
         """
-        folder = Path(folder)
+        folder = Path(folder).absolute()
         if not (folder / "project.json").is_file():
             raise ProjectError("There is no MetaPT project here", where=folder, remedy="Choose a .metapt folder.")
         manifest = read_json(folder / "project.json")

@@ -5,6 +5,7 @@ Importing this module is light (no torch); the stages are imported when a job ru
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -46,16 +47,19 @@ class Job(Settings):
         raise NotImplementedError
 
     def document(self) -> dict[str, Any]:
-        """Return the job as JSON-able values that `job_from` reads."""
-        return {"stage": self.stage, **self.model_dump(mode="json")}
+        """Return the job as JSON-able values that `job_from` reads, with the versions of its inputs.
+
+        Two jobs are the same when these are: a file that was changed or a run that went on makes another job.
+        """
+        values = self.model_dump(mode="json")
+        return {"stage": self.stage, **values, "inputs": _input_versions(values)}
 
 
 class ImportJob(Job):
-    """Read files into a corpus; ``versions`` (size, time of change) tells a changed file from the one read before."""
+    """Read files into a corpus."""
 
     stage = "import"
     files: list[str]
-    versions: list[tuple[int, int]] = Field(default_factory=list)
     settings: ImportSettings = Field(default_factory=ImportSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
@@ -362,6 +366,22 @@ def job_from(document: Mapping[str, Any]) -> Job:
     """
     values = dict(document)
     stage = values.pop("stage", None)
+    values.pop("inputs", None)
     if stage not in JOBS:
         raise SettingsError(f"There is no stage '{stage}'", remedy=f"The stages are {', '.join(JOBS)}.")
     return validated(JOBS[stage], values, where=str(stage))
+
+
+def _input_versions(values: Any) -> dict[str, list[int]]:
+    """Return size and time of change of every file, and of every run's result, that an absolute path names."""
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, list):
+        return {path: version for value in values for path, version in _input_versions(value).items()}
+    if not isinstance(values, str) or "\x00" in values or len(values) > 4096 or not os.path.isabs(values):
+        return {}
+    for path in (values, os.path.join(values, "result.json")):
+        if os.path.isfile(path):
+            state = os.stat(path)
+            return {values: [state.st_size, state.st_mtime_ns]}
+    return {}

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
+from engine.corpus.sources import find_sources
 from engine.errors import SettingsError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.project import Project
@@ -164,10 +165,15 @@ class Steps:
 
 
 def import_job(files: list[str], settings: ImportSettings) -> ImportJob:
-    """Return the job that imports ``files``, tied to their present size and time of change."""
-    states = [Path(name).stat() if Path(name).is_file() else None for name in files]
-    versions = [(state.st_size, state.st_mtime_ns) if state else (0, 0) for state in states]
-    return ImportJob(files=[str(Path(name).resolve()) for name in files], versions=versions, settings=settings)
+    """Return the job that imports files, folders and globs as they are now.
+
+    Raises
+    ------
+    StorageError, DataError
+        If one matches nothing that can be read.
+    """
+    found = dict.fromkeys(str(source.path.absolute()) for source in find_sources(files))
+    return ImportJob(files=list(found), settings=settings)
 
 
 def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:

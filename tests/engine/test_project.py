@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import ProjectError, StorageError
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, job_from
+from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
 
 
 def test_create_open_close(tmp_path):
@@ -110,6 +110,20 @@ def test_the_same_job_gets_the_same_run(tmp_path):
         assert project.role("source") == folder.resolve()
         with pytest.raises(ProjectError, match="no 'clusters' yet"):
             project.role("clusters")
+
+
+def test_a_run_that_went_on_makes_another_job_of_what_stands_on_it(tmp_path):
+    prompt = tmp_path / "prompt.safetensors"
+    prompt.write_bytes(b"after 50 steps")
+    job = EvaluateJob(prompt=str(prompt), corpus="c")
+    with Project.create(tmp_path / "a.metapt") as project:
+        folder, _ = project.run_folder(job)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job.document()))
+        (folder / "result.json").write_text('{"event": "Finished", "outcome": "completed"}')
+        assert project.run_folder(job) == (folder, True)
+        prompt.write_bytes(b"after 100 steps")
+        assert project.run_folder(job)[0].name == "0002-evaluate"
 
 
 def test_a_manifest_cannot_point_outside(tmp_path):
