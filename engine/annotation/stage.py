@@ -18,7 +18,7 @@ from engine.annotation.selection import SURPLUS, class_thresholds, domain_scores
 from engine.corpus.importing import content_hash
 from engine.corpus.spreadsheet import plain_cell
 from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
-from engine.embedding.cache import embed
+from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import Encoder
 from engine.errors import DataError, SettingsError
 from engine.evaluation.metrics import evaluate
@@ -103,6 +103,7 @@ def annotate(
             remedy="Lower the confidence or the out-of-domain share.",
         )
     _write_corpus(folder, labelled, unlabelled, chosen.rows, predicted, confidence)
+    remember([unlabelled.texts[row] for row in chosen.rows], vectors[chosen.rows], encoder, cache)
     _write_scores(folder, classes, predicted, confidence, domain)
     _write_audit(folder, classes, unlabelled, chosen.rows, predicted, confidence, settings)
     kept = np.bincount(predicted[chosen.rows], minlength=len(classes))

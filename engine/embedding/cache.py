@@ -16,7 +16,7 @@ from engine.embedding.sentence_bert import Encoder, by_length
 from engine.errors import StorageError, storage_errors
 from engine.events import Event, Progress
 from engine.stage import Part, ProgressMeter, StopToken
-from engine.storage import read_json, write_json
+from engine.storage import read_json, replacing, write_json
 
 Observer = Callable[[np.ndarray, np.ndarray], Iterable[Event]]
 """Is shown row numbers, int64 [m], and their vectors, float32 [m, d], and answers with events."""
@@ -189,6 +189,24 @@ def _order(texts: Sequence[str]) -> np.ndarray:
     """Return the row numbers in the order of work, int64 [n]."""
     windows = [start + by_length(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)]
     return np.concatenate(windows) if windows else np.empty(0, np.int64)
+
+
+def remember(texts: Sequence[str], vectors: np.ndarray, encoder: Encoder, cache: Path) -> None:
+    """Put vectors that are known already into the cache: those of some rows of a corpus, say.
+
+    Parameters
+    ----------
+    texts, vectors
+        n texts and their vectors by ``encoder``, float32 [n, d].
+
+    Raises
+    ------
+    StorageError
+        If the cache cannot be written.
+    """
+    path = cache / f"{_key(texts, encoder.identity)}.npy"
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, vectors.astype(np.float32, copy=False), allow_pickle=False)
 
 
 def _key(texts: Sequence[str], identity: str) -> str:

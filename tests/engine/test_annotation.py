@@ -169,6 +169,19 @@ def test_what_is_kept_and_what_is_dropped(labelled, unlabelled, tmp_path):
     assert sum(sum(counts) for counts in report["histograms"].values()) == unlabelled.rows
 
 
+def test_the_vectors_of_kept_texts_are_known_afterwards(labelled, unlabelled, tmp_path):
+    from engine.embedding.cache import embed
+
+    class Silent(WordEncoder):
+        def encode(self, texts):
+            raise AssertionError("everything is in the cache")
+
+    run(labelled, unlabelled, tmp_path / "out")
+    corpus = Corpus.open(tmp_path / "out")
+    vectors = result_of(embed(corpus.texts, Silent(), tmp_path / "cache", stop=StopToken()))
+    assert np.array_equal(vectors, WordEncoder().encode(corpus.texts))
+
+
 def test_the_audit_file_cannot_run_formulas(labelled, unlabelled, tmp_path):
     run(labelled, unlabelled, tmp_path / "out", balance=False, out_of_domain_share=0.0)
     with open(tmp_path / "out" / "audit.csv", newline="") as stream:
