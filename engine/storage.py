@@ -35,6 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with storage_errors(path):
             yield temporary
+            os.chmod(temporary, 0o644)  # mkstemp's files are for their owner only; these are to be shared
             with open(temporary, "rb+") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, path)

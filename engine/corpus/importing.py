@@ -274,7 +274,11 @@ def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[None
     report.labels = Counter()
     meter = ProgressMeter(STAGE, len(rows), "rows")
     # The reader is closed before the new file takes the place of the old one: Windows insists.
-    with parquet_errors(path), writing_parquet(folder, SCHEMA) as writer, pq.ParquetFile(path) as stream:
+    with (
+        parquet_errors(path),
+        writing_parquet(folder, SCHEMA) as writer,
+        pq.ParquetFile(path, pre_buffer=False) as stream,
+    ):
         start = 0
         for batch in stream.iter_batches(CHUNK):
             inside = rows[(rows >= start) & (rows < start + len(batch))] - start
@@ -297,7 +301,7 @@ def content_hash(path: Path) -> str:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    with parquet_errors(path), pq.ParquetFile(path) as stream:
+    with parquet_errors(path), pq.ParquetFile(path, pre_buffer=False) as stream:
         yield from stream.iter_batches(CHUNK, columns=["text", "label"])
 
 

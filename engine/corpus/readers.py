@@ -72,7 +72,7 @@ def open_table(source: Source, detected: Detected, settings: ImportSettings) -> 
         elif detected.format == "json":
             yield _from_objects(_json_objects(stream, detected.encoding, source), source)
         elif detected.format == "parquet":
-            with parquet_errors(source.path), pq.ParquetFile(_seekable(stream, source)) as file:
+            with parquet_errors(source.path), pq.ParquetFile(_seekable(stream, source), pre_buffer=False) as file:
                 yield Table(file.schema_arrow.names, _parquet_rows(file, source))
         elif detected.format == "xlsx":
             yield _read_xlsx(source, stream)

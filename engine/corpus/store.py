@@ -107,8 +107,8 @@ class Corpus:
         return self._column("confidence").to_numpy()
 
     def batches(self, size: int = 8192, columns: Sequence[str] = ("text",)) -> Iterator[pa.RecordBatch]:
-        """Stream record batches of at most ``size`` rows."""
-        with parquet_errors(self.path), pq.ParquetFile(self.path) as stream:
+        """Stream record batches of at most ``size`` rows (unbuffered: Arrow would hold the whole file otherwise)."""
+        with parquet_errors(self.path), pq.ParquetFile(self.path, pre_buffer=False) as stream:
             yield from stream.iter_batches(size, columns=list(columns))
 
     def _column(self, name: str) -> pa.ChunkedArray:
