@@ -6,6 +6,7 @@ Importing this module is light (no torch); the stages are imported when a job ru
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,9 +43,9 @@ class Job(Settings):
 
     stage: ClassVar[str]
 
+    @abstractmethod
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         """Stream the events of the job and write its results into ``folder``."""
-        raise NotImplementedError
 
     def document(self) -> dict[str, Any]:
         """Return the job as JSON-able values that `job_from` reads, with the versions of its inputs.
