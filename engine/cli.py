@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 from engine import __version__
+from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.options import settings_as_options
 from engine.command_line.steps import engine_steps
@@ -133,9 +134,11 @@ def meta_train(
 ) -> None:
     """Learn where a soft prompt should start, from the groups (Prompt-MAML)."""
     with engine_steps(project, json) as steps:
+        clusters = steps.project.role("clusters")
         job = jobs.MetaTrainJob(
             corpus=_training(steps.project),
-            clusters=str(steps.project.role("clusters")),
+            clusters=str(clusters),
+            **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
             settings=settings,
             prompt=prompt,

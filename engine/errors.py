@@ -79,6 +79,10 @@ class ProjectError(StorageError):
     """A project folder is locked, damaged, or of a newer version."""
 
 
+class ProjectLockedError(ProjectError):
+    """A project is open in another window or command."""
+
+
 class CheckpointError(StorageError):
     """A checkpoint is damaged or belongs to another run."""
 

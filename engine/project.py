@@ -18,7 +18,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from engine.errors import ProjectError, storage_errors
+from engine.clustering.edits import ClusterEdit
+from engine.errors import ProjectError, ProjectLockedError, storage_errors
 from engine.running.jobs import Job
 from engine.storage import read_json, write_json
 
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS labels (corpus TEXT, row INTEGER, class TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS label_history (
     id INTEGER PRIMARY KEY, corpus TEXT, row INTEGER, before TEXT, after TEXT, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (subject TEXT PRIMARY KEY, note TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cluster_edits (
+    run TEXT, cluster INTEGER, name TEXT, included INTEGER NOT NULL, merged_into INTEGER, PRIMARY KEY (run, cluster));
 """
 
 
@@ -101,7 +104,7 @@ class Project:
                 try:
                     lock.acquire(timeout=0)
                 except Timeout as error:
-                    raise ProjectError(
+                    raise ProjectLockedError(
                         "The project is open in another window or command",
                         where=folder,
                         remedy="Close it there, or open it read-only.",
@@ -189,13 +192,32 @@ class Project:
         """Whether ``role`` stands on a run."""
         return role in self._manifest["roles"]
 
+    def runs(self, *stages: str) -> list[Path]:
+        """Return the folders of the runs of these stages, the newest first."""
+        found = [folder for folder in (self.folder / "runs").glob("*-*") if folder.name.split("-", 1)[1] in stages]
+        return sorted((folder for folder in found if (folder / "job.json").is_file()), reverse=True)
+
     def discard(self, folder: Path) -> None:
         """Delete a run that was cancelled and left nothing to resume."""
         self._check_writable()
         if folder.parent == self.folder / "runs" and not (folder / "checkpoint.safetensors").exists():
             shutil.rmtree(folder, ignore_errors=True)
 
-    # Labels and notes -------------------------------------------------------------------------------------------------
+    # Small values of the project: the task, what the forms were set to ------------------------------------------------
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Return what was kept under ``name``."""
+        return self._manifest.get("values", {}).get(name, default)
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Keep a JSON-able value with the project; what has not changed is not written again."""
+        self._check_writable()
+        values = self._manifest.setdefault("values", {})
+        if name not in values or values[name] != value:
+            values[name] = value
+            write_json(self.folder / "project.json", self._manifest)
+
+    # Labels, edits of groups, notes -----------------------------------------------------------------------------------
 
     def labels(self, corpus: str) -> dict[int, str]:
         """Return row -> class of the labels that the person gave to a corpus (by its content hash)."""
@@ -215,6 +237,23 @@ class Project:
                 "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
                 (corpus, row, found[0] if found else None, name, time.time()),
             )
+
+    def cluster_edits(self, clustering: Path) -> dict[int, ClusterEdit]:
+        """Return cluster -> what the person changed of it, for the clustering in a run's folder."""
+        with self._connection() as database:
+            found = database.execute(
+                "SELECT cluster, name, included, merged_into FROM cluster_edits WHERE run = ?", (clustering.name,)
+            ).fetchall()
+        return {cluster: ClusterEdit(name, bool(included), into) for cluster, name, included, into in found}
+
+    def set_cluster_edit(self, clustering: Path, cluster: int, edit: ClusterEdit | None) -> None:
+        """Change a cluster, or take its changes back with ``None``; on disk before this returns."""
+        self._check_writable()
+        with self._connection() as database:
+            database.execute("DELETE FROM cluster_edits WHERE run = ? AND cluster = ?", (clustering.name, cluster))
+            if edit is not None and edit != ClusterEdit():
+                values = (clustering.name, cluster, edit.name, edit.included, edit.merged_into)
+                database.execute("INSERT INTO cluster_edits VALUES (?, ?, ?, ?, ?)", values)
 
     def note(self, subject: str) -> str:
         """Return the note on a subject, such as a run."""

@@ -7,7 +7,7 @@ reference page in the documentation are made from these models. Paper sections a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +20,11 @@ PAPER_WORDS: dict[int, tuple[str, ...]] = {
     5: ("terrible", "bad", "maybe", "good", "great"),
 }
 """The paper's label words by number of classes, most negative first (section 3.1, appendix B)."""
+
+
+def default_words(classes: Sequence[str]) -> dict[str, str]:
+    """Return class -> word: the paper's words for 2, 3 or 5 classes, the names of the classes otherwise."""
+    return dict(zip(classes, PAPER_WORDS.get(len(classes), tuple(classes)), strict=True))
 
 
 def option(default: Any, help: str, *, unit: str = "", advanced: bool = False, **constraints: Any) -> Any:

@@ -8,6 +8,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,22 @@ import numpy as np
 import pytest
 
 from engine.settings import PromptSettings
+
+# Qt needs libraries of the system (libEGL on Linux). Where they are missing, the tests of the window are left out and
+# the header says so; pytest-qt is loaded here and not by its entry point, so that all the others run.
+try:
+    import PySide6.QtWidgets  # noqa: F401
+except ImportError as _error:
+    QT_PROBLEM = str(_error)
+    collect_ignore = ["gui"]
+else:
+    QT_PROBLEM = ""
+    pytest_plugins = ["pytestqt.plugin"]
+
+
+def pytest_report_header() -> str:
+    """Say whether the window is tested."""
+    return f"The tests of the window are left out: {QT_PROBLEM}" if QT_PROBLEM else "The window is tested offscreen."
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from engine.corpus.sources import Detected, Source, detect, find_sources
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors, writing_parquet
 from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
-from engine.settings import PAPER_WORDS, ImportSettings
+from engine.settings import ImportSettings, default_words
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
 
@@ -246,8 +246,7 @@ def _words(classes: tuple[str, ...], settings: ImportSettings) -> dict[str, str]
             f"There is no class {', '.join(unknown)} to give a word to",
             remedy=f"The classes are {', '.join(classes) or 'none: choose a label column'}.",
         )
-    default = PAPER_WORDS.get(len(classes), classes)
-    return {name: settings.words.get(name, word) for name, word in zip(classes, default, strict=True)}
+    return {name: settings.words.get(name, word) for name, word in default_words(classes).items()}
 
 
 def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from engine.errors import DataError
-from engine.settings import PAPER_WORDS
+from engine.settings import default_words
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,36 @@ class Verbalizer:
         return dict(zip(self.classes, self.words, strict=True))
 
 
-def default_words(classes: Sequence[str]) -> dict[str, str]:
-    """Return the paper's words for 2, 3 or 5 classes, the names of the classes otherwise."""
-    return dict(zip(classes, PAPER_WORDS.get(len(classes), tuple(classes)), strict=True))
+_COMMON = """
+terrible awful horrible bad poor weak sad angry wrong false no never nothing maybe okay fine fair average normal
+mixed good nice right true yes great excellent perfect wonderful happy glad love hate like worst best low high small
+big less more slow fast easy hard cheap expensive old new late early safe dangerous clear unclear calm urgent
+important trivial question answer problem solution praise complaint request thanks help news sport business science
+politics health music film book food travel money law school work home game weather art history technology world
+people family friend child woman man fact opinion joke serious positive negative neutral support against open closed
+"""
+COMMON_WORDS = tuple(_COMMON.split())
+"""Words that often serve as label words; those of one token are suggested where a word is split."""
+
+
+def suggest_words(
+    word: str, tokenizer: PreTrainedTokenizerBase, encode: Callable[[Sequence[str]], np.ndarray], count: int = 3
+) -> list[str]:
+    """Return words of one token that mean something like ``word``, the likest first.
+
+    Parameters
+    ----------
+    encode
+        Gives vectors of length one, float32 [n, d], for n words (Sentence-BERT's).
+    """
+    candidates = [
+        other
+        for other in COMMON_WORDS
+        if other != word and len(tokenizer(other, add_special_tokens=False)["input_ids"]) == 1
+    ]
+    vectors = encode([word, *candidates])
+    order = np.argsort(-(vectors[1:] @ vectors[0]))
+    return [candidates[number] for number in order[:count]]
 
 
 def make_verbalizer(classes: Sequence[str], words: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> Verbalizer:

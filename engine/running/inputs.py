@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -34,21 +34,28 @@ def labelled_examples(scorer: PromptScorer, corpus: Corpus) -> Examples:
 
 
 def edited_groups(
-    clustering: Any, labels: np.ndarray, exclude: Sequence[int], merge: Sequence[Sequence[int]]
+    clustering: Any,
+    labels: np.ndarray,
+    exclude: Sequence[int],
+    merge: Sequence[Sequence[int]],
+    names: Mapping[int, str],
 ) -> list[tuple[str, np.ndarray]]:
-    """Return name and labelled rows of every group, without ``exclude`` and with each list of ``merge`` joined."""
-    names = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
-    into = {number: min(group) for group in merge for number in group}
+    """Return name and labelled rows of every group: without ``exclude``, each list of ``merge`` joined into its first.
+
+    A joined group takes the name that the person gave to its first member, else the names of all its members.
+    """
+    own = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
+    into = {number: group[0] for group in merge for number in group}
     members: dict[int, list[int]] = {}
-    for number in names:
+    for number in own:
         if number not in exclude:
             members.setdefault(into.get(number, number), []).append(number)
     return [
         (
-            " + ".join(names[number] for number in numbers),
+            names.get(first) or " + ".join(names.get(number, own[number]) for number in numbers),
             np.flatnonzero(np.isin(clustering.assignment, numbers) & (labels >= 0)),
         )
-        for numbers in members.values()
+        for first, numbers in members.items()
     ]
 
 

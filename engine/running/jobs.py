@@ -15,7 +15,7 @@ from pydantic import Field
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
-from engine.events import Notice
+from engine.events import Finished, Notice
 from engine.running.session import Session
 from engine.settings import (
     AnnotateSettings,
@@ -118,23 +118,29 @@ class _PromptJob(Job):
     prompt: PromptSettings = Field(default_factory=PromptSettings)
     words: dict[str, str] = Field(default_factory=dict)
 
+    def class_names(self, corpus: Corpus) -> tuple[str, ...]:
+        """Return the classes that the prompt tells apart, those of the corpus."""
+        return corpus.classes
+
     def scorer(self, session: Session, corpus: Corpus) -> Part[PromptScorer]:
-        """Load the backbone and return the scorer for the corpus's classes."""
+        """Load the backbone and return the scorer for the classes."""
         from engine.prompting.scorer import PromptScorer
         from engine.prompting.verbalizer import make_verbalizer
 
         backbone = yield from session.backbone(self.backbone)
         words = self.words or corpus.words
-        return PromptScorer(backbone, make_verbalizer(corpus.classes, words, backbone.tokenizer), self.prompt)
+        verbalizer = make_verbalizer(self.class_names(corpus), words, backbone.tokenizer)
+        return PromptScorer(backbone, verbalizer, self.prompt)
 
 
 class MetaTrainJob(_PromptJob):
-    """Learn a prompt from the groups of a corpus; ``exclude`` and ``merge`` are the person's edits of the groups."""
+    """Learn a prompt from the groups of a corpus; ``exclude``, ``merge`` and ``names`` are the person's edits."""
 
     stage = "meta-train"
     clusters: str
     exclude: list[int] = Field(default_factory=list)
     merge: list[list[int]] = Field(default_factory=list)
+    names: dict[int, str] = Field(default_factory=dict)
     start: str = ""
     settings: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
 
@@ -153,7 +159,7 @@ class MetaTrainJob(_PromptJob):
             )
         scorer = yield from self.scorer(session, corpus)
         examples = inputs.labelled_examples(scorer, corpus)
-        groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge)
+        groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge, self.names)
         tasks, notices = make_meta_tasks(
             groups,
             shots=self.settings.shots,
@@ -188,21 +194,27 @@ class PretrainJob(_PromptJob):
 class _TargetJob(_PromptJob):
     """A job on the target task.
 
-    ``labels`` (row -> class) are the person's own and go before the corpus's. ``test`` is a corpus of its own to test
-    on; without one, ``tune.test_rows`` of the labelled rows are set aside.
+    ``classes`` are the person's own, and ``labels`` (row -> class) go before the corpus's. ``test`` is a corpus of its
+    own to test on; without one, ``tune.test_rows`` of the labelled rows are set aside.
     """
 
+    classes: list[str] = Field(default_factory=list)
     test: str = ""
     labels: dict[int, str] = Field(default_factory=dict)
     tune: TuneSettings = Field(default_factory=TuneSettings)
+
+    def class_names(self, corpus: Corpus) -> tuple[str, ...]:
+        """Return the person's classes, or those of the corpus."""
+        return tuple(self.classes) or corpus.classes
 
     def target(self) -> tuple[Corpus, list[str], np.ndarray, np.ndarray, np.ndarray]:
         """Return the corpus, all texts, their labels, the rows to draw from, and the rows to test on."""
         import numpy as np
 
         corpus = Corpus.open(self.corpus)
-        numbers = {name: number for number, name in enumerate(corpus.classes)}
-        labels = corpus.labels.copy()
+        classes = self.class_names(corpus)
+        numbers = {name: number for number, name in enumerate(classes)}
+        labels = np.array([numbers.get(name, -1) for name in corpus.classes] + [-1])[corpus.labels]
         for row, name in self.labels.items():
             if name not in numbers or not 0 <= row < corpus.rows:
                 raise DataError(f"Row {row} cannot be labelled '{name}'", where=self.corpus)
@@ -210,7 +222,7 @@ class _TargetJob(_PromptJob):
         pool = np.flatnonzero(labels >= 0)
         if self.test:
             other = Corpus.open(self.test)
-            unknown = sorted(set(other.classes) - set(corpus.classes))
+            unknown = sorted(set(other.classes) - set(classes))
             if unknown:
                 raise DataError(
                     f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
@@ -282,7 +294,7 @@ class ProbeJob(_TargetJob):
         yield from probe_target(
             texts,
             labels,
-            corpus.classes,
+            self.class_names(corpus),
             few_shot_draws(labels, pool, self.tune),
             test,
             folder,
@@ -291,6 +303,18 @@ class ProbeJob(_TargetJob):
             cache=Path(self.cache),
             stop=stop,
         )
+
+
+class BackboneJob(Job):
+    """Load a backbone, fetching it first if need be."""
+
+    stage = "backbone"
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        backbone = yield from session.backbone(self.backbone)
+        facts = {"name": backbone.identity.name, "parameters": backbone.parameters, "width": backbone.width}
+        yield Finished(str(folder), "completed", {**facts, "device": str(backbone.device)})
 
 
 class PredictJob(Job):
@@ -351,6 +375,7 @@ JOBS: dict[str, type[Job]] = {
         TuneJob,
         FullModelJob,
         ProbeJob,
+        BackboneJob,
         PredictJob,
         EvaluateJob,
     )

@@ -26,6 +26,8 @@ from engine.stage import StopToken
 
 CREDIT = 8
 """Events that the process may be ahead of its reader."""
+PATIENCE = 0.1
+"""Seconds between two looks at whether the job was cancelled meanwhile."""
 
 
 class EngineProcess:
@@ -44,7 +46,7 @@ class EngineProcess:
         self._events, theirs = context.Pipe()
         self._questions, their_questions = context.Pipe()
         self._sending, self._asking = threading.Lock(), threading.Lock()
-        self._number = self._asked = 0
+        self._number = self._asked = self._abandoned = 0
         # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
         before = os.environ.get("OMP_WAIT_POLICY")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -78,7 +80,8 @@ class EngineProcess:
     def run(self, job: Job, folder: Path) -> Iterator[Event]:
         """Run ``job`` into ``folder`` and yield its events; the last one is `Finished` or `Failed`.
 
-        Not asking for the next event pauses the job; closing the iterator cancels it.
+        Not asking for the next event pauses the job; closing the iterator, or `cancel` from another thread, cancels
+        it, and then the iterator ends without a last event.
 
         Raises
         ------
@@ -90,10 +93,11 @@ class EngineProcess:
         over = False
         self._send(("job", number, job, folder))
         try:
-            while True:
-                of, event = self._receive()
-                if of != number:  # of a job that was cancelled
+            while self._abandoned != number:
+                received = self._receive(PATIENCE)
+                if received is None or received[0] != number:  # nothing yet, or of a job that was cancelled
                     continue
+                event = received[1]
                 over = isinstance(event, (Finished, Failed))
                 if not over:
                     self._send(("credit", number))
@@ -108,6 +112,10 @@ class EngineProcess:
     def request_stop(self) -> None:
         """Ask the job to stop and keep the best so far; may be called from any thread."""
         self._send(("stop", self._number))
+
+    def cancel(self) -> None:
+        """Give up the job at once, though it may be in a long step; may be called from any thread."""
+        self._abandoned = self._number
 
     def ask(self, question: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
         """Return the answer to one of `engine.running.session.QUESTIONS`, between the steps of a job; from any thread.
@@ -158,8 +166,10 @@ class EngineProcess:
         except OSError as error:
             raise self._death() from error
 
-    def _receive(self) -> tuple[int, Event]:
+    def _receive(self, patience: float) -> tuple[int, Event] | None:
         try:
+            if not self._events.poll(patience):
+                return None
             received: tuple[int, Event] = self._events.recv()
             return received
         except (EOFError, OSError) as error:

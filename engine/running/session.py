@@ -47,6 +47,13 @@ class Session:
         pieces: list[str] = tokenizer.tokenize(word)
         return pieces
 
+    def suggest_words(self, backbone: dict[str, Any], word: str) -> list[str]:
+        """Return words of one token that mean something like ``word``."""
+        from engine.prompting.verbalizer import suggest_words
+
+        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        return suggest_words(word, tokenizer, self.sentence_encoder("cpu").encode)
+
     def preview(self, backbone: dict[str, Any], prompt: dict[str, Any], text: str) -> str:
         """Return exactly what the backbone reads for ``text``."""
         from engine.prompting.template import Template
@@ -68,6 +75,58 @@ class Session:
         chances = result_of(scorer.probabilities(bank, scorer.template.encode([text])))
         return {name: float(chance) for name, chance in zip(scorer.verbalizer.classes, chances[0, 0], strict=True)}
 
+    def devices(self) -> list[dict[str, Any]]:
+        """Return name, description and memory (bytes) of the devices, the fastest first."""
+        from dataclasses import asdict
 
-QUESTIONS = ("word_tokens", "preview", "classify")
+        from engine.backbones.devices import available_devices
+
+        return [asdict(device) for device in available_devices()]
+
+    def device_memory(self) -> dict[str, Any] | None:
+        """Return name, used and total memory (bytes) of the GPU that a loaded backbone is on; ``None`` without one."""
+        if self._backbone is None or self._backbone[1].device.type != "cuda":
+            return None
+        import torch
+
+        device = self._backbone[1].device
+        free, total = torch.cuda.mem_get_info(device)
+        return {"name": torch.cuda.get_device_name(device), "used": total - free, "total": total}
+
+    def describe_prompt(self, prompt: str) -> dict[str, Any]:
+        """Return what a prompt file or PEFT folder says of itself."""
+        from engine.prompting.prompt_file import load_prompt
+
+        found = load_prompt(Path(prompt))
+        return {
+            "backbone": found.backbone.name if found.backbone else None,
+            "words": found.words,
+            "soft_tokens": len(found.vectors),
+            "width": found.vectors.shape[1],
+            "settings": found.settings.model_dump(),
+            "metrics": found.metrics,
+        }
+
+    def export_prompt(self, prompt: str, target: str, peft: bool) -> int:
+        """Write a prompt as a file of its own or as a PEFT folder, and return the bytes written."""
+        from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
+
+        found, path = load_prompt(Path(prompt)), Path(target)
+        if peft:
+            save_peft(found, path)
+            return sum(item.stat().st_size for item in path.iterdir())
+        save_prompt(found, path)
+        return path.stat().st_size
+
+
+QUESTIONS = (
+    "word_tokens",
+    "suggest_words",
+    "preview",
+    "classify",
+    "devices",
+    "device_memory",
+    "describe_prompt",
+    "export_prompt",
+)
 """Methods of `Session` that may be asked over the second pipe."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
@@ -15,7 +17,7 @@ from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
 from engine.stage import Stage, StopToken
-from engine.storage import write_json
+from engine.storage import replacing, write_json
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples, few_shot_draws
 
@@ -36,7 +38,9 @@ def few_shot(
     """Tune from every starting prompt with every seed, side by side.
 
     Writes ``folder/prompts/NAME-SEED.safetensors``, the best of the first initialisation by validation (ties: lower
-    loss) as ``folder/prompt.safetensors``, and ``folder/results.json``.
+    loss) as ``folder/prompt.safetensors``, ``folder/results.json``, and ``folder/predictions.parquet`` (run, row,
+    label, prediction, confidence). Without test rows, the figures of ``results.json`` are those of each run's
+    validation rows, which early stopping has seen; ``measured_on`` says so.
 
     Parameters
     ----------
@@ -90,15 +94,25 @@ def few_shot(
     completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
 
     evaluations: list[Evaluation] = []
-    if test is not None and len(test) and completed:
+    measured_on = "test" if test is not None and len(test) else "validation"
+    measured = test if measured_on == "test" else np.unique(np.concatenate([run.validation for run in runs]))
+    if measured is not None and len(measured) and completed:
         bank = torch.stack([run.result for run in runs])
-        texts = examples.texts.take(test)
+        texts = examples.texts.take(measured)
         message = f"Testing {len(runs)} prompts"
         probabilities = yield from scorer.probabilities(bank, texts, stop=stop, stage=STAGE, message=message)
         completed = probabilities is not None
         if probabilities is not None:
+            places = [
+                np.arange(len(measured)) if measured_on == "test" else np.searchsorted(measured, run.validation)
+                for run in runs
+            ]
             classes = scorer.verbalizer.classes
-            evaluations = [evaluate(chances, examples.labels[test], classes) for chances in probabilities]
+            evaluations = [
+                evaluate(chances[place], examples.labels[measured[place]], classes)
+                for chances, place in zip(probabilities, places, strict=True)
+            ]
+            _write_predictions(folder, runs, probabilities, places, measured, examples.labels, classes)
 
     training = {"method": "few-shot tuning", **settings.model_dump()}
     kept = {}
@@ -111,7 +125,7 @@ def few_shot(
             "training_rows": len(run.training),
             "validation_rows": len(run.validation),
         }
-        if evaluations:
+        if evaluations and measured_on == "test":
             metrics["test_accuracy"] = evaluations[number].accuracy
         kept[run.name] = metrics
         described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
@@ -124,15 +138,52 @@ def few_shot(
         for place, name in enumerate(starts):
             mine = evaluations[place * settings.seeds : (place + 1) * settings.seeds]
             summary[name] = summarise(mine)
+    tested = summary if measured_on == "test" else {}
     write_json(
         folder / "results.json",
         {
             "runs": kept,
+            "best": best.name,
+            "draws": {
+                str(seed): {"training": draw.training.tolist(), "validation": draw.validation.tolist()}
+                for seed, draw in draws
+            },
+            "measured_on": measured_on,
             "evaluations": {run.name: item.to_dict() for run, item in zip(runs, evaluations, strict=False)},
-            "summary": summary,
+            "summary": tested,
+            # What early stopping has seen is no measure of a method, so it stands under another name.
+            "validation_summary": {} if measured_on == "test" else summary,
         },
     )
-    yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": summary})
+    yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": tested})
+
+
+def _write_predictions(
+    folder: Path,
+    runs: Sequence[PromptRun],
+    probabilities: np.ndarray,
+    places: Sequence[np.ndarray],
+    measured: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    names = np.array(classes, object)
+    tables = []
+    for run, chances, place in zip(runs, probabilities, places, strict=True):
+        mine, rows = chances[place], measured[place]
+        tables.append(
+            pa.table(
+                {
+                    "run": pa.array([run.name] * len(rows)),
+                    "row": pa.array(rows),
+                    "label": pa.array(names[labels[rows]]),
+                    "prediction": pa.array(names[mine.argmax(1)]),
+                    "confidence": pa.array(mine.max(1).astype(np.float32)),
+                }
+            )
+        )
+    with replacing(folder / "predictions.parquet") as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 
 
 def _file_name(run: str) -> str:
