@@ -1,1 +1,1 @@
-"""The window of MetaPT. It stands on ``engine`` and comes next; see ``docs/roadmap.md``."""
+"""The window of MetaPT: wizard pages that hand their work to the engine process. Knows Qt, never torch."""

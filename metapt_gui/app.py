@@ -1,25 +1,37 @@
-"""Entry point of the window. The wizard is not built yet: this says so and points to the command line."""
+"""Entry point of the window. Qt is imported in `main` only: the engine process imports this module too."""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-
-from PySide6.QtWidgets import QApplication, QMessageBox
-
-from engine import __version__
 
 
 def main() -> int:
-    """Show what is there; return the exit code."""
+    """Show the window; return the exit code."""
+    multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
+    from PySide6.QtWidgets import QApplication
+
+    from engine import __version__
+    from metapt_gui.crash import CrashReports
+    from metapt_gui.main_window import MainWindow
+    from metapt_gui.theme import ThemeKeeper
+    from metapt_gui.user_settings import UserSettings
+
+    crashes = CrashReports()
+    crashes.install()
     application = QApplication(sys.argv)
     application.setApplicationName("MetaPT")
-    QMessageBox.information(
-        None,
-        f"MetaPT {__version__}",
-        "The window of MetaPT is still being built. Everything that it will do works from a terminal today: "
-        "start with 'metapt demo', or 'metapt --help'.",
-    )
-    return 0
+    application.setApplicationDisplayName("MetaPT")
+    application.setApplicationVersion(__version__)
+    settings = UserSettings()
+    themes = ThemeKeeper(settings.get("theme", "system"))
+    themes.apply()
+    window = MainWindow(settings, themes, crashes)
+    window.show()
+    window.offer_crash_report()
+    code = application.exec()
+    crashes.close()
+    return code
 
 
 if __name__ == "__main__":

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.model_selection import train_test_split
 
 from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
-from engine.annotation.selection import SURPLUS, class_thresholds, domain_scores, select
-from engine.corpus.importing import content_hash
-from engine.corpus.spreadsheet import plain_cell
-from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
+from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
+from engine.annotation.selection import check_kept, class_thresholds, domain_bar, domain_scores, notices, select
+from engine.corpus.store import Corpus
 from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import Encoder
 from engine.errors import DataError, SettingsError
@@ -25,7 +20,7 @@ from engine.evaluation.metrics import evaluate
 from engine.events import Finished, Notice, Progress
 from engine.settings import AnnotateSettings
 from engine.stage import Stage, StopToken
-from engine.storage import replacing, write_json
+from engine.storage import write_json
 
 AUDITED = 50
 HISTOGRAM = 20
@@ -81,31 +76,23 @@ def annotate(
     predicted, confidence = chances.argmax(1), chances.max(1)
     yield Progress(STAGE, 0, unlabelled.rows, "rows", message="Comparing with the labelled texts")
     domain = domain_scores(vectors, labelled_vectors[training])
-    domain_threshold = (
-        float(np.quantile(domain, settings.out_of_domain_share)) if settings.out_of_domain_share else -1.0
-    )
+    bar = domain_bar(domain, settings)
     known = set(labelled.texts)
+    already_labelled = np.array([text in known for text in unlabelled.texts], bool)
     chosen = select(
         predicted,
         confidence,
         domain,
-        np.array([text in known for text in unlabelled.texts], bool),
+        already_labelled,
         classes,
         settings,
-        domain_threshold=domain_threshold,
+        domain_threshold=bar,
     )
-    if not len(chosen.rows):
-        reasons = {reason: sum(counts.values()) for reason, counts in chosen.dropped.items()}
-        raise DataError(
-            f"None of {unlabelled.rows:,} texts is kept: "
-            + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count),
-            where=unlabelled.folder,
-            remedy="Lower the confidence or the out-of-domain share.",
-        )
-    _write_corpus(folder, labelled, unlabelled, chosen.rows, predicted, confidence)
+    check_kept(chosen, unlabelled)
+    write_corpus(folder, labelled, unlabelled, chosen.rows, predicted, confidence)
     remember([unlabelled.texts[row] for row in chosen.rows], vectors[chosen.rows], encoder, cache)
-    _write_scores(folder, classes, predicted, confidence, domain)
-    _write_audit(folder, classes, unlabelled, chosen.rows, predicted, confidence, settings)
+    write_scores(folder, classes, predicted, confidence, domain, already_labelled)
+    write_audit(folder, classes, unlabelled, chosen.rows, predicted, confidence, settings)
     kept = np.bincount(predicted[chosen.rows], minlength=len(classes))
     held_out_chances = [probabilities(held_out_logits, value) for value in (1.0, temperature)]
     before, after = (evaluate(some, labels[held_out], classes) for some in held_out_chances)
@@ -122,21 +109,12 @@ def annotate(
             "held_out_after": after.to_dict(),
             "reliability": reliability(held_out_chances[1].max(1), correct),
             "thresholds": dict(zip(classes, class_thresholds(classes, settings).tolist(), strict=True)),
-            "domain_threshold": domain_threshold,
-            "histograms": _histograms(classes, predicted, confidence),
+            "domain_threshold": bar,
+            "histograms": histograms(classes, predicted, confidence),
         },
     )
-    surplus = chosen.dropped[SURPLUS]
-    if settings.balance and sum(surplus.values()) > len(chosen.rows):
-        rarest = min(surplus, key=lambda name: surplus[name])
-        yield Notice(
-            f"Balancing dropped {sum(surplus.values()):,} confident texts, because few are confidently '{rarest}'; a "
-            "lower confidence for that class keeps more of all.",
-            "warning",
-        )
-    absent = [name for name, count in zip(classes, kept, strict=True) if not count]
-    if absent:
-        yield Notice(f"No text was kept for {', '.join(absent)}; lower their confidence.", "warning")
+    for notice in notices(chosen, classes, kept, settings):
+        yield Notice(notice, "warning")
     summary: dict[str, Any] = {
         "kept": len(chosen.rows),
         "dropped": unlabelled.rows - len(chosen.rows),
@@ -179,60 +157,3 @@ def _annotator(settings: AnnotateSettings) -> Annotator:
 
         return RobertaAnnotator(settings)
     return SentenceBertAnnotator()
-
-
-def _write_corpus(
-    folder: Path,
-    labelled: Corpus,
-    unlabelled: Corpus,
-    rows: np.ndarray,
-    predicted: np.ndarray,
-    confidence: np.ndarray,
-) -> None:
-    with parquet_errors(unlabelled.path):
-        table = pq.read_table(unlabelled.path, columns=["text", "source", "row"]).take(pa.array(rows))
-    names = pa.array([labelled.classes[number] for number in predicted[rows]], pa.string())
-    columns = [table.column("text"), names, table.column("source"), table.column("row")]
-    columns.append(pa.array(confidence[rows], pa.float32()))
-    with writing_parquet(folder, ANNOTATED_SCHEMA) as writer:
-        writer.write_table(pa.table(columns, schema=ANNOTATED_SCHEMA))
-    content = content_hash(folder / "corpus.parquet")
-    describe(folder, labelled.classes, len(rows), content, labelled.words)
-
-
-def _write_scores(
-    folder: Path, classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray, domain: np.ndarray
-) -> None:
-    names = pa.array([classes[number] for number in predicted], pa.string())
-    table = pa.table({"label": names, "confidence": pa.array(confidence), "domain": pa.array(domain)})
-    with replacing(folder / "scores.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def _write_audit(
-    folder: Path,
-    classes: Sequence[str],
-    unlabelled: Corpus,
-    rows: np.ndarray,
-    predicted: np.ndarray,
-    confidence: np.ndarray,
-    settings: AnnotateSettings,
-) -> None:
-    """A random sample of kept rows of each class, for a person to look at."""
-    random = np.random.default_rng([settings.seed, 1])
-    with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["row", "label", "confidence", "text"])
-        for number, name in enumerate(classes):
-            mine = rows[predicted[rows] == number]
-            for row in np.sort(random.permutation(mine)[:AUDITED]):
-                text = plain_cell(unlabelled.texts[row])
-                writer.writerow([int(row), plain_cell(name), f"{confidence[row]:.3f}", text])
-
-
-def _histograms(classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray) -> dict[str, list[int]]:
-    """Rows of each class by confidence in 20 bins from 0 to 1."""
-    return {
-        name: np.histogram(confidence[predicted == number], HISTOGRAM, (0, 1))[0].tolist()
-        for number, name in enumerate(classes)
-    }

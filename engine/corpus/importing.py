@@ -23,7 +23,7 @@ from engine.corpus.seen import SeenTexts
 from engine.corpus.sources import Detected, Source, detect, find_sources
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors, writing_parquet
 from engine.errors import DataError, storage_errors
-from engine.events import Finished, Notice
+from engine.events import Finished, Metric, Notice
 from engine.settings import ImportSettings, default_words
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
@@ -33,6 +33,7 @@ CHUNK = 8192
 MAXIMUM_CLASSES = 100
 REJECTED_ON_DISK = 10_000
 EXAMPLES = 5
+COUNTS_SECONDS = 0.25
 LENGTH_EDGES = (0, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
@@ -48,6 +49,15 @@ class Report:
     labels: Counter[str] = field(default_factory=Counter)
     sources: list[dict[str, Any]] = field(default_factory=list)
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(len(LENGTH_EDGES), np.int64))
+    told: float = 0.0
+
+    def counts(self, *, at_once: bool = False) -> Iterator[Metric]:
+        """Yield what has been counted so far, a `Metric` ``rows`` a reason; at most some four times a second."""
+        now = time.monotonic()
+        if at_once or now - self.told > COUNTS_SECONDS:
+            self.told = now
+            for reason, count in {"kept": self.kept, "broken": self.broken, **self.dropped}.items():
+                yield Metric("rows", self.read, count, reason)
 
     def drop(self, reason: str, example: str) -> None:
         """Count a row that is not kept."""
@@ -93,6 +103,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
         _check(report, found, settings)
     if settings.maximum_rows is not None or settings.balance:
         yield from _sample(folder, report, settings)
+    yield from report.counts(at_once=True)
     classes = _classes(report, settings)
     corpus = describe(
         folder,
@@ -129,6 +140,7 @@ def _read_source(
             kept = _clean_chunk(chunk, text, label, source, settings, report, rejected)
             _write(kept, source, report, seen, writer)
             yield meter.at(report.read, f"{source.name}: {report.kept:,} kept")
+            yield from report.counts()
             if stop.requested:
                 return
 

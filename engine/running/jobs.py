@@ -70,26 +70,50 @@ class ImportJob(Job):
 
 
 class AnnotateJob(Job):
-    """Give the texts of one corpus the labels of another."""
+    """Give the texts of one corpus the labels of another; ``sample`` is for a dry run on so many texts."""
 
     stage = "annotate"
     labelled: str
     unlabelled: str
     cache: str
+    sample: int | None = Field(default=None, ge=1)
     settings: AnnotateSettings = Field(default_factory=AnnotateSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.annotation.stage import annotate
 
+        labelled, unlabelled, settings = Corpus.open(self.labelled), Corpus.open(self.unlabelled), self.settings
+        if self.sample is not None:  # few texts, taught by few, and all of them shown
+            labelled = labelled.sample(folder / "labelled", max(200, 25 * self.sample))
+            unlabelled = unlabelled.sample(folder / "unlabelled", self.sample)
+            everything = {"confidence": 0, "class_confidence": {}, "out_of_domain_share": 0, "balance": False}
+            settings = settings.model_copy(update={**everything, "maximum_rows": None})
         return annotate(
-            Corpus.open(self.labelled),
-            Corpus.open(self.unlabelled),
+            labelled,
+            unlabelled,
             folder,
-            self.settings,
-            encoder=session.sentence_encoder(self.settings.device),
+            settings,
+            encoder=session.sentence_encoder(settings.device),
             cache=Path(self.cache),
             stop=stop,
         )
+
+
+class SelectJob(Job):
+    """Choose pseudo-labelled texts anew, with other thresholds and a person's corrections (row -> class or empty)."""
+
+    stage = "select"
+    annotated: str
+    labelled: str
+    unlabelled: str
+    edits: dict[int, str] = Field(default_factory=dict)
+    settings: AnnotateSettings = Field(default_factory=AnnotateSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.annotation.reselect import reselect
+
+        labelled, unlabelled = Corpus.open(self.labelled), Corpus.open(self.unlabelled)
+        return reselect(Path(self.annotated), labelled, unlabelled, folder, self.settings, edits=self.edits, stop=stop)
 
 
 class ClusterJob(Job):
@@ -369,6 +393,7 @@ JOBS: dict[str, type[Job]] = {
     for kind in (
         ImportJob,
         AnnotateJob,
+        SelectJob,
         ClusterJob,
         MetaTrainJob,
         PretrainJob,

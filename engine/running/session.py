@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.settings import BackboneSettings
+from engine.settings import BackboneSettings, ImportSettings, validated
 from engine.stage import Part, result_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class Session:
         return self._encoders[device]
 
     # Short questions, answered between the steps of a job -------------------------------------------------------------
+
+    def preview_file(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the beginning of a file and how it is read (`engine.corpus.preview.preview_file`)."""
+        from engine.corpus.preview import preview_file
+
+        return preview_file(path, validated(ImportSettings, settings))
 
     def word_tokens(self, backbone: dict[str, Any], word: str) -> list[str]:
         """Return the pieces that the backbone's tokenizer splits ``word`` into."""
@@ -120,6 +126,7 @@ class Session:
 
 
 QUESTIONS = (
+    "preview_file",
     "word_tokens",
     "suggest_words",
     "preview",

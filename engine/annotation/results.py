@@ -1,0 +1,91 @@
+"""What annotation leaves behind: a corpus of the kept rows, the scores of all, and a sample to look at."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.corpus.importing import content_hash
+from engine.corpus.spreadsheet import plain_cell
+from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
+from engine.settings import AnnotateSettings
+from engine.storage import replacing
+
+AUDITED = 50
+HISTOGRAM = 20
+
+
+def write_corpus(
+    folder: Path,
+    labelled: Corpus,
+    unlabelled: Corpus,
+    rows: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+) -> None:
+    """Write the rows that are kept as a corpus."""
+    with parquet_errors(unlabelled.path):
+        table = pq.read_table(unlabelled.path, columns=["text", "source", "row"]).take(pa.array(rows))
+    names = pa.array([labelled.classes[number] for number in predicted[rows]], pa.string())
+    columns = [table.column("text"), names, table.column("source"), table.column("row")]
+    columns.append(pa.array(confidence[rows], pa.float32()))
+    with writing_parquet(folder, ANNOTATED_SCHEMA) as writer:
+        writer.write_table(pa.table(columns, schema=ANNOTATED_SCHEMA))
+    content = content_hash(folder / "corpus.parquet")
+    describe(folder, labelled.classes, len(rows), content, labelled.words)
+
+
+def write_scores(
+    folder: Path,
+    classes: Sequence[str],
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    domain: np.ndarray,
+    already_labelled: np.ndarray,
+) -> None:
+    """Write class, confidence and domain score of every row, so that thresholds can be moved without computing anew."""
+    names = pa.array([classes[number] for number in predicted], pa.string())
+    table = pa.table(
+        {
+            "label": names,
+            "confidence": pa.array(confidence),
+            "domain": pa.array(domain),
+            "already_labelled": pa.array(already_labelled),
+        }
+    )
+    with replacing(folder / "scores.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_audit(
+    folder: Path,
+    classes: Sequence[str],
+    unlabelled: Corpus,
+    rows: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    settings: AnnotateSettings,
+) -> None:
+    """A random sample of kept rows of each class, for a person to look at."""
+    random = np.random.default_rng([settings.seed, 1])
+    with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["row", "label", "confidence", "text"])
+        for number, name in enumerate(classes):
+            mine = rows[predicted[rows] == number]
+            for row in np.sort(random.permutation(mine)[:AUDITED]):
+                text = plain_cell(unlabelled.texts[row])
+                writer.writerow([int(row), plain_cell(name), f"{confidence[row]:.3f}", text])
+
+
+def histograms(classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray) -> dict[str, list[int]]:
+    """Rows of each class by confidence in 20 bins from 0 to 1."""
+    return {
+        name: np.histogram(confidence[predicted == number], HISTOGRAM, (0, 1))[0].tolist()
+        for number, name in enumerate(classes)
+    }

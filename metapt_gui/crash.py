@@ -1,0 +1,86 @@
+"""When the window itself fails: a report on disk, offered at the next start."""
+
+from __future__ import annotations
+
+import faulthandler
+import platform
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from engine import __version__
+from engine.folders import user_folders
+
+
+class CrashReports:
+    """Writes ``crash-TIME.txt`` for whatever nobody caught, and remembers which were seen.
+
+    Parameters
+    ----------
+    folder
+        Where the reports lie; default: the platform's folder of logs.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or user_folders()["logs"]
+        self._fault_file: TextIO | None = None
+
+    def install(self) -> None:
+        """Catch what nobody else does, in all threads, and crashes below Python (written to ``fault-PID.txt``)."""
+        sys.excepthook = self._caught
+        threading.excepthook = self._caught_in_thread
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._fault_file = open(self.folder / f"fault-{int(time.time())}.txt", "w", encoding="utf-8")  # noqa: SIM115
+            faulthandler.enable(self._fault_file)
+        except OSError:
+            self._fault_file = None  # no reports then, but the window works
+
+    def close(self) -> None:
+        """Leave nothing of a run that went well."""
+        if self._fault_file is not None:
+            faulthandler.disable()
+            name = Path(self._fault_file.name)
+            self._fault_file.close()
+            self._fault_file = None
+            if name.exists() and name.stat().st_size == 0:
+                name.unlink()
+
+    def write(self, error: BaseException) -> Path | None:
+        """Write a report about ``error`` and return it; ``None`` if not even that works."""
+        text = (
+            f"MetaPT {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+            f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n\n" + "".join(traceback.format_exception(error))
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / time.strftime("crash-%Y%m%d-%H%M%S.txt")
+            with open(path, "a", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError:
+            return None
+        return path
+
+    def unseen(self) -> list[Path]:
+        """Return the reports of earlier starts that nobody has looked at; another window's open file is left alone."""
+        current = Path(self._fault_file.name) if self._fault_file is not None else None
+        found = [path for kind in ("crash-*.txt", "fault-*.txt") for path in self.folder.glob(kind)]
+        return sorted(path for path in found if path != current and path.stat().st_size)
+
+    def mark_seen(self, path: Path) -> None:
+        """Keep a report, but do not offer it again."""
+        path.replace(path.with_suffix(".seen.log"))
+
+    def _caught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            self.write(error.with_traceback(trace))
+        sys.__excepthook__(kind, error, trace)
+
+    def _caught_in_thread(self, arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_value is not None:
+            self.write(arguments.exc_value)
+        threading.__excepthook__(arguments)

@@ -1,0 +1,163 @@
+"""Dialogs: what went wrong, what was found, what to do. They open without blocking whoever shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMessageBox,
+    QPlainTextEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.errors import EngineProcessError, MetaPTError
+from engine.events import Failed
+from metapt_gui.theme import GRID, fixed_font
+
+
+class ErrorDialog(QDialog):
+    """One sentence about what happened, one about what to do, the details behind a button."""
+
+    def __init__(self, parent: QWidget | None, error: MetaPTError | Failed, details: str = "") -> None:
+        super().__init__(parent)
+        self.setObjectName("error-dialog")
+        self.setWindowTitle("MetaPT")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(520)
+        if isinstance(error, (Failed, EngineProcessError)):
+            details = error.details or details
+        parts = [error.what.rstrip(".") + ".", f"Where: {error.where}" if error.where else "", error.remedy or ""]
+        self.report = "\n".join([*filter(None, parts), "", details]).strip()
+        self.sentence = QLabel(parts[0])
+        self.sentence.setProperty("role", "heading")
+        self.sentence.setWordWrap(True)
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
+        layout.setSpacing(GRID)
+        layout.addWidget(self.sentence)
+        for text, role in ((parts[1], "muted"), (parts[2], "")):
+            if text:
+                label = QLabel(text)
+                label.setProperty("role", role)
+                label.setWordWrap(True)
+                label.setTextFormat(Qt.TextFormat.PlainText)
+                label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                layout.addWidget(label)
+        self.details = QPlainTextEdit(details)
+        self.details.setReadOnly(True)
+        self.details.setFont(fixed_font())
+        self.details.setAccessibleName("Details of the error")
+        self.details.setMinimumHeight(180)
+        self.details.hide()
+        layout.addWidget(self.details)
+        row = QHBoxLayout()
+        self.more = QPushButton("Details")
+        self.more.setCheckable(True)
+        self.more.setVisible(bool(details))
+        self.more.setToolTip("Show what a developer needs to know.")
+        self.more.toggled.connect(self.details.setVisible)
+        self.copy = QPushButton("Copy")
+        self.copy.setToolTip("Copy the text of this error, with its details, for a report.")
+        self.copy.clicked.connect(self._copy)
+        close = QPushButton("Close")
+        close.setDefault(True)
+        close.setProperty("role", "primary")
+        close.clicked.connect(self.accept)
+        row.addWidget(self.more)
+        row.addWidget(self.copy)
+        row.addStretch(1)
+        row.addWidget(close)
+        layout.addLayout(row)
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.report)
+
+
+def show_error(parent: QWidget | None, error: MetaPTError | Failed, details: str = "") -> ErrorDialog:
+    """Show an error without blocking, and return its dialog."""
+    dialog = ErrorDialog(parent, error, details)
+    dialog.open()
+    return dialog
+
+
+class Question(QMessageBox):
+    """A question with named answers; each answer calls what belongs to it."""
+
+    def __init__(
+        self,
+        parent: QWidget | None,
+        text: str,
+        more: str,
+        answers: Sequence[tuple[str, Callable[[], object] | None]],
+        *,
+        default: int = 0,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("question")
+        self.setWindowTitle("MetaPT")
+        self.setIcon(QMessageBox.Icon.Question)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setText(text)
+        self.setInformativeText(more)
+        self._answers = {}
+        for number, (label, action) in enumerate(answers):
+            button = self.addButton(label, QMessageBox.ButtonRole.ActionRole)
+            self._answers[button] = action
+            if number == default:
+                self.setDefaultButton(button)
+            if action is None:
+                self.setEscapeButton(button)
+        self.buttonClicked.connect(self._chosen)
+
+    def _chosen(self, button: QPushButton) -> None:
+        action = self._answers.get(button)
+        if action is not None:
+            action()
+
+
+class TableDialog(QDialog):
+    """A table that is only looked at: broken rows, keys, dry runs."""
+
+    def __init__(
+        self, parent: QWidget | None, title: str, names: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("table-dialog")
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(760, 480)
+        layout = QVBoxLayout(self)
+        if note:
+            label = QLabel(note)
+            label.setWordWrap(True)
+            layout.addWidget(label)
+        self.table = QTableWidget(len(rows), len(names))
+        self.table.setAccessibleName(title)
+        self.table.setHorizontalHeaderLabels(list(names))
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setAlternatingRowColors(True)
+        self.table.setWordWrap(True)
+        for number, row in enumerate(rows):
+            for column, text in enumerate(row):
+                item = QTableWidgetItem(text)
+                item.setToolTip(text)
+                self.table.setItem(number, column, item)
+        self.table.resizeColumnsToContents()
+        self.table.horizontalHeader().setSectionResizeMode(len(names) - 1, QHeaderView.ResizeMode.Stretch)
+        layout.addWidget(self.table)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)

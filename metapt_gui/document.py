@@ -1,0 +1,114 @@
+"""The open project as the pages see it: what it holds, what changed, and what can be undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
+
+from engine.clustering.store import Clustering
+from engine.corpus.store import Corpus, parquet_errors
+from engine.project import Project
+from metapt_gui.workflow import State, states
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts and labels of a corpus in memory, as Arrow columns: only what is shown becomes Python."""
+
+    corpus: Corpus
+    texts: pa.ChunkedArray
+    labels: pa.ChunkedArray
+
+
+def read_texts(corpus: Corpus) -> Texts:
+    """Read the columns of a corpus; meant for a background thread."""
+    with parquet_errors(corpus.path):
+        table = pq.read_table(corpus.path, columns=["text", "label"])
+    return Texts(corpus, table.column("text"), table.column("label"))
+
+
+class Document(QObject):
+    """The project that is open, if any.
+
+    Signals
+    -------
+    opened
+        Another project, or none, is open.
+    changed
+        The name of what changed: a role, ``labels``, ``clusters``, ``values``.
+    """
+
+    opened = Signal()
+    changed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.project: Project | None = None
+        self.undo = QUndoStack(self)
+
+    def open(self, project: Project) -> None:
+        """Show ``project`` from now on; the one before is closed."""
+        self.close()
+        self.project = project
+        self.opened.emit()
+
+    def close(self) -> None:
+        """Close the project."""
+        self.undo.clear()
+        if self.project is not None:
+            self.project.close()
+            self.project = None
+            self.opened.emit()
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the project."""
+        return self.project.folder if self.project is not None else None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed: no project, or one that is open elsewhere."""
+        return self.project is None or self.project.read_only
+
+    def has(self, role: str) -> bool:
+        """Whether a role stands on a run."""
+        return self.project is not None and self.project.has_role(role)
+
+    def path(self, role: str) -> str:
+        """Return the folder of a role's run as text for a job; empty if there is none."""
+        assert self.project is not None
+        return str(self.project.role(role)) if self.project.has_role(role) else ""
+
+    def corpus(self, role: str) -> Corpus | None:
+        """Return the corpus of a role."""
+        return Corpus.open(self.path(role)) if self.has(role) else None
+
+    def clustering(self) -> Clustering | None:
+        """Return the clustering."""
+        return Clustering.open(self.path("clusters")) if self.has("clusters") else None
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Return a small value of the project."""
+        return self.project.value(name, default) if self.project is not None else default
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Keep a small value; nothing happens in a project that is open for reading only."""
+        if self.project is not None and not self.project.read_only and self.project.value(name) != value:
+            self.project.set_value(name, value)
+            self.changed.emit("values")
+
+    def assign(self, role: str, folder: Path) -> None:
+        """Let a role stand on a run."""
+        assert self.project is not None
+        self.project.assign(role, folder)
+        self.changed.emit(role)
+
+    def states(self, running: str | None = None) -> dict[str, State]:
+        """Return step -> state."""
+        return states(self.project, running) if self.project is not None else {}

@@ -1,0 +1,282 @@
+"""The engine process as the window sees it: a QThread owns it and turns its events into signals.
+
+Every event carries the number of its job; whoever draws compares it with the job that it started, so that nothing of a
+cancelled job is ever drawn. Short questions go through a thread of their own and are answered while a job runs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QThread, Signal
+
+from engine.errors import EngineProcessError, MetaPTError
+from engine.events import Event, Failed, Finished
+from engine.running.failures import failed
+from engine.running.jobs import Job
+from engine.running.process import EngineProcess
+
+CLOSING_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Cancelled(Event):
+    """The job was given up; the engine sent nothing more."""
+
+
+def default_threads() -> int:
+    """Return the threads that leave one core for the window."""
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
+class _Process:
+    """The engine process, started when it is needed and again when it died; used from two threads."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._lock = threading.Lock()
+        self._process: EngineProcess | None = None
+        self._closed = False
+
+    def get(self) -> EngineProcess:
+        with self._lock:
+            if self._closed:
+                raise EngineProcessError("The engine is being closed")
+            if self._process is None or not self._process.alive:
+                if self._process is not None:
+                    self._process.close(0)
+                self._process = EngineProcess(threads=self.threads)
+            return self._process
+
+    def current(self) -> EngineProcess | None:
+        return self._process
+
+    def close(self, timeout: float) -> None:
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.close(timeout)
+
+
+class _JobWorker(QObject):
+    """Lives in the thread of the jobs."""
+
+    streamed = Signal(int, object)
+
+    def __init__(self, process: _Process) -> None:
+        super().__init__()
+        self._process = process
+        self.going = threading.Event()
+        self.going.set()
+        self.wanted = 0  # number of the job that has not been cancelled
+
+    def warm(self) -> None:
+        """Start the process, so that the first question need not wait for it."""
+        try:
+            self._process.get()
+        except Exception as error:
+            self.streamed.emit(0, failed(error))
+
+    def run(self, number: int, job: Job, folder: Path) -> None:
+        """Run one job to its end; whatever happens, one last event says how it ended."""
+        last: Event = Cancelled()
+        try:
+            if self.wanted == number:
+                for event in self._process.get().run(job, folder):
+                    while not self.going.wait(0.1):
+                        if self.wanted != number:
+                            break
+                    if self.wanted != number:
+                        break
+                    if isinstance(event, (Finished, Failed)):
+                        last = event
+                    else:
+                        self.streamed.emit(number, event)
+        except Exception as error:
+            last = failed(error, folder)
+        if self.wanted != number:
+            last = Cancelled()
+        self.streamed.emit(number, last)
+
+
+class _AskWorker(QObject):
+    """Lives in the thread of the questions."""
+
+    answered = Signal(int, object, object)
+
+    def __init__(self, process: _Process, newest: dict[str, int]) -> None:
+        super().__init__()
+        self._process, self._newest = process, newest
+
+    def ask(self, number: int, key: str, question: str, arguments: dict[str, Any]) -> None:
+        """Answer one question, unless a newer one of its key waits behind it."""
+        answer, error = None, None
+        if self._newest.get(key) == number:
+            try:
+                answer = self._process.get().ask(question, **arguments)
+            except MetaPTError as caught:
+                error = caught
+            except Exception as caught:  # a bug must not end the thread in silence
+                error = EngineProcessError(f"The question could not be asked ({caught})")
+        self.answered.emit(number, answer, error)
+
+
+class EngineHost(QObject):
+    """Owns the engine process and the two threads that talk to it.
+
+    Parameters
+    ----------
+    threads
+        CPU threads of the engine; default: all cores but one.
+    """
+
+    streamed = Signal(int, object)
+    """Number of the job, and its event; the last one is `Finished`, `Failed` or `Cancelled`."""
+    state_changed = Signal()
+    _run = Signal(int, object, object)
+    _ask = Signal(int, str, str, object)
+    _warm = Signal()
+
+    def __init__(self, threads: int | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._process = _Process(threads or default_threads())
+        self._number = self._question = 0
+        self._running = 0
+        self._newest: dict[str, int] = {}
+        self._callbacks: dict[int, tuple[str, Callable[[Any], None], Callable[[MetaPTError], None] | None]] = {}
+        self._jobs, self._questions = QThread(self), QThread(self)
+        self._jobs.setObjectName("engine jobs")
+        self._questions.setObjectName("engine questions")
+        self._worker = _JobWorker(self._process)
+        self._asker = _AskWorker(self._process, self._newest)
+        self._worker.moveToThread(self._jobs)
+        self._asker.moveToThread(self._questions)
+        self._run.connect(self._worker.run)
+        self._warm.connect(self._worker.warm)
+        self._ask.connect(self._asker.ask)
+        self._worker.streamed.connect(self._on_event)
+        self._asker.answered.connect(self._on_answer)
+        self._jobs.start()
+        self._questions.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the engine; 0 while there is none."""
+        process = self._process.current()
+        return process.pid if process is not None and process.alive else 0
+
+    @property
+    def running(self) -> int:
+        """Number of the job that runs; 0 for none."""
+        return self._running
+
+    @property
+    def paused(self) -> bool:
+        """Whether the job is paused."""
+        return bool(self._running) and not self._worker.going.is_set()
+
+    def warm(self) -> None:
+        """Start the engine process in the background."""
+        self._warm.emit()
+
+    def start(self, job: Job, folder: Path) -> int:
+        """Run ``job`` into ``folder`` and return its number; one job runs at a time.
+
+        Raises
+        ------
+        EngineProcessError
+            If another job runs.
+        """
+        if self._running:
+            raise EngineProcessError("Another job is running", remedy="Wait for it, or stop it.")
+        self._number += 1
+        self._running = self._worker.wanted = self._number
+        self._worker.going.set()
+        self._run.emit(self._number, job, folder)
+        self.state_changed.emit()
+        return self._number
+
+    def pause(self) -> None:
+        """Hold the job after its present step."""
+        self._worker.going.clear()
+        self.state_changed.emit()
+
+    def resume(self) -> None:
+        """Let a paused job go on."""
+        self._worker.going.set()
+        self.state_changed.emit()
+
+    def stop(self) -> None:
+        """Ask the job to stop after its present step and keep the best so far."""
+        process = self._process.current()
+        if self._running and process is not None:
+            self._worker.going.set()
+            try:
+                process.request_stop()
+            except EngineProcessError:
+                return  # the thread of the jobs meets the same and reports it
+
+    def cancel(self) -> None:
+        """Give up the job now; it counts as over at once."""
+        number = self._running
+        if not number:
+            return
+        self._worker.wanted = 0
+        self._worker.going.set()
+        process = self._process.current()
+        if process is not None:
+            process.cancel()
+        self._running = 0
+        self.streamed.emit(number, Cancelled())
+        self.state_changed.emit()
+
+    def ask(
+        self,
+        question: str,
+        then: Callable[[Any], None],
+        failed: Callable[[MetaPTError], None] | None = None,
+        *,
+        key: str = "",
+        **arguments: Any,
+    ) -> None:
+        """Ask the engine and call ``then`` with the answer, here; only the newest question of a ``key`` is answered."""
+        self._question += 1
+        key = key or question
+        self._newest[key] = self._question
+        self._callbacks[self._question] = (key, then, failed)
+        self._ask.emit(self._question, key, question, arguments)
+
+    def close(self, timeout: float = CLOSING_SECONDS) -> None:
+        """End the job, the process and the threads; never returns while a thread runs."""
+        self._callbacks.clear()
+        self._newest.clear()
+        self.cancel()
+        self._jobs.quit()
+        self._questions.quit()
+        self._process.close(timeout)
+        self._jobs.wait()
+        self._questions.wait()
+
+    def _on_event(self, number: int, event: Event) -> None:
+        if number != self._running:
+            return  # of a job that was cancelled
+        if isinstance(event, (Finished, Failed, Cancelled)):
+            self._running = 0
+            self.streamed.emit(number, event)
+            self.state_changed.emit()
+        else:
+            self.streamed.emit(number, event)
+
+    def _on_answer(self, number: int, answer: Any, error: MetaPTError | None) -> None:
+        key, then, if_failed = self._callbacks.pop(number, ("", None, None))
+        if then is None or self._newest.get(key) != number:
+            return
+        if error is None:
+            then(answer)
+        elif if_failed is not None:
+            if_failed(error)

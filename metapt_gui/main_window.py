@@ -1,0 +1,418 @@
+"""The window: rail, pages, menus, status bar and log. It knows which project is open, and no page's business."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QHBoxLayout,
+    QMainWindow,
+    QMessageBox,
+    QPlainTextEdit,
+    QStackedWidget,
+    QWidget,
+)
+
+from engine import __version__
+from engine.errors import MetaPTError
+from engine.events import Event, Failed, Finished, Notice, Progress
+from engine.folders import user_folders
+from metapt_gui import help_texts, wording
+from metapt_gui.background import Background
+from metapt_gui.crash import CrashReports
+from metapt_gui.dialogs import Question, TableDialog, show_error
+from metapt_gui.document import Document
+from metapt_gui.engine_host import Cancelled, EngineHost
+from metapt_gui.icons import app_icon
+from metapt_gui.job_runner import JobRunner, Run
+from metapt_gui.menus import Menus
+from metapt_gui.pages.cluster import ClusterPage
+from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.pseudo_label import PseudoLabelPage
+from metapt_gui.pages.use import UsePage
+from metapt_gui.pages.welcome import WelcomePage
+from metapt_gui.projects import Projects
+from metapt_gui.theme import Theme, ThemeKeeper, fixed_font
+from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.plot import PlotCard
+from metapt_gui.widgets.rail import Rail
+from metapt_gui.widgets.status import Status
+
+LOG_LINES = 5000
+CLOSING_PATIENCE_MS = 9000
+
+
+class MainWindow(QMainWindow):
+    """The window of MetaPT.
+
+    Parameters
+    ----------
+    settings, themes, crashes
+        What is remembered of the user; who keeps the theme; where reports of crashes lie.
+    threads
+        CPU threads of the engine; default: all cores but one.
+    """
+
+    def __init__(
+        self, settings: UserSettings, themes: ThemeKeeper, crashes: CrashReports, *, threads: int | None = None
+    ) -> None:
+        super().__init__()
+        self.settings, self.themes, self.crashes = settings, themes, crashes
+        self.document = Document(self)
+        self.host = EngineHost(threads, self)
+        self.runner = JobRunner(self.host, self.document, self)
+        self.background = Background(self)
+        self.projects = Projects(self, self.document, self.runner, self.background, settings)
+        self._closing = False
+        self._build()
+        self._connect()
+        self._restore()
+        self._on_opened()
+        self.set_theme(themes.theme)
+
+    def _build(self) -> None:
+        self.setWindowIcon(app_icon())
+        self.setAcceptDrops(True)
+        self.setMinimumSize(960, 640)
+        self.rail = Rail()
+        self.stack = QStackedWidget()
+        self.welcome = WelcomePage(app_icon().pixmap(64, 64))
+        self.stack.addWidget(self.welcome)
+        context = Context(
+            self.document, self.runner, self.host, self.background, self.themes, self.settings, self.is_offline
+        )
+        self.pages: list[Page] = [
+            ImportPage(context),
+            PseudoLabelPage(context),
+            ClusterPage(context),
+            MetaTrainPage(context),
+            FewShotPage(context),
+            UsePage(context),
+        ]
+        for page in self.pages:
+            self.stack.addWidget(page)
+        central = QWidget()
+        central.setObjectName("central")
+        row = QHBoxLayout(central)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.rail)
+        row.addWidget(self.stack, 1)
+        self.setCentralWidget(central)
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setMaximumBlockCount(LOG_LINES)
+        self.log.setFont(fixed_font())
+        self.log.setAccessibleName("Log")
+        self._log_dock = QDockWidget("Log")
+        self._log_dock.setObjectName("log")
+        self._log_dock.setWidget(self.log)
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self._log_dock)
+        self._log_dock.hide()
+        self.status = Status(self.host)
+        self.setStatusBar(self.status)
+        self.menus = Menus(self)
+
+    def _connect(self) -> None:
+        self.welcome.new_asked.connect(self.projects.new)
+        self.welcome.open_asked.connect(self.projects.choose)
+        self.welcome.sample_asked.connect(self.projects.open_sample)
+        self.welcome.recent_asked.connect(self.projects.open)
+        self.rail.chosen.connect(self.show_step)
+        self.rail.log.toggled.connect(self._log_dock.setVisible)
+        self.menus.log.toggled.connect(self._log_dock.setVisible)
+        self._log_dock.visibilityChanged.connect(self._on_log_shown)
+        for page in self.pages:
+            page.next_asked.connect(self._next)
+            page.back_asked.connect(self._back)
+            page.help_asked.connect(self.show_help)
+            page.notice.connect(self.note)
+        self.document.opened.connect(self._on_opened)
+        self.document.changed.connect(self._on_changed)
+        self.runner.started.connect(self._on_started)
+        self.runner.streamed.connect(self._on_event)
+        self.runner.ended.connect(self._on_ended)
+        self.runner.changed.connect(self.show_states)
+        self.projects.noted.connect(self.note)
+        self.background.failed.connect(self._on_background_failed)
+        self.themes.changed.connect(self.set_theme)
+        self._devices_asked = False
+
+    def _restore(self) -> None:
+        self.resize(1280, 800)
+        self.restoreGeometry(self.settings.bytes("geometry"))
+        self.restoreState(self.settings.bytes("windows"))
+        self.menus.offline.setChecked(self.settings.get("offline", True))
+        self.status.show_network(self.is_offline())
+
+    # Steps ------------------------------------------------------------------------------------------------------------
+
+    def show_step(self, number: int) -> None:
+        """Show the page of a step, 0 to 5."""
+        if self.document.project is not None:
+            self.stack.setCurrentIndex(number + 1)
+            self.rail.set_current(number)
+            self.pages[number].setFocus()
+
+    def show_step_of_action(self) -> None:
+        """Show the page that the menu's action names."""
+        action = self.sender()
+        if isinstance(action, QAction):
+            self.show_step(action.data())
+
+    @property
+    def page(self) -> Page | None:
+        """The page that is shown; ``None`` for the welcome page."""
+        shown = self.stack.currentWidget()
+        return shown if isinstance(shown, Page) else None
+
+    def _next(self) -> None:
+        self.show_step(min(self.stack.currentIndex(), len(self.pages) - 1))
+
+    def _back(self) -> None:
+        self.show_step(max(0, self.stack.currentIndex() - 2))
+
+    def start_step(self) -> None:
+        """Press the primary button of the page."""
+        if self.page is not None and self.page.primary.isVisible():
+            self.page.primary.click()
+
+    def pause_job(self) -> None:
+        """Pause or resume the job, whichever page is shown."""
+        if self.runner.paused:
+            self.runner.resume()
+        else:
+            self.runner.pause()
+
+    def export_plot(self) -> None:
+        """Save the plot that has the focus, else the first of the page."""
+        widget: QWidget | None = self.focusWidget()
+        while widget is not None and not isinstance(widget, PlotCard):
+            widget = widget.parentWidget()
+        found = (
+            [widget]
+            if widget is not None
+            else [plot for plot in self.page.plots() if plot.isVisible()]
+            if self.page
+            else []
+        )
+        if found:
+            found[0].export()
+
+    def show_states(self) -> None:
+        """Show how far every step is, everywhere."""
+        run = self.runner.current
+        running = run.owner if run is not None else None
+        states = self.document.states(running)
+        details = {page.step.key: page.summary() for page in self.pages} if states else {}
+        self.rail.show_states(states, details)
+        for page in self.pages:
+            if page.step.key in states:
+                page.show_state(states[page.step.key])
+        self.menus.show_state(project=self.document.project is not None, running=run is not None)
+        if run is None:
+            self.status.show_engine("idle")
+        elif self.runner.paused:
+            self.status.show_engine("paused")
+
+    # What happens -----------------------------------------------------------------------------------------------------
+
+    def _on_opened(self) -> None:
+        project = self.document.project
+        name = self.document.folder.name if self.document.folder is not None else ""
+        suffix = " (reading only)" if project is not None and project.read_only else ""
+        self.setWindowTitle(f"{name}{suffix} – MetaPT" if name else "MetaPT")
+        self.background.forget()
+        self._refresh("opened")
+        self.menus.list_recent()
+        if project is None:
+            self.stack.setCurrentIndex(0)
+            self.rail.set_current(-1)
+            self.welcome.show_recent(self.settings.recent())
+        else:
+            self.host.warm()
+            self.show_step(0)
+
+    def _on_changed(self, what: str) -> None:
+        self.status.show_saved(f"saved {time.strftime('%H:%M')}")
+        self._refresh(what)
+
+    def _refresh(self, what: str) -> None:
+        for page in self.pages:
+            try:
+                page.refresh(what)
+            except MetaPTError as error:
+                self.note(str(error))
+                show_error(self, error)
+        self.show_states()
+
+    def _on_started(self, run: Run) -> None:
+        self.status.show_engine("starting")
+        self.note(f"{run.job.stage}: started" + ("" if run.role else " (trial)"))
+        self.show_states()
+
+    def _on_event(self, run: Run, event: Event) -> None:
+        if isinstance(event, Progress) and not self.runner.paused:
+            self.status.show_engine(f"{run.job.stage}   {wording.progress(event)}")
+        elif isinstance(event, Notice):
+            self.note(event.text)
+
+    def _on_ended(self, run: Run, event: Event) -> None:
+        if isinstance(event, Finished):
+            facts = ", ".join(f"{name} {value}" for name, value in event.summary.items() if not isinstance(value, dict))
+            self.note(f"{run.job.stage}: {event.outcome}  {facts}")
+            if not self._devices_asked and run.job.stage not in ("import",):
+                self._devices_asked = True
+                self.host.ask("devices", self._on_devices)
+        elif isinstance(event, Failed):
+            self.note(f"{run.job.stage}: failed. {event.what}")
+        elif isinstance(event, Cancelled):
+            self.note(f"{run.job.stage}: cancelled")
+        self.show_states()
+        if self._closing:
+            self.close()
+
+    def _on_devices(self, devices: list[dict[str, object]]) -> None:
+        if devices:
+            self.status.show_device(str(devices[0]["name"]))
+
+    def _on_background_failed(self, error: Exception) -> None:
+        if isinstance(error, MetaPTError):
+            show_error(self, error)
+        else:
+            raise error
+
+    def note(self, text: str) -> None:
+        """Write a line into the log."""
+        self.log.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def _on_log_shown(self, _visible: bool) -> None:
+        shown = not self._log_dock.isHidden()
+        self.rail.log.setChecked(shown)
+        self.menus.log.setChecked(shown)
+
+    # Looks, help, network ---------------------------------------------------------------------------------------------
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint rail and pages in ``theme``."""
+        self.rail.set_theme(theme)
+        for page in self.pages:
+            page.set_theme(theme)
+
+    def choose_theme(self, action: QAction) -> None:
+        """Use the theme of the menu's action."""
+        self.settings.set("theme", action.data())
+        self.themes.choose(action.data())
+
+    def is_offline(self) -> bool:
+        """Whether the network is left alone."""
+        return self.menus.offline.isChecked()
+
+    def set_offline(self, offline: bool) -> None:
+        """Leave the network alone, or not."""
+        self.settings.set("offline", offline)
+        self.status.show_network(offline)
+
+    def show_help(self) -> None:
+        """Explain the page."""
+        page = self.page
+        title = page.step.title if page is not None else "MetaPT"
+        box = QMessageBox(QMessageBox.Icon.NoIcon, f"Help: {title}", help_texts.TEXTS[page.step.key if page else ""])
+        box.setParent(self, box.windowFlags())
+        box.setTextFormat(Qt.TextFormat.MarkdownText)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def show_keys(self) -> None:
+        """List all keys."""
+        TableDialog(self, "Keyboard", ("Keys", "What they do"), [*self.menus.shortcuts(), *help_texts.PAGE_KEYS]).open()
+
+    def show_folders(self) -> None:
+        """Say where settings, caches and logs are."""
+        rows = [(name, str(path)) for name, path in user_folders().items()]
+        TableDialog(self, "Folders", ("What", "Where"), rows).open()
+
+    def show_about(self) -> None:
+        """Say what this is."""
+        box = QMessageBox(QMessageBox.Icon.NoIcon, "About MetaPT", help_texts.ABOUT.format(version=__version__))
+        box.setParent(self, box.windowFlags())
+        box.setTextFormat(Qt.TextFormat.MarkdownText)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def offer_crash_report(self) -> None:
+        """Offer the report of a crash of an earlier start."""
+        unseen = self.crashes.unseen()
+        if unseen:
+            newest = unseen[-1]
+            details = newest.read_text(encoding="utf-8", errors="replace")
+            for path in unseen:
+                self.crashes.mark_seen(path)
+            error = MetaPTError(
+                "MetaPT ended unexpectedly last time",
+                where=newest.with_suffix(".seen.log"),
+                remedy="Your projects are as they were. To report it, copy the details.",
+            )
+            show_error(self, error, details)
+
+    # Files dropped, and the end ---------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    @reporting
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open a project that was dropped; hand other files to the import page, in a new project if there is none."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if not paths or not self.projects.ready_for(paths[0]):
+            return
+        self.show_step(0)
+        page = self.pages[0]
+        assert isinstance(page, ImportPage)
+        page.set_files([str(path) for path in paths])
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask what to do with a running job; end the engine and its threads; never leave half of anything."""
+        if self.runner.current is not None and not self._closing:
+            event.ignore()
+            Question(
+                self,
+                "A step is still running.",
+                "Stop and keep: it ends after its present step and can be resumed. Cancel: this run is given up.",
+                [("Stop and keep", self._stop_and_close), ("Cancel the run", self._cancel_and_close), ("Stay", None)],
+            ).open()
+            return
+        self.settings.set("geometry", self.saveGeometry())
+        self.settings.set("windows", self.saveState())
+        for page in self.pages:
+            page.save_layout()
+        self.settings.save()
+        self.status.stop()
+        self.host.close()
+        self.background.close()
+        self.document.close()
+        event.accept()
+
+    def _stop_and_close(self) -> None:
+        self._closing = True
+        self.setEnabled(False)
+        self.status.show_engine("finishing its present step, then the window closes")
+        self.runner.stop()
+        QTimer.singleShot(CLOSING_PATIENCE_MS, self, self._close_anyway)
+
+    def _close_anyway(self) -> None:
+        self.runner.cancel()
+        self.close()
+
+    def _cancel_and_close(self) -> None:
+        self._closing = True
+        self.runner.cancel()  # the end of the run closes the window

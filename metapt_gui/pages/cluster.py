@@ -1,0 +1,359 @@
+"""Step 3: group similar texts, watch them find their places, and say which groups are worth learning from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QUndoCommand
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QWidget
+
+from engine.clustering.edits import ClusterEdit
+from engine.clustering.store import Clustering
+from engine.corpus.store import Corpus
+from engine.events import Event, Finished, Metric, Points
+from engine.running.jobs import ClusterJob
+from engine.settings import ClusterSettings
+from metapt_gui.document import read_texts
+from metapt_gui.job_runner import Run
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.charts import SweepPlot
+from metapt_gui.widgets.cluster_list import ClusterList, edited
+from metapt_gui.widgets.cluster_scatter import ClusterScatter
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, label
+from metapt_gui.widgets.settings_form import SettingsForm
+from metapt_gui.workflow import CLUSTER, training_role
+
+HOVER = 240
+Edits = Mapping[int, ClusterEdit]
+
+
+class Shown(NamedTuple):
+    """What is shown of a clustering, read beside the event loop."""
+
+    clustering: Clustering
+    positions: np.ndarray | None
+    labels: np.ndarray
+    confidence: np.ndarray | None
+    classes: tuple[str, ...]
+    texts: pa.ChunkedArray
+
+
+class EditClusters(QUndoCommand):
+    """Changes what the person says of some clusters."""
+
+    def __init__(self, page: ClusterPage, text: str, before: Edits, after: Edits) -> None:
+        super().__init__(text)
+        self._page, self._before, self._after = page, dict(before), dict(after)
+
+    def redo(self) -> None:
+        """Write the new state."""
+        self._page.write_edits(self._after)
+
+    def undo(self) -> None:
+        """Write the state before."""
+        self._page.write_edits(self._before)
+
+
+class ClusterPage(Page):
+    """Clustering with a live scatter."""
+
+    primary_text = "Cluster"
+    primary_tooltip = "Read the texts with Sentence-BERT and group the similar ones."
+    stop_text = "Stop and keep"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, CLUSTER)
+        self._shown: Shown | None = None
+        self._live = False
+        self._fill_body()
+
+    def _fill_body(self) -> None:
+        self.scatter = ClusterScatter("Texts in the plane: near means similar")
+        self.scatter.category_clicked.connect(self._on_clicked)
+        self.colour = QComboBox()
+        self.colour.addItems(["group", "label", "confidence"])
+        self.colour.setAccessibleName("Colour by")
+        self.colour.setToolTip("What the colours of the dots mean: their group, their label, or how confident it is.")
+        self.colour.currentTextChanged.connect(self._paint)
+        self.sweep = SweepPlot("Silhouette for other numbers of groups (higher is better)", "number of groups K", "")
+        self.sweep.setMaximumHeight(190)
+        self.sweep.chosen.connect(self._on_k)
+        self.sweep.hide()
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.scatter)
+        left.addWidget(self.sweep)
+        left.setStretchFactor(0, 1)
+        left.setChildrenCollapsible(False)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self._side())
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
+
+    def _side(self) -> QWidget:
+        side = SideScroll(336)
+        how = Card("How texts are grouped")
+        self.form = SettingsForm(
+            ClusterSettings,
+            main=("method", "clusters", "projection", "sweep"),
+            labels={"clusters": "Groups (K)", "projection": "Picture", "sweep": "Compare K from 3 to 30"},
+        )
+        self.form.changed.connect(self._on_form)
+        how.box.addWidget(self.form)
+        row = QHBoxLayout()
+        row.addWidget(label("Colour by"))
+        row.addWidget(self.colour, 1)
+        how.box.addLayout(row)
+        self.quality = Figure("silhouette (−1 to 1): how well apart the groups are", "Mean over a sample of texts.")
+        how.box.addWidget(self.quality)
+        side.box.addWidget(how)
+        self.groups = ClusterList()
+        self.groups.selected.connect(self._on_selected)
+        self.groups.rename_asked.connect(self._rename)
+        self.groups.include_asked.connect(self._include)
+        self.groups.merge_asked.connect(self._merge)
+        self.groups.split_asked.connect(self._split)
+        side.box.addWidget(self.groups)
+        side.box.addStretch(1)
+        return side
+
+    def plots(self) -> list[Any]:
+        """Return the plots."""
+        return [self.scatter, self.sweep]
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint plots and chips."""
+        super().set_theme(theme)
+        self.groups.set_theme(theme)
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show the clustering."""
+        if what == "opened":
+            self.form.set_values(self.document.value("cluster", {}))
+        if what in ("opened", "clusters"):
+            self._shown = None
+            if self.document.has("clusters"):
+                folder, corpus = Path(self.document.path("clusters")), self._corpus_of_run()
+                if corpus is not None:
+                    self.context.background.run("clusters", partial(_read, folder, corpus), self._show)
+                    return
+            self.scatter.begin(0)
+            self.sweep.hide()
+            self.quality.set("–")
+            self.groups.show_groups([], {}, "Cluster first.")
+        elif what == "cluster edits":
+            self._show_groups()
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        clustering = self._shown.clustering if self._shown is not None else None
+        if clustering is None:
+            return ""
+        return f"{len(edited(clustering.clusters, self._edits()))} groups"
+
+    def _corpus_of_run(self) -> Corpus | None:
+        """Return the corpus that was clustered, which may not be the present one any more."""
+        from engine.storage import read_json
+
+        job = read_json(Path(self.document.path("clusters")) / "job.json")
+        project = self.document.project
+        assert project is not None
+        folder = project.folder / "runs" / Path(job["corpus"]).name
+        return Corpus.open(folder) if folder.is_dir() else None
+
+    def _show(self, shown: Shown) -> None:
+        self._shown = shown
+        if not self._live or self.scatter.count == 0:
+            if shown.positions is not None:
+                self.scatter.set_points(shown.positions, shown.clustering.assignment)
+            else:
+                self.scatter.begin(0)
+        self._live = False
+        self.scatter.set_hover_text(self._hover)
+        self.quality.set("–" if shown.clustering.silhouette is None else f"{shown.clustering.silhouette:.3f}")
+        self.sweep.setVisible(bool(shown.clustering.sweep))
+        self.sweep.set_values(shown.clustering.sweep)
+        self.sweep.set_chosen(len(shown.clustering.clusters))
+        self._show_groups()
+        self.context.host.state_changed.emit()
+
+    def _show_groups(self) -> None:
+        if self._shown is None:
+            return
+        groups = edited(self._shown.clustering.clusters, self._edits())
+        rows = sorted({row for group in groups for row in group.central_rows})
+        texts = dict(zip(rows, self._shown.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
+        reason = "The project is open for reading only." if self.document.read_only else ""
+        self.groups.show_groups(groups, texts, reason)
+        self._paint()
+
+    def _paint(self) -> None:
+        """Colour the dots: by group after the edits, by label, or by confidence."""
+        if self._shown is None:
+            return
+        by = self.colour.currentText()
+        if by == "label" and self._shown.classes:
+            self.scatter.colour_by_category(self._shown.labels.astype(np.int16))
+        elif by == "confidence" and self._shown.confidence is not None:
+            self.scatter.colour_by_value(self._shown.confidence, "confidence")
+        else:
+            groups = edited(self._shown.clustering.clusters, self._edits())
+            into = np.full(len(self._shown.clustering.clusters) + 1, -1, np.int16)
+            for group in groups:
+                into[list(group.members)] = group.number if group.included else -1
+            self.scatter.colour_by_category(into[self._shown.clustering.assignment])
+
+    def _hover(self, row: int) -> str:
+        if self._shown is None or not 0 <= row < len(self._shown.texts):
+            return ""
+        text = " ".join(self._shown.texts[row].as_py().split())
+        label_ = int(self._shown.labels[row])
+        head = f"{self._shown.classes[label_]}: " if label_ >= 0 else ""
+        return head + (text if len(text) <= HOVER else text[:HOVER] + " …")
+
+    # What the person does ---------------------------------------------------------------------------------------------
+
+    def _edits(self) -> dict[int, ClusterEdit]:
+        if self._shown is None or self.document.project is None:
+            return {}
+        return self.document.project.cluster_edits(self._shown.clustering.folder)
+
+    def write_edits(self, edits: Edits) -> None:
+        """Make ``edits`` all that is said of the clusters."""
+        project = self.document.project
+        if project is None or self._shown is None:
+            return
+        folder = self._shown.clustering.folder
+        for number in set(self._edits()) | set(edits):
+            project.set_cluster_edit(folder, number, edits.get(number))
+        self.document.changed.emit("cluster edits")
+
+    def _push(self, text: str, after: Edits) -> None:
+        before = self._edits()
+        if dict(after) != before and not self.document.read_only:
+            self.document.undo.push(EditClusters(self, text, before, after))
+
+    @reporting
+    def _rename(self, number: int, name: str) -> None:
+        edits = self._edits()
+        edit = edits.get(number, ClusterEdit())
+        self._push(f"Rename a group to {name}", {**edits, number: ClusterEdit(name, edit.included, edit.merged_into)})
+
+    @reporting
+    def _include(self, numbers: Sequence[int], included: bool) -> None:
+        edits = self._edits()
+        for number in numbers:
+            edit = edits.get(number, ClusterEdit())
+            edits[number] = ClusterEdit(edit.name, included, edit.merged_into)
+        self._push("Use groups again" if included else "Leave groups out", edits)
+
+    @reporting
+    def _merge(self, numbers: Sequence[int]) -> None:
+        edits, first = self._edits(), min(numbers)
+        for number in range(len(self._shown.clustering.clusters) if self._shown else 0):
+            edit = edits.get(number, ClusterEdit())
+            root = number if edit.merged_into is None else edit.merged_into
+            if root in numbers and number != first:
+                edits[number] = ClusterEdit(edit.name, True, first)
+        edits[first] = ClusterEdit(edits.get(first, ClusterEdit()).name)
+        self._push(f"Merge {len(numbers)} groups", edits)
+        self.groups.select([first])
+
+    @reporting
+    def _split(self, number: int) -> None:
+        edits = {
+            key: ClusterEdit(edit.name, edit.included) if edit.merged_into == number else edit
+            for key, edit in self._edits().items()
+        }
+        self._push("Split a group again", edits)
+
+    def _on_clicked(self, number: int) -> None:
+        self.groups.select([number] if number >= 0 else [])
+
+    def _on_selected(self, number: int) -> None:
+        self.scatter.highlight(number if number >= 0 and self.colour.currentText() == "group" else None)
+
+    def _on_k(self, number: int) -> None:
+        self.form.set_values({**self.form.values(), "clusters": number}, quiet=False)
+
+    def _on_form(self) -> None:
+        if not self.document.read_only and not self.form.problem():
+            self.document.set_value("cluster", self.form.values())
+        self.update_primary()
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        if not self.document.has("source"):
+            return "Import labelled texts first."
+        return self.form.problem()
+
+    def start(self) -> None:
+        """Cluster the pseudo-labelled texts, or the labelled ones."""
+        project = self.document.project
+        assert project is not None
+        settings = self.form.settings()
+        assert isinstance(settings, ClusterSettings)
+        self.document.set_value("cluster", settings.model_dump())
+        cache = str(project.cache.resolve())
+        self.run(
+            "clusters", ClusterJob(corpus=self.document.path(training_role(project)), cache=cache, settings=settings)
+        )
+
+    def on_started(self, run: Run) -> None:
+        """Make room for the rows that will appear."""
+        if run.number == 0:
+            return
+        assert isinstance(run.job, ClusterJob)
+        self._shown = None
+        self._live = True
+        self.colour.setCurrentText("group")
+        self.groups.show_groups([], {}, "Wait until the groups are there.")
+        self.scatter.set_hover_text(None)
+        self.scatter.begin(Corpus.open(run.job.corpus).rows)
+        self._found: dict[int, float] = {}
+        self.sweep.set_values({})
+        self.sweep.setVisible(run.job.settings.sweep)
+
+    def on_event(self, run: Run, event: Event) -> None:
+        """Let rows appear and move; draw the sweep."""
+        if isinstance(event, Points):
+            self.scatter.place(event.rows, event.positions, event.clusters)
+        elif isinstance(event, Metric) and event.name == "silhouette":
+            if event.group == "sweep":
+                self._found[event.step] = event.value
+                self.sweep.set_values(self._found)
+            else:
+                self.quality.set(f"{event.value:.3f}")
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """Show what was there before, if nothing came of it."""
+        if not (isinstance(event, Finished) and self.document.has("clusters")):
+            self._live = False
+            self.refresh("clusters")
+        elif event.summary.get("silhouette") is None:
+            self.quality.set("–")
+
+
+def _read(folder: Path, corpus: Corpus) -> Shown:
+    clustering = Clustering.open(folder)
+    found = read_texts(corpus)
+    return Shown(
+        clustering,
+        None if clustering.projection is None else np.array(clustering.projection),
+        corpus.labels,
+        corpus.confidence,
+        corpus.classes,
+        found.texts,
+    )

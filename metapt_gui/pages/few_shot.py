@@ -1,0 +1,399 @@
+"""Step 5: say what the classes are, label a handful of texts, tune, and see how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QSplitter, QTabWidget
+
+from engine.errors import MetaPTError
+from engine.events import Event, Finished, Metric
+from engine.presets import preset
+from engine.running.jobs import ProbeJob, TuneJob
+from engine.settings import BackboneSettings, PromptSettings, TuneSettings, default_words
+from engine.storage import read_json
+from metapt_gui import wording
+from metapt_gui.document import Texts, read_texts
+from metapt_gui.job_runner import Run
+from metapt_gui.models.commands import SetLabels
+from metapt_gui.pages.few_shot_side import FewShotSide
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.label_table import LabelTable
+from metapt_gui.widgets.live_curves import LiveCurves
+from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
+from metapt_gui.workflow import TUNE
+
+SUGGESTED = 10
+TEST_ROWS = 200
+LEARNED, RANDOM, VOCABULARY = "MetaPT", "PT", "PT from words"
+
+
+class FewShotPage(Page):
+    """Label table, task editor, tuning and results."""
+
+    primary_text = "Tune"
+    primary_tooltip = "Tune the prompt on the labelled texts, with several seeds side by side."
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, TUNE)
+        self._texts: Texts | None = None
+        self._imported = np.empty(0, np.int64)
+        self._showing = False
+        self._fill_body()
+        self._preview_timer = QTimer(self)
+        self._preview_timer.setSingleShot(True)
+        self._preview_timer.setInterval(300)
+        self._preview_timer.timeout.connect(self._ask_preview)
+
+    # Layout -----------------------------------------------------------------------------------------------------------
+
+    def _fill_body(self) -> None:
+        self.table = LabelTable()
+        self.table.label_asked.connect(self._on_label)
+        self.table.view.selectionModel().currentRowChanged.connect(self._on_row)
+        self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
+        self.accuracy = LiveCurves("Validation accuracy of each prompt", "step", "accuracy", percent=True, raw=False)
+        curves = QSplitter(Qt.Orientation.Vertical)
+        curves.addWidget(self.accuracy)
+        curves.addWidget(self.training)
+        self.results = ResultsView()
+        self.tabs = QTabWidget()
+        self.tabs.setAccessibleName("Labels, curves, results")
+        self.tabs.addTab(self.table, "Labels")
+        self.tabs.addTab(curves, "Curves")
+        self.tabs.addTab(self.results, "Results")
+        self.side = FewShotSide(self.context)
+        self.side.changed.connect(self._on_task)
+        self.side.renamed.connect(self._on_renamed)
+        self.side.suggest_asked.connect(self._suggest)
+        self.side.labels_chosen.connect(self._import_labels)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(self.tabs)
+        self.splitter.addWidget(self.side)
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
+
+    def plots(self) -> list[Any]:
+        """Return the plots."""
+        return [self.training, self.accuracy, self.results.matrix]
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint plots and the table."""
+        super().set_theme(theme)
+        self.table.set_theme(theme)
+
+    def save_layout(self) -> None:
+        """Remember the columns."""
+        self.context.settings.set("label columns", self.table.state())
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show texts, task and results."""
+        if what in ("opened", "target"):
+            self._texts = None
+            self.table.model.set_texts([], None)
+            self.table.set_placeholder("No texts yet: import those of your task first (Import, Your task).")
+            self._show_task()
+            corpus = self.document.corpus("target")
+            if corpus is not None:
+                self.context.background.run("target", partial(read_texts, corpus), self._show_texts)
+        if what in ("opened", "tune", "linear-probe"):
+            if self.document.has("tune"):
+                folder = Path(self.document.path("tune"))
+                probe = Path(self.document.path("linear-probe")) if self.document.has("linear-probe") else None
+                corpus = self.document.corpus("target")
+                if corpus is not None:
+                    self.context.background.run(
+                        "results", lambda: _read_results(folder, probe, corpus.path), self._show_results
+                    )
+            else:
+                self.results.show_results(None)
+        if what in ("opened", "meta-train"):
+            self.side.show_starts(self.document.has("meta-train"))
+        if what == "values":
+            self.side.show_settings()
+        self.update_primary()
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        labelled = sum(self.table.model.counts().values())
+        return wording.count(labelled, "labels") if self._texts is not None else ""
+
+    def _show_task(self) -> None:
+        corpus = self.document.corpus("target")
+        task = self.document.value("task", {})
+        imported = list(corpus.classes) if corpus is not None else []
+        classes = task.get("classes") or imported or ["class 1", "class 2"]
+        missing = [name for name in imported if name not in classes] if task.get("classes") else []
+        words = {**default_words(classes), **task.get("words", {})}
+        self._showing = True
+        self.side.show_task(classes, words, missing)
+        self._showing = False
+        self.table.model.set_classes(classes)
+
+    def _show_texts(self, texts: Texts) -> None:
+        self._texts = texts
+        known = set(self.side.words.classes())
+        self._imported = np.flatnonzero(texts.corpus.labels >= 0)
+        self.table.model.set_texts(texts.texts, texts.labels if known & set(texts.corpus.classes) else None)
+        assert self.document.project is not None
+        self.table.model.set_labels(self.document.project.labels(texts.corpus.content_hash))
+        self.table.set_read_only("The project is open for reading only." if self.document.read_only else "")
+        if not hasattr(self, "_restored"):
+            self._restored = True
+            self.table.restore_state(bytes(self.context.settings.bytes("label columns").data()))
+        self._show_counts()
+        self._preview_timer.start()
+        self.host.state_changed.emit()
+
+    def _show_counts(self) -> None:
+        counts = self.table.model.counts()
+        self.side.show_counts(counts)
+        self.update_primary()
+
+    def _show_results(self, results: Results | None) -> None:
+        self.results.show_results(results)
+        self.table.model.set_uses(results.uses if results is not None else {})
+
+    # Labels -----------------------------------------------------------------------------------------------------------
+
+    def _write_label(self, row: int, name: str | None) -> None:
+        project, texts = self.document.project, self._texts
+        if project is None or texts is None:
+            return
+        labels = project.labels(texts.corpus.content_hash)
+        project.set_label(texts.corpus.content_hash, row, name)
+        if name is None:
+            labels.pop(row, None)
+        else:
+            labels[row] = name
+        self._own = labels
+        self.table.model.set_labels(labels)
+        self.table.model.row_changed(row)
+
+    @reporting
+    def _on_label(self, rows: Sequence[int], name: str | None) -> None:
+        if self.document.read_only or self._texts is None:
+            return
+        model = self.table.model
+        changes = [(row, model.own_label(row), name) for row in rows if model.own_label(row) != name]
+        if changes:
+            self.document.undo.push(SetLabels(self._write_label, changes))
+            self.document.changed.emit("labels")
+            self._show_counts()
+
+    def _on_row(self) -> None:
+        self._preview_timer.start()
+
+    @reporting
+    def _on_renamed(self, before: str, after: str) -> None:
+        """Let the labels of a class go with its new name."""
+        texts, project = self._texts, self.document.project
+        if texts is None or project is None or self.document.read_only:
+            return
+        rows = [row for row, name in project.labels(texts.corpus.content_hash).items() if name == before]
+        for row in rows:
+            project.set_label(texts.corpus.content_hash, row, after)
+        self.document.undo.clear()  # what is below would bring the old name back
+        self._on_task()
+        self._show_texts(texts)
+
+    def _suggest(self) -> None:
+        """Put texts that have no label first, a random ten."""
+        if self._texts is None:
+            return
+        model = self.table.model
+        rows = np.array([row for row in range(len(self._texts.texts)) if model.label(row) is None], np.int64)
+        if not len(rows):
+            return
+        chosen = np.random.default_rng(len(rows)).permutation(rows)[:SUGGESTED]
+        model.set_order(np.sort(chosen).tolist())
+        self.tabs.setCurrentIndex(0)
+        self.table.go_to(int(np.sort(chosen)[0]))
+        self.table.view.setFocus()
+
+    @reporting
+    def _import_labels(self, path: str) -> None:
+        """Take labels from a file with the columns row (or text) and label."""
+        from metapt_gui.label_files import read_labels
+
+        if self._texts is None:
+            return
+        found = read_labels(Path(path), self._texts, self.side.words.classes())
+        model = self.table.model
+        changes = [(row, model.own_label(row), name) for row, name in found.items() if model.own_label(row) != name]
+        if changes:
+            self.document.undo.push(SetLabels(self._write_label, changes, f"Import {len(changes):,} labels"))
+            self.document.changed.emit("labels")
+            self._show_counts()
+
+    # The task ---------------------------------------------------------------------------------------------------------
+
+    def _on_task(self) -> None:
+        if self._showing or self.document.read_only:
+            return
+        classes, words = self.side.words.classes(), self.side.words.words()
+        before = self.document.value("task", {})
+        self.document.set_value("task", {**before, "classes": classes, "words": words, **self.side.task_values()})
+        if not self.side.form.problem():
+            self.document.set_value("tune", self.side.form.values())
+        if not self.side.prompt_form.problem():
+            self.document.set_value("prompt", self._prompt().model_dump())
+        self.table.model.set_classes(classes)
+        self._show_counts()
+        self._preview_timer.start()
+
+    def _prompt(self) -> PromptSettings:
+        values = self.document.value("prompt") or preset("laptop")["prompt"]
+        return PromptSettings(**{**values, **self.side.prompt_form.values()})
+
+    def _backbone(self) -> BackboneSettings:
+        return BackboneSettings(**{**self.document.value("backbone", {}), "offline": self.context.offline()})
+
+    def _ask_preview(self) -> None:
+        if self._texts is None or not self.isVisible() or self.side.prompt_form.problem():
+            return
+        row = self.table.current_row()
+        text = self._texts.texts[row if row is not None and row >= 0 else 0].as_py() if len(self._texts.texts) else ""
+        self.host.ask(
+            "preview",
+            self.side.show_preview,
+            self._on_no_preview,
+            backbone=self._backbone().model_dump(),
+            prompt=self._prompt().model_dump(),
+            text=text,
+        )
+        self.side.words.set_backbone(self._backbone().model_dump())
+
+    def _on_no_preview(self, error: MetaPTError) -> None:
+        self.side.show_preview(str(error))
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        if not self.document.has("target"):
+            return "Import the texts of your task first."
+        if self._texts is None:
+            return "The texts are still being read."
+        counts = self.table.model.counts()
+        labelled = [name for name in self.side.words.classes() if counts.get(name)]
+        if len(labelled) < 2:
+            return "Label texts of at least two classes first (keys 1 to 9 in the table)."
+        return self.side.problem()
+
+    def _split(self) -> TuneSettings:
+        """Return the settings with as many test rows as the labels leave."""
+        settings = self.side.form.settings()
+        assert isinstance(settings, TuneSettings)
+        counts = self.table.model.counts()
+        total = sum(counts.get(name, 0) for name in self.side.words.classes())
+        spare = max(0, total - settings.training_rows - settings.validation_rows)
+        return settings.model_copy(update={"test_rows": min(spare, TEST_ROWS)})
+
+    def _target(self) -> dict[str, Any]:
+        assert self.document.project is not None
+        assert self._texts is not None
+        classes = self.side.words.classes()
+        own = self.document.project.labels(self._texts.corpus.content_hash)
+        labels = {row: name for row, name in own.items() if name in classes}
+        return {
+            "corpus": self.document.path("target"),
+            "classes": classes,
+            "labels": labels,
+            "tune": self._split(),
+            "prompt": self._prompt(),
+            "backbone": self._backbone(),
+            "words": self.side.words.words(),
+        }
+
+    def start(self) -> None:
+        """Tune from the chosen start and, to compare, from a plain one; the linear probe follows."""
+        starts: dict[str, str] = {}
+        chosen, file = self.side.start()
+        if chosen == LEARNED:
+            starts[LEARNED] = str(Path(self.document.path("meta-train")) / "prompt.safetensors")
+        elif file:
+            starts[chosen] = file
+        if self.side.compare.isChecked() or not starts:
+            starts[RANDOM if chosen != VOCABULARY else VOCABULARY] = "random" if chosen != VOCABULARY else "vocabulary"
+        self.run("tune", TuneJob(starts=starts, **self._target()))
+
+    def on_started(self, run: Run) -> None:
+        """Begin the curves anew."""
+        if run.role == "tune" and run.number:
+            for plot in (self.training, self.accuracy):
+                plot.clear()
+            self.tabs.setCurrentIndex(1)
+
+    def on_event(self, run: Run, event: Event) -> None:
+        """Draw."""
+        if isinstance(event, Metric):
+            if event.name == "training loss":
+                self.training.add(event.group, event.step, event.value)
+            elif event.name == "validation accuracy":
+                self.accuracy.add(event.group, event.step, event.value)
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """Compare with a linear probe, then show the results."""
+        if not isinstance(event, Finished):
+            return
+        if run.role == "tune" and event.outcome == "completed":
+            assert isinstance(run.job, TuneJob)
+            assert self.document.project is not None
+            if self.side.compare.isChecked() and run.job.tune.test_rows:
+                cache = str(self.document.project.cache.resolve())
+                target = {name: getattr(run.job, name) for name in ("corpus", "classes", "labels", "tune", "words")}
+                probe = ProbeJob(cache=cache, **target)
+                QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
+            self.tabs.setCurrentIndex(2)
+
+
+def _read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | None:
+    if not (folder / "results.json").exists():
+        return None
+    found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
+    summary = dict(found["summary"] or found.get("validation_summary", {}))
+    if probe is not None and (probe / "results.json").exists():
+        other = read_json(probe / "job.json")
+        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "tune")):
+            summary.update(read_json(probe / "results.json")["summary"])
+    wrong: dict[str, list[Wrong]] = {}
+    predictions: list[dict[str, Any]] = []
+    if (folder / "predictions.parquet").exists():
+        predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
+        rows = [item for item in predictions if item["label"] != item["prediction"]]
+        numbers = sorted({item["row"] for item in rows})
+        texts = pq.read_table(corpus, columns=["text"]).column("text")
+        shown = {row: texts[row].as_py() for row in numbers if row < len(texts)}
+        for item in rows:
+            wrong.setdefault(item["run"], []).append(
+                Wrong(item["row"], item["label"], item["prediction"], item["confidence"], shown.get(item["row"], ""))
+            )
+    return Results(
+        job["classes"],
+        found["best"],
+        found["measured_on"],
+        summary,
+        found["evaluations"],
+        wrong,
+        _uses(found, {item["row"] for item in predictions}),
+    )
+
+
+def _uses(found: Mapping[str, Any], measured: set[int]) -> dict[int, str]:
+    """Return row -> what the best prompt's seed used it for."""
+    seed = found["best"].rsplit(" ", 1)[-1]
+    uses = dict.fromkeys(measured, "test") if found["measured_on"] == "test" else {}
+    for use in ("training", "validation"):
+        uses.update(dict.fromkeys(found["draws"][seed][use], use))
+    return uses

@@ -1,0 +1,201 @@
+"""The column beside the label table: classes and words, what the backbone reads, where tuning starts, how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
+
+from engine.presets import preset
+from engine.settings import PromptSettings, TuneSettings
+from metapt_gui import wording
+from metapt_gui.pages.page import Context
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, label
+from metapt_gui.widgets.settings_form import SettingsForm
+from metapt_gui.widgets.words_editor import WordsEditor
+
+LEARNED, RANDOM, VOCABULARY, FILE = (
+    "the meta-learned prompt",
+    "a random prompt",
+    "sampled word vectors",
+    "a prompt file …",
+)
+NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "From a file"}
+
+
+class FewShotSide(SideScroll):
+    """Controls of the task and of tuning."""
+
+    changed = Signal()
+    renamed = Signal(str, str)
+    suggest_asked = Signal()
+    labels_chosen = Signal(str)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(348)
+        self._document = context.document
+        self._file = ""
+        self._total = 0
+
+        counts = Card("Labels")
+        self.labelled = Figure("labels", "How many texts have a label.")
+        self.split = label("", "muted", wrap=True)
+        row = QHBoxLayout()
+        self.suggest = button(
+            "Suggest next 10", "Put ten texts without a label first, drawn at random.", self.suggest_asked.emit
+        )
+        self.from_file = button(
+            "Labels from a file …", "A CSV with the columns row or text, and label.", self._choose_labels
+        )
+        row.addWidget(self.suggest)
+        row.addWidget(self.from_file)
+        counts.box.addWidget(self.labelled)
+        counts.box.addWidget(self.split)
+        counts.box.addLayout(row)
+        self.box.addWidget(counts)
+
+        task = Card("Classes and label words")
+        self.words = WordsEditor(context.host, names_editable=True)
+        self.words.changed.connect(self.changed)
+        self.words.renamed.connect(self.renamed)
+        task.box.addWidget(self.words)
+        self.unknown = label("", "warning", wrap=True)
+        task.box.addWidget(self.unknown)
+        self.box.addWidget(task)
+
+        reads = Card("What the backbone reads")
+        self.prompt_form = SettingsForm(PromptSettings, main=("template",), hidden=("soft_tokens", "answer", "loss"))
+        self.prompt_form.changed.connect(self.changed)
+        reads.box.addWidget(self.prompt_form)
+        self.preview = label("", "muted", wrap=True)
+        self.preview.setAccessibleName("Exact model input")
+        self.preview.setToolTip("Exactly what the backbone reads for the selected text, after cutting.")
+        reads.box.addWidget(self.preview)
+        self.box.addWidget(reads)
+
+        tuning = Card("Tuning")
+        starts = QHBoxLayout()
+        starts.addWidget(label("Start from"))
+        self.start_from = QComboBox()
+        self.start_from.addItems([LEARNED, RANDOM, VOCABULARY, FILE])
+        self.start_from.setAccessibleName("Start from")
+        self.start_from.setToolTip("Where the prompt starts (its initialisation). The paper's is the meta-learned one.")
+        self.start_from.activated.connect(self._on_start)
+        starts.addWidget(self.start_from, 1)
+        tuning.box.addLayout(starts)
+        self.compare = QCheckBox("Compare with plain tuning and a probe")
+        self.compare.setChecked(True)
+        self.compare.setAccessibleName("Compare")
+        self.compare.setToolTip(
+            "Also tune from a random prompt (PT), and fit a linear classifier on Sentence-BERT, on the same texts."
+        )
+        tuning.box.addWidget(self.compare)
+        self.form = SettingsForm(
+            TuneSettings,
+            main=("training_rows", "validation_rows", "seeds", "learning_rate", "epochs"),
+            hidden=("test_rows",),
+        )
+        self.form.changed.connect(self._on_form)
+        tuning.box.addWidget(self.form)
+        self.box.addWidget(tuning)
+        self.box.addStretch(1)
+
+    def show_task(self, classes: Sequence[str], words: Mapping[str, str], missing: Sequence[str]) -> None:
+        """Show classes and words; ``missing`` are classes of imported labels that the task does not have."""
+        self.words.show_classes(classes, words)
+        self.unknown.setText(
+            f"The imported labels {', '.join(missing)} are of no class here; rename a class to use them."
+            if missing
+            else ""
+        )
+        self.unknown.setVisible(bool(missing))
+        self.show_settings()
+
+    def show_settings(self) -> None:
+        """Show what is kept with the project, when another page changed it."""
+        values = preset(self._document.value("preset") if self._document.value("preset") == "paper" else "laptop")
+        prompt = self._document.value("prompt") or values["prompt"]
+        tune = self._document.value("tune") or values["tune"]
+        if self.prompt_form.values() != {**self.prompt_form.values(), **_known(prompt, self.prompt_form)}:
+            self.prompt_form.set_values(prompt)
+        if self.form.values() != {**self.form.values(), **_known(tune, self.form)}:
+            self.form.set_values(tune)
+        self._say_split()
+
+    def task_values(self) -> dict[str, Any]:
+        """Return what else is kept with the task."""
+        return {"start": self.start_from.currentText(), "compare": self.compare.isChecked()}
+
+    def show_starts(self, learned: bool) -> None:
+        """Offer the meta-learned prompt where there is one."""
+        model = self.start_from.model()
+        item = model.item(0)  # type: ignore[attr-defined]
+        item.setEnabled(learned)
+        item.setToolTip("" if learned else "Meta-train first.")
+        if not learned and self.start_from.currentText() == LEARNED:
+            self.start_from.setCurrentText(VOCABULARY)
+        elif learned and self.start_from.currentText() == VOCABULARY:
+            self.start_from.setCurrentText(LEARNED)
+
+    def start(self) -> tuple[str, str]:
+        """Return the name of the start in the tables and, for a file, its path."""
+        chosen = self.start_from.currentText()
+        return NAMES[chosen], self._file if chosen == FILE else ""
+
+    def show_counts(self, counts: Mapping[str, int]) -> None:
+        """Show how many labels there are and what they will be used for."""
+        self._total = sum(counts.values())
+        self.labelled.set(f"{self._total:,}")
+        self._say_split()
+
+    def show_preview(self, text: str) -> None:
+        """Show the exact input."""
+        self.preview.setText(text)
+
+    def problem(self) -> str:
+        """Return why tuning cannot begin; empty if it can."""
+        return self.words.problem() or self.prompt_form.problem() or self.form.problem()
+
+    def _say_split(self) -> None:
+        if self.form.problem():
+            return
+        settings = self.form.settings()
+        assert isinstance(settings, TuneSettings)
+        training, validation = settings.training_rows, settings.validation_rows
+        if self._total >= training + validation:
+            test = self._total - training - validation
+            text = (
+                f"Each seed draws {training} for training and {validation} for validation; "
+                f"{test:,} are left to test on."
+            )
+        else:
+            text = (
+                f"Fewer than {training + validation}: half train, half validate, none is left to test on. "
+                f"{wording.count(training + validation - self._total, 'labels')} more for the paper's way."
+            )
+        self.split.setText(text)
+
+    def _on_form(self) -> None:
+        self._say_split()
+        self.changed.emit()
+
+    def _on_start(self) -> None:
+        if self.start_from.currentText() == FILE:
+            name, _ = QFileDialog.getOpenFileName(self, "A prompt file", "", "Prompts (*.safetensors)")
+            if name:
+                self._file = name
+            else:
+                self.start_from.setCurrentText(VOCABULARY)
+        self.changed.emit()
+
+    def _choose_labels(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Labels from a file", "", "CSV (*.csv)")
+        if name:
+            self.labels_chosen.emit(name)
+
+
+def _known(values: Mapping[str, Any], form: SettingsForm) -> dict[str, Any]:
+    shown = form.values()
+    return {name: value for name, value in values.items() if name in shown}

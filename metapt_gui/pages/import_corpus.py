@@ -1,0 +1,454 @@
+"""Step 1: choose files, see how they are read, say which column is what, import."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QMenu,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QWidget,
+)
+
+from engine.errors import MetaPTError, SettingsError
+from engine.events import Event, Failed, Finished, Metric
+from engine.running.pipeline import import_job
+from engine.settings import ImportSettings
+from engine.storage import read_json
+from metapt_gui import wording
+from metapt_gui.dialogs import TableDialog
+from metapt_gui.job_runner import Run
+from metapt_gui.models.preview_model import PreviewModel
+from metapt_gui.pages.page import Context, Page
+from metapt_gui.theme import GRID
+from metapt_gui.widgets.charts import BarChart, Histogram
+from metapt_gui.widgets.class_map import ClassMap
+from metapt_gui.widgets.drop_zone import DropZone
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.settings_form import SettingsForm
+from metapt_gui.workflow import IMPORT
+
+ROLES = (
+    (
+        "source",
+        "Labelled texts",
+        "Texts with labels, such as reviews with stars: they teach. The paper uses Yelp reviews.",
+    ),
+    ("open-text", "Unlabelled texts", "Optional: a pile of text of any kind; the next step gives it pseudo-labels."),
+    ("target", "Your task", "Texts of the task that you care about; a handful of labels is enough, or none yet."),
+)
+NO_LABEL = "(no labels)"
+DUPLICATES = ("duplicate", "duplicate with another label")
+REJECTED_SHOWN = 500
+
+
+class ImportPage(Page):
+    """Import of the labelled, the unlabelled and the task's texts."""
+
+    primary_text = "Import"
+    primary_tooltip = "Read, clean and count the texts of the chosen files."
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, IMPORT)
+        self.role = "source"
+        self._preview: dict[str, Any] = {}
+        self._preview_problem = ""
+        self._showing = False
+        self._fill_body()
+
+    # Layout -----------------------------------------------------------------------------------------------------------
+
+    def _fill_body(self) -> None:
+        top = QHBoxLayout()
+        group = QButtonGroup(self)
+        self.roles: dict[str, QPushButton] = {}
+        for number, (role, title, tooltip) in enumerate(ROLES):
+            made = QPushButton(title)
+            made.setCheckable(True)
+            made.setToolTip(tooltip)
+            made.setAccessibleName(title)
+            made.setChecked(role == self.role)
+            group.addButton(made, number)
+            self.roles[role] = made
+            top.addWidget(made)
+        group.idClicked.connect(self._on_role)
+        self.drop = DropZone()
+        self.drop.files_chosen.connect(self.set_files)
+        top.addWidget(self.drop, 1)
+        self.body.addLayout(top)
+
+        self.model = PreviewModel()
+        self.preview = QTableView()
+        self.preview.setModel(self.model)
+        self.preview.setAccessibleName("Preview of the file")
+        self.preview.setAlternatingRowColors(True)
+        self.preview.setWordWrap(False)
+        header = self.preview.horizontalHeader()
+        header.setSectionsClickable(True)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        header.sectionClicked.connect(self._on_header)
+        self.empty = Card()
+        self.empty.box.addStretch(1)
+        self.empty_text = label("", wrap=True)
+        self.empty_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.box.addWidget(self.empty_text)
+        self.empty_button = button("Choose files …", "Choose one or more files.", self.drop.browse.click)
+        self.empty.box.addWidget(self.empty_button, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.empty.box.addStretch(1)
+        self.table_or_empty = QStackedWidget()
+        self.table_or_empty.addWidget(self.empty)
+        self.table_or_empty.addWidget(self.preview)
+
+        self.lengths = Histogram("Length of the texts", "characters", "texts")
+        self.classes = BarChart("Texts of each class", "texts")
+        charts = QSplitter(Qt.Orientation.Horizontal)
+        charts.addWidget(self.lengths)
+        charts.addWidget(self.classes)
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.table_or_empty)
+        left.addWidget(charts)
+        left.setStretchFactor(0, 3)
+        left.setStretchFactor(1, 2)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self._side())
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
+
+    def _side(self) -> QWidget:
+        side = SideScroll(336)
+        counts = Card("What was read")
+        grid = QGridLayout()
+        grid.setSpacing(GRID)
+        self.figures = {
+            "kept": Figure("kept", "Texts that are in the project now."),
+            "duplicate": Figure("duplicate", "Texts that were there before, word for word."),
+            "empty": Figure("empty or short", "Rows without enough text."),
+            "other": Figure(
+                "without a class", "Rows whose label is missing or maps to no class, or not in the sample."
+            ),
+            "broken": Figure(
+                "broken", "Rows that could not be read: wrong bytes, too many columns, never closed quotes."
+            ),
+        }
+        for number, figure in enumerate(self.figures.values()):
+            grid.addWidget(figure, number // 3, number % 3)
+        self.show_broken = button(
+            "Show broken rows …", "See each broken row and why it was set aside.", self._show_broken
+        )
+        counts.box.addLayout(grid)
+        counts.box.addWidget(self.show_broken)
+        side.box.addWidget(counts)
+
+        columns = Card("Columns")
+        self.text_column, self.label_column = QComboBox(), QComboBox()
+        for box, name, tooltip in (
+            (self.text_column, "Text column", "The column that holds the text."),
+            (self.label_column, "Label column", "The column that holds the label or rating, if there is one."),
+        ):
+            box.setAccessibleName(name)
+            box.setToolTip(f"{tooltip} You may also click a column's head in the preview.")
+            box.activated.connect(self._on_columns)
+            row = QHBoxLayout()
+            row.addWidget(label(name))
+            row.addWidget(box, 1)
+            columns.box.addLayout(row)
+        self.class_map = ClassMap()
+        self.class_map.changed.connect(self._on_changed)
+        columns.box.addWidget(self.class_map)
+        side.box.addWidget(columns)
+
+        reading = Card("How it is read")
+        self.detected = label("", "muted", wrap=True)
+        reading.box.addWidget(self.detected)
+        self.form = SettingsForm(
+            ImportSettings,
+            main=("format", "encoding", "delimiter", "maximum_rows", "balance"),
+            hidden=("text_column", "label_column", "label_map", "words"),
+        )
+        self.form.changed.connect(self._on_form)
+        reading.box.addWidget(self.form)
+        side.box.addWidget(reading)
+        side.box.addStretch(1)
+        return side
+
+    def plots(self) -> list[Any]:
+        """Return the plots."""
+        return [self.lengths, self.classes]
+
+    def save_layout(self) -> None:
+        """Remember the splitter."""
+        self.context.settings.set("import splitter", self.splitter.saveState())
+
+    # What is chosen ---------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show the files, settings and result of the role."""
+        if what in ("opened", self.role):
+            self._show_role()
+        for role, title, _ in ROLES:
+            corpus = self.document.corpus(role)
+            self.roles[role].setText(f"{title}: {corpus.rows:,}" if corpus is not None else title)
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        corpora = [self.document.corpus(role) for role, _, _ in ROLES]
+        total = sum(corpus.rows for corpus in corpora if corpus is not None)
+        return wording.count(total, "texts") if total else ""
+
+    def files(self) -> list[str]:
+        """Return the files that are chosen for the role."""
+        found: list[str] = self.document.value(f"files {self.role}", [])
+        return found
+
+    def set_files(self, files: list[str]) -> None:
+        """Choose other files; columns are guessed anew."""
+        if self.document.read_only:
+            return
+        self.document.set_value(f"files {self.role}", [str(Path(name).absolute()) for name in files])
+        self.document.set_value(f"import {self.role}", {})
+        self._show_role()
+
+    def import_settings(self) -> ImportSettings:
+        """Return what the controls say.
+
+        Raises
+        ------
+        SettingsError
+            If a value is wrong.
+        """
+        chosen = self.form.settings().model_dump()
+        name = self.label_column.currentText()
+        chosen["text_column"] = self.text_column.currentText()
+        chosen["label_column"] = "" if name == NO_LABEL else name
+        chosen["label_map"] = self.class_map.label_map() if chosen["label_column"] else {}
+        return ImportSettings(**chosen)
+
+    def _show_role(self) -> None:
+        self._preview, self._preview_problem = {}, ""
+        files = self.files()
+        self.drop.show_files(files)
+        self._showing = True
+        self.form.set_values(self.document.value(f"import {self.role}", {}))
+        self._showing = False
+        self.model.show([], [], [])
+        self.detected.setText("")
+        for box in (self.text_column, self.label_column):
+            box.clear()
+        self.class_map.hide()
+        self._show_report()
+        self.table_or_empty.setCurrentIndex(0)
+        self.empty_button.setVisible(not files)
+        if files:
+            self.empty_text.setText("Looking at the file …")
+            self._ask_preview()
+        else:
+            title, sentence = next((title, sentence) for role, title, sentence in ROLES if role == self.role)
+            self.empty_text.setText(f"{title}\n\n{sentence}\n\nCSV, TSV, JSONL, JSON, Parquet, XLSX or plain text.")
+        self.update_primary()
+
+    def _ask_preview(self) -> None:
+        settings = dict(self.document.value(f"import {self.role}", {}))
+        settings.pop("label_map", None)
+        # Columns may be those of another file.
+        for name in ("text_column", "label_column"):
+            settings.pop(name, None)
+        self.host.ask(
+            "preview_file",
+            self._on_preview,
+            self._on_no_preview,
+            key="preview",
+            path=self.files()[0],
+            settings=settings,
+        )
+
+    def _on_preview(self, preview: dict[str, Any]) -> None:
+        self._preview, self._preview_problem = preview, ""
+        columns = preview["columns"]
+        kept = self.document.value(f"import {self.role}", {})
+        self.text_column.clear()
+        self.text_column.addItems(columns)
+        self.label_column.clear()
+        self.label_column.addItems([NO_LABEL, *columns])
+        text = kept.get("text_column", "")
+        self.text_column.setCurrentText(text if text in columns else preview["text_column"])
+        guess = "" if self.role == "open-text" else preview["label_column"]
+        labelled = kept.get("label_column", guess)
+        self.label_column.setCurrentText(labelled if labelled in columns else NO_LABEL)
+        self.model.show(columns, preview["rows"], preview["lines"])
+        header = self.preview.horizontalHeader()
+        for number, name in enumerate(columns):
+            wide = name == self.text_column.currentText()
+            header.setSectionResizeMode(
+                number, QHeaderView.ResizeMode.Stretch if wide else QHeaderView.ResizeMode.Interactive
+            )
+            if not wide:
+                self.preview.setColumnWidth(number, 110)
+        named = {
+            "csv": "CSV",
+            "jsonl": "JSON lines",
+            "json": "JSON",
+            "parquet": "Parquet",
+            "xlsx": "XLSX",
+            "txt": "text",
+        }
+        delimiter = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "": ""}.get(preview["delimiter"], "")
+        parts = [named.get(preview["format"], preview["format"]), preview["encoding"].removesuffix("-sig"), delimiter]
+        found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
+        if preview["sources"] > 1:
+            found += f" {preview['sources']:,} files will be read."
+        if preview["broken"]:
+            found += f" {wording.count(len(preview['broken']), 'rows')} of them broken."
+        self.detected.setText(found)
+        self.table_or_empty.setCurrentIndex(1)
+        self._show_columns(kept.get("label_map", {}))
+        self.update_primary()
+
+    def _on_no_preview(self, error: MetaPTError) -> None:
+        self._preview_problem = str(error)
+        self.empty_text.setText(str(error))
+        self.empty_button.show()
+        self.table_or_empty.setCurrentIndex(0)
+        self.update_primary()
+
+    def _show_columns(self, label_map: dict[str, str]) -> None:
+        text, labelled = self.text_column.currentText(), self.label_column.currentText()
+        self.model.set_roles({labelled: "label", text: "text"})
+        values = self._preview.get("label_values", {}).get(labelled, {})
+        self.class_map.setVisible(bool(values))
+        self.class_map.show_values(values, label_map)
+
+    def _on_role(self, number: int) -> None:
+        self.role = ROLES[number][0]
+        self._show_role()
+
+    def _on_header(self, column: int) -> None:
+        if self.document.read_only:
+            return
+        name = self._preview["columns"][column]
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Use as the text", partial(self._use_column, self.text_column, name))
+        menu.addAction("Use as the label", partial(self._use_column, self.label_column, name))
+        if name == self.label_column.currentText():
+            menu.addAction("Do not use as the label", partial(self._use_column, self.label_column, NO_LABEL))
+        menu.popup(QCursor.pos())
+
+    def _use_column(self, box: QComboBox, name: str) -> None:
+        box.setCurrentText(name)
+        self._on_columns()
+
+    def _on_columns(self) -> None:
+        if self.label_column.currentText() == self.text_column.currentText():
+            self.label_column.setCurrentText(NO_LABEL)
+        self._show_columns({})
+        self._on_changed()
+
+    def _on_form(self) -> None:
+        if self._showing or self.document.project is None:
+            return
+        before = self.document.value(f"import {self.role}", {})
+        self._on_changed()
+        now = self.document.value(f"import {self.role}", {})
+        if self.files() and any(before.get(name) != now.get(name) for name in ("format", "encoding", "delimiter")):
+            self._ask_preview()
+
+    def _on_changed(self) -> None:
+        with contextlib.suppress(SettingsError):  # the form shows what is wrong; what was right before stays
+            self.document.set_value(f"import {self.role}", self.import_settings().model_dump())
+        self.update_primary()
+
+    # The run ----------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        if not self.files():
+            return "Choose a file first."
+        if self._preview_problem:
+            return self._preview_problem
+        if not self._preview:
+            return "The file is still being looked at."
+        if self.role == "source" and self.label_column.currentText() == NO_LABEL:
+            return "Labelled texts need a label column; choose one."
+        return self.form.problem()
+
+    def start(self) -> None:
+        """Import; folders are walked beside the event loop."""
+        files, settings = self.files(), self.import_settings()
+        self.document.set_value(f"import {self.role}", settings.model_dump())
+        role = self.role
+        self.context.background.run(
+            "find files", partial(import_job, files, settings), partial(self.run, role), self._on_no_preview
+        )
+
+    def on_started(self, run: Run) -> None:
+        """Count from nothing."""
+        for figure in self.figures.values():
+            figure.set("0")
+        self._live: dict[str, int] = {}
+
+    def on_event(self, run: Run, event: Event) -> None:
+        """Count live."""
+        if isinstance(event, Metric) and event.name == "rows" and run.role == self.role:
+            self._live[event.group] = int(event.value)
+            self._show_counts(self._live)
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """Show what came out."""
+        if isinstance(event, (Finished, Failed)) and run.role == self.role:
+            self._show_report()
+
+    def _show_counts(self, counts: dict[str, int]) -> None:
+        sums = {"kept": counts.get("kept", 0), "broken": counts.get("broken", 0)}
+        sums["duplicate"] = sum(counts.get(name, 0) for name in DUPLICATES)
+        sums["empty"] = counts.get("empty", 0) + counts.get("too short", 0)
+        known = {"kept", "broken", "empty", "too short", *DUPLICATES}
+        sums["other"] = sum(value for name, value in counts.items() if name not in known)
+        for name, figure in self.figures.items():
+            figure.set(f"{sums[name]:,}")
+
+    def _show_report(self) -> None:
+        """Show counts, lengths and classes of the corpus that the role stands on."""
+        report: dict[str, Any] = {}
+        if self.document.has(self.role):
+            report = read_json(Path(self.document.path(self.role)) / "report.json")
+        self._show_counts({"kept": report["kept"], "broken": report["broken"], **report["dropped"]} if report else {})
+        if not report:
+            for figure in self.figures.values():
+                figure.set("–")
+        enable(self.show_broken, "" if report.get("broken") else "No row was broken.")
+        lengths = report.get("lengths", {"edges": [], "counts": []})
+        edges = lengths["edges"]
+        self.lengths.set_counts([*edges, 2 * edges[-1]] if edges else [], lengths["counts"])
+        classes = report.get("classes", {})
+        self.classes.set_bars(list(classes), list(classes.values()), list(range(len(classes))))
+
+    def _show_broken(self) -> None:
+        path = Path(self.document.path(self.role)) / "rejected.jsonl"
+        rows = []
+        with open(path, encoding="utf-8") as stream:
+            for line, _ in zip(stream, range(REJECTED_SHOWN), strict=False):
+                item = json.loads(line)
+                rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
+        TableDialog(
+            self.window(),
+            "Broken rows",
+            ("file", "line", "why", "how it begins"),
+            rows,
+            f"The first {len(rows):,} rows that were set aside. The others are imported.",
+        ).open()

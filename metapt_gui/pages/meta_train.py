@@ -1,0 +1,356 @@
+"""Step 4: learn where prompts should start, and watch it happen."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QSplitter, QWidget
+
+from engine.clustering.edits import task_fields
+from engine.events import Event, Failed, Finished, Metric, Progress
+from engine.presets import DESCRIPTIONS, preset
+from engine.running.jobs import BackboneJob, MetaTrainJob
+from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings, default_words
+from metapt_gui import wording
+from metapt_gui.job_runner import Run
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.run_files import Curves, describe_runs, read_curves
+from metapt_gui.trial import STEPS, TrialTimer
+from metapt_gui.widgets.backbone_picker import BackbonePicker
+from metapt_gui.widgets.live_curves import LiveCurves
+from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
+from metapt_gui.widgets.run_history import RunHistory, RunLine
+from metapt_gui.widgets.settings_form import SettingsForm
+from metapt_gui.widgets.words_editor import WordsEditor
+from metapt_gui.workflow import TRAIN, training_role
+
+OWN = "own settings"
+
+
+class MetaTrainPage(Page):
+    """Prompt-MAML with live curves and a history of runs."""
+
+    primary_text = "Train"
+    primary_tooltip = "Learn a starting prompt from the groups."
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, TRAIN)
+        self._showing = False
+        self._devices_asked = False
+        self._trial: TrialTimer | None = None
+        self._lines: list[RunLine] = []
+        self._fill_body()
+
+    # Layout -----------------------------------------------------------------------------------------------------------
+
+    def _fill_body(self) -> None:
+        self.losses = LiveCurves("Loss: before adaptation (support) and after it (query)", "step", "loss")
+        self.accuracy = LiveCurves("Validation accuracy", "step", "accuracy", percent=True)
+        self.tasks = LiveCurves("Accuracy of each task", "step", "accuracy", percent=True, names=False)
+        lower = QSplitter(Qt.Orientation.Horizontal)
+        lower.addWidget(self.accuracy)
+        lower.addWidget(self.tasks)
+        self.history = RunHistory()
+        self.history.ticked.connect(self._on_ticked)
+        self.history.noted.connect(self._on_noted)
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.losses)
+        left.addWidget(lower)
+        left.addWidget(self.history)
+        for number, stretch in enumerate((4, 4, 2)):
+            left.setStretchFactor(number, stretch)
+        left.setChildrenCollapsible(False)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self._side())
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
+
+    def _side(self) -> QWidget:
+        side = SideScroll(336)
+        chosen = Card("Preset")
+        self.preset = QComboBox()
+        self.preset.addItems([*DESCRIPTIONS, OWN])
+        self.preset.setAccessibleName("Preset")
+        self.preset.setToolTip("Settings that go together. Choosing one sets the forms below.")
+        self.preset.activated.connect(self._on_preset)
+        self.about_preset = label("", "muted", wrap=True)
+        self.duration = label("Expected duration: not measured yet.", wrap=True)
+        self.estimate = button(
+            "How long will it take?",
+            f"Runs {STEPS} steps and a validation, times them, and throws them away.",
+            self._start_trial,
+        )
+        for widget in (self.preset, self.about_preset, self.duration, self.estimate):
+            chosen.box.addWidget(widget)
+        side.box.addWidget(chosen)
+        self.backbone = BackbonePicker()
+        self.backbone.changed.connect(self._on_form)
+        self.backbone.load_asked.connect(self._start_loading)
+        side.box.addWidget(self.backbone)
+        training = Card("Meta-training")
+        self.form = SettingsForm(
+            MetaTrainSettings,
+            main=("gradient", "initialisation", "alpha", "beta", "shots", "steps", "patience"),
+            labels={"alpha": "Rate of adaptation (alpha)", "beta": "Rate of the prompt (beta)", "shots": "Shots (m)"},
+        )
+        self.form.changed.connect(self._on_form)
+        training.box.addWidget(self.form)
+        side.box.addWidget(training)
+        prompting = Card("Prompt")
+        self.prompt_form = SettingsForm(PromptSettings, main=("soft_tokens", "text_tokens", "template"))
+        self.prompt_form.changed.connect(self._on_form)
+        prompting.box.addWidget(self.prompt_form)
+        side.box.addWidget(prompting)
+        worded = Card("Label words of the texts that teach")
+        self.words = WordsEditor(self.host, names_editable=False)
+        self.words.changed.connect(self._on_form)
+        worded.box.addWidget(self.words)
+        side.box.addWidget(worded)
+        side.box.addStretch(1)
+        return side
+
+    def plots(self) -> list[Any]:
+        """Return the plots."""
+        return [self.losses, self.accuracy, self.tasks]
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask for the devices when the page is first seen: a GPU starts on the paper's preset."""
+        super().showEvent(event)
+        if not self._devices_asked and self.document.project is not None:
+            self._devices_asked = True
+            self.host.ask("devices", self._on_devices)
+
+    def _on_devices(self, devices: list[dict[str, Any]]) -> None:
+        names = ", ".join(f"{item['name']} ({item['description']})" for item in devices)
+        self.backbone.show_facts(f"Devices: {names}")
+        gpu = any(item["name"].startswith("cuda") for item in devices)
+        if gpu and self.document.value("preset") is None:
+            self._use_preset("paper")
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show settings, words, curves and runs."""
+        if what == "opened":
+            self._showing = True
+            name = self.document.value("preset", "laptop")
+            values = preset(name if name in DESCRIPTIONS else "laptop")
+            self.form.set_values(self.document.value("meta_train") or values["meta_train"])
+            self.prompt_form.set_values(self.document.value("prompt") or values["prompt"])
+            self.backbone.set_values(self.document.value("backbone", {}))
+            self._show_preset(name)
+            self._showing = False
+            for plot in self.plots():
+                plot.clear()
+        if what in ("opened", "source", "annotated"):
+            self._show_words()
+        if what in ("opened", "meta-train"):
+            if self.document.has("meta-train") and self.runner.current is None:
+                folder = Path(self.document.path("meta-train"))
+                self.context.background.run("curves", partial(read_curves, folder), self._show_curves)
+            self._list_runs()
+        self.update_primary()
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        line = next((line for line in self._lines if line.name == Path(self._role_path()).name), None)
+        return f"best {line.best}" if line is not None and line.best else ""
+
+    def _role_path(self) -> str:
+        return self.document.path("meta-train") if self.document.project is not None else ""
+
+    def _list_runs(self) -> None:
+        project = self.document.project
+        if project is None:
+            self._lines = []
+            self.history.show_runs([])
+            return
+        folders = project.runs("meta-train")
+        notes = {folder.name: project.note(folder.name) for folder in folders}
+        self._lines = describe_runs(folders, notes)
+        self.history.show_runs(self._lines)
+
+    def _show_words(self) -> None:
+        corpus = None
+        if self.document.project is not None:
+            corpus = self.document.corpus(training_role(self.document.project))
+        classes = corpus.classes if corpus is not None else ()
+        words = (corpus.words if corpus is not None else {}) or default_words(classes)
+        kept = self.document.value("source words", {})
+        self.words.show_classes(classes, {name: kept.get(name, words[name]) for name in classes})
+        self.words.set_backbone(self._backbone())
+
+    def _show_curves(self, curves: Curves) -> None:
+        for plot in self.plots():
+            plot.clear()
+        for (name, group), (steps, values) in curves.items():
+            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+                self._draw(name, group, step, value)
+
+    def _draw(self, name: str, group: str, step: int, value: float) -> None:
+        if name in ("support loss", "query loss", "validation loss"):
+            self.losses.add(name.removesuffix(" loss"), step, value)
+        elif name == "validation accuracy":
+            self.accuracy.add("validation", step, value)
+        elif name == "task accuracy":
+            self.tasks.add(group, step, value)
+
+    def _on_ticked(self, name: str, shown: bool) -> None:
+        project = self.document.project
+        if project is None:
+            return
+        if not shown:
+            for plot in (self.losses, self.accuracy):
+                plot.remove_overlay(name)
+            return
+        folder = project.folder / "runs" / name
+        self.context.background.run(f"overlay {name}", partial(read_curves, folder), partial(self._overlay, name))
+
+    def _overlay(self, name: str, curves: Curves) -> None:
+        loss = {kind: curves[(f"{kind} loss", "")] for kind in ("support", "query") if (f"{kind} loss", "") in curves}
+        self.losses.overlay(name, loss)
+        if ("validation accuracy", "") in curves:
+            self.accuracy.overlay(name, {"validation": curves[("validation accuracy", "")]})
+
+    @reporting
+    def _on_noted(self, name: str, note: str) -> None:
+        if self.document.project is not None:
+            self.document.project.set_note(name, note)
+
+    # What the person chooses ------------------------------------------------------------------------------------------
+
+    def _backbone(self) -> dict[str, Any]:
+        return self.backbone.values(offline=self.context.offline())
+
+    def _on_preset(self) -> None:
+        if self.preset.currentText() in DESCRIPTIONS:
+            self._use_preset(self.preset.currentText())
+
+    def _use_preset(self, name: str) -> None:
+        values = preset(name, self._backbone()["backbone"])  # type: ignore[arg-type]
+        self._showing = True
+        self.form.set_values(values["meta_train"])
+        self.prompt_form.set_values(values["prompt"])
+        self._showing = False
+        for part, chosen in values.items():
+            self.document.set_value(part, chosen)
+        self.document.set_value("preset", name)
+        self._show_preset(name)
+        self.update_primary()
+
+    def _show_preset(self, name: str) -> None:
+        self.preset.setCurrentText(name if name in DESCRIPTIONS else OWN)
+        self.about_preset.setText(DESCRIPTIONS.get(name, "Changed from a preset."))  # type: ignore[call-overload]
+        self.duration.setText("Expected duration: not measured yet.")
+
+    def _on_form(self) -> None:
+        if self._showing or self.document.read_only:
+            return
+        backbone = self._backbone()
+        if not self.form.problem() and not self.prompt_form.problem():
+            kept = self.document.value("preset", "laptop")
+            self.document.set_value("meta_train", self.form.values())
+            self.document.set_value("prompt", self.prompt_form.values())
+            self.document.set_value("source words", self.words.words())
+            self.document.set_value("backbone", {**backbone, "offline": False})
+            if kept in DESCRIPTIONS:
+                same = preset(kept, backbone["backbone"])
+                if same["meta_train"] != self.form.values() or same["prompt"] != self.prompt_form.values():
+                    self.document.set_value("preset", OWN)
+                    self._show_preset(OWN)
+        self.words.set_backbone(backbone)
+        self.update_primary()
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        if not self.document.has("clusters"):
+            return "Cluster first: the groups are the tasks that the prompt learns from."
+        return self.words.problem() or self.backbone.problem() or self.form.problem() or self.prompt_form.problem()
+
+    def update_primary(self) -> None:
+        """The primary button resumes a run that was stopped."""
+        super().update_primary()
+        enable(self.estimate, "" if self.primary.isEnabled() else self.primary.toolTip())
+        idle = self.runner.current is None and self.document.project is not None
+        enable(self.backbone.load, "" if idle else "Another step is running, or no project is open.")
+        text = self.primary_text
+        if self.primary.isEnabled() and self.document.project is not None:
+            folder, done = self.document.project.run_folder(self._job())
+            if not done and (folder / "checkpoint.safetensors").exists():
+                text = "Resume"
+        self.primary.setText(text)
+        self.primary.setAccessibleName(text)
+
+    def _job(self, **changes: Any) -> MetaTrainJob:
+        project = self.document.project
+        assert project is not None
+        clusters = project.role("clusters")
+        settings, prompt = self.form.settings(), self.prompt_form.settings()
+        assert isinstance(settings, MetaTrainSettings)
+        assert isinstance(prompt, PromptSettings)
+        return MetaTrainJob(
+            corpus=self.document.path(training_role(project)),
+            clusters=str(clusters),
+            **task_fields(project.cluster_edits(clusters)),
+            settings=settings.model_copy(update=changes),
+            prompt=prompt,
+            backbone=BackboneSettings(**self._backbone()),
+            words=self.words.words(),
+        )
+
+    def start(self) -> None:
+        """Train, or go on."""
+        self.run("meta-train", self._job())
+
+    @reporting
+    def _start_trial(self) -> None:
+        settings = self.form.settings()
+        assert isinstance(settings, MetaTrainSettings)
+        self._trial = TrialTimer(settings)
+        self.run("", self._job(**self._trial.trial()))
+
+    @reporting
+    def _start_loading(self) -> None:
+        self.backbone.show_facts("Loading …")
+        self.run("", BackboneJob(backbone=BackboneSettings(**self._backbone())))
+
+    def on_started(self, run: Run) -> None:
+        """Begin the curves anew, unless a run goes on."""
+        if run.role and run.number:
+            self._show_curves(read_curves(run.folder))
+
+    def on_event(self, run: Run, event: Event) -> None:
+        """Draw; time a trial; say how far a backbone is fetched."""
+        if isinstance(run.job, BackboneJob):
+            if isinstance(event, Progress):
+                self.backbone.show_facts(f"{event.message}   {wording.progress(event)}")
+        elif not run.role and self._trial is not None:
+            self._trial.see(event)
+        elif isinstance(event, Metric):
+            self._draw(event.name, event.group, event.step, event.value)
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """List the run; or say what a trial found."""
+        if run.role:
+            self._list_runs()
+        elif isinstance(run.job, BackboneJob):
+            self._say_backbone(event)
+        elif isinstance(event, Finished) and self._trial is not None:
+            self.duration.setText(self._trial.verdict())
+        self.update_primary()
+
+    def _say_backbone(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            facts = event.summary
+            size = f"{facts['parameters'] / 1e6:.1f} million parameters, vectors of length {facts['width']}"
+            self.backbone.show_facts(f"{facts['name']}: {size}, on {facts['device']}.", "good")
+        else:
+            self.backbone.show_facts("Could not be loaded." if isinstance(event, Failed) else "Not loaded.", "bad")

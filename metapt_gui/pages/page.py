@@ -1,0 +1,297 @@
+"""What all pages share: head, banner, body, and a foot with progress, the job's buttons and one primary button."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from engine.errors import EngineProcessError, MetaPTError
+from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
+from metapt_gui import wording
+from metapt_gui.background import Background
+from metapt_gui.dialogs import show_error
+from metapt_gui.document import Document
+from metapt_gui.engine_host import Cancelled, EngineHost
+from metapt_gui.job_runner import JobRunner, Run
+from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
+from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.pieces import Banner, button, enable, label, set_role
+from metapt_gui.workflow import State, Step
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the window lends to its pages."""
+
+    document: Document
+    runner: JobRunner
+    host: EngineHost
+    background: Background
+    themes: ThemeKeeper
+    settings: UserSettings
+    offline: Callable[[], bool]
+
+
+Slot = TypeVar("Slot", bound=Callable[..., Any])
+
+
+def reporting(slot: Slot) -> Slot:
+    """Let a slot of a widget show the project's errors in a dialog instead of raising them."""
+
+    @functools.wraps(slot)
+    def guarded(self: Any, *arguments: Any) -> Any:
+        try:
+            return slot(self, *arguments)
+        except MetaPTError as error:
+            show_error(self.window(), error)
+            return None
+
+    return guarded  # type: ignore[return-value]
+
+
+class Page(QWidget):
+    """Base of the wizard's pages.
+
+    A subclass fills ``body``, and overrides `refresh` (the project changed), `start` (the primary button), `blocked`
+    (why the primary button cannot be used), `on_event` and `on_ended`.
+    """
+
+    next_asked = Signal()
+    back_asked = Signal()
+    help_asked = Signal()
+    notice = Signal(str)
+
+    primary_text = "Start"
+    primary_tooltip = ""
+    stop_text = "Stop and keep best"
+    pausable = True
+
+    def __init__(self, context: Context, step: Step) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self.context, self.step = context, step
+        self.document, self.runner, self.host = context.document, context.runner, context.host
+        self._checkpoint: int | None = None
+        self._failed: Run | None = None
+        self._state = State.TODO
+        self._build()
+        self.runner.started.connect(self._on_started)
+        self.runner.streamed.connect(self._on_event)
+        self.runner.ended.connect(self._on_ended)
+        context.themes.changed.connect(self.set_theme)
+
+    # What a page does -------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show the project anew; ``what`` changed: ``opened``, a role, ``labels``, ``clusters`` or ``values``."""
+
+    def start(self) -> None:
+        """Do what the primary button says."""
+
+    def blocked(self) -> str:
+        """Return why the primary button cannot be used now; empty if it can."""
+        return ""
+
+    def on_started(self, run: Run) -> None:
+        """A run of this page began."""
+
+    def on_event(self, run: Run, event: Event) -> None:
+        """A run of this page streams."""
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """A run of this page is over."""
+
+    def mine(self, run: Run) -> bool:
+        """Whether a run is this page's."""
+        return run.owner == self.step.key
+
+    def summary(self) -> str:
+        """Return a line for the rail: what there is; empty leaves it to the state."""
+        return ""
+
+    def save_layout(self) -> None:
+        """Remember splitters and columns."""
+
+    def plots(self) -> list[Any]:
+        """Return the plots that follow the theme."""
+        return []
+
+    def set_theme(self, theme: Theme) -> None:
+        """Hand the theme to whatever paints by itself."""
+        for plot in self.plots():
+            plot.set_theme(theme)
+
+    # The frame --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(2 * GRID, GRID + 4, 2 * GRID, GRID)
+        outer.setSpacing(GRID)
+        head = QHBoxLayout()
+        titles = QVBoxLayout()
+        titles.setSpacing(2)
+        self.title = label(self.step.title, "title")
+        titles.addWidget(self.title)
+        titles.addWidget(label(self.step.sentence, "muted"))
+        head.addLayout(titles, 1)
+        self.help = button("Help", "What this step does, in more words. F1", self.help_asked.emit)
+        head.addWidget(self.help)
+        outer.addLayout(head)
+        self.banner = Banner()
+        outer.addWidget(self.banner)
+        self.body = QVBoxLayout()
+        self.body.setSpacing(GRID)
+        outer.addLayout(self.body, 1)
+        outer.addLayout(self._foot())
+
+    def _foot(self) -> QHBoxLayout:
+        self.back = button("Back", "Go to the step before.", self.back_asked.emit)
+        self.progress_text = label("", "muted")
+        self.progress_text.setFont(tabular(self.progress_text.font()))
+        self.progress_text.setAccessibleName("Progress")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of this step")
+        self.cancel = button("Cancel", "Give this run up. What was there before stays.", self.runner.cancel)
+        self.pause = button("Pause", "Hold after the present step; nothing is lost.", self._pause)
+        self.stop = button(
+            self.stop_text, "End after the present step and keep the best so far; it can be resumed.", self.runner.stop
+        )
+        self.primary = button(self.primary_text, self.primary_tooltip or self.step.sentence, self._start, "primary")
+        self.next = button("Next", "Go to the next step.", self.next_asked.emit)
+        middle = QVBoxLayout()
+        middle.setSpacing(2)
+        middle.addWidget(self.progress_text)
+        middle.addWidget(self.progress)
+        row = QHBoxLayout()
+        row.setSpacing(GRID)
+        row.addWidget(self.back)
+        row.addSpacing(GRID)
+        row.addLayout(middle, 1)
+        for widget in (self.cancel, self.pause, self.stop):
+            row.addWidget(widget)
+        row.addSpacing(GRID)
+        row.addWidget(self.primary)
+        row.addWidget(self.next)
+        for hidden in (self.progress, self.cancel, self.pause, self.stop):
+            hidden.hide()
+        return row
+
+    def show_state(self, state: State) -> None:
+        """Show how far the step is: which button is the primary one, and the bar of a step that is out of date."""
+        self._state = state
+        running = self.runner.current is not None and self.mine(self.runner.current)
+        trial = running and not self.runner.current.role if self.runner.current is not None else False
+        done = state is State.DONE and not running
+        set_role(self.next, "primary" if done else "")
+        set_role(self.primary, "" if done else "primary")
+        self.primary.setVisible(not running)
+        self.progress.setVisible(running)
+        self.cancel.setVisible(running)
+        self.pause.setVisible(running and self.pausable)
+        self.stop.setVisible(running and not trial)
+        self.pause.setText("Resume" if self.runner.paused else "Pause")
+        enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
+        if not running:
+            self.update_primary()
+        if state is State.OUTDATED and not running and self._failed is None:
+            self.banner.show_text(
+                "Something before this step has changed since. Run it again to use what is there now."
+            )
+        elif self._failed is None:
+            self.banner.hide()
+
+    def update_primary(self) -> None:
+        """Enable the primary button, or say why not."""
+        reason = ""
+        if self.document.project is None:
+            reason = "Open or make a project first."
+        elif self.document.read_only:
+            reason = "The project is open for reading only."
+        elif self.runner.current is not None:
+            reason = "Another step is running. Wait for it, or stop it."
+        enable(self.primary, reason or self.blocked())
+
+    @reporting
+    def _start(self) -> None:
+        self.start()
+
+    def run(self, role: str, job: Any, *, fresh: bool = False) -> Run | None:
+        """Start a job, or show why it cannot be."""
+        self._failed = None
+        self.banner.hide()
+        self._checkpoint = None
+        try:
+            return self.runner.start(self.step.key, role, job, fresh=fresh)
+        except MetaPTError as error:
+            show_error(self.window(), error)
+            return None
+
+    def _pause(self) -> None:
+        if self.runner.paused:
+            self.runner.resume()
+        else:
+            self.runner.pause()
+
+    def _on_started(self, run: Run) -> None:
+        if self.mine(run):
+            self.progress.setRange(0, 0)
+            self.progress_text.setText("Starting the engine …")
+            self.on_started(run)
+
+    def _on_event(self, run: Run, event: Event) -> None:
+        if not self.mine(run):
+            return
+        if isinstance(event, Progress):
+            self.progress.setRange(0, event.total or 0)
+            self.progress.setValue(min(event.done, event.total or 0))
+            text = "   ".join(filter(None, [event.message, wording.progress(event)]))
+            self.progress_text.setText(text)
+        elif isinstance(event, Notice):
+            self.notice.emit(event.text)
+        elif isinstance(event, Checkpointed):
+            self._checkpoint = event.step
+        self.on_event(run, event)
+
+    def _on_ended(self, run: Run, event: Event) -> None:
+        if not self.mine(run):
+            return
+        self.progress.hide()
+        if isinstance(event, Failed):
+            self._show_failure(run, event)
+        elif isinstance(event, Cancelled):
+            self.progress_text.setText("Cancelled.")
+        elif isinstance(event, Finished):
+            self.progress_text.setText("Stopped; the best so far is kept." if event.outcome == "stopped" else "Done.")
+        self.on_ended(run, event)
+
+    def _show_failure(self, run: Run, event: Failed) -> None:
+        self.progress_text.setText("")
+        died = event.error == EngineProcessError.__name__ and not event.details
+        if died:
+            self._failed = run if run.role else None
+            reached = (
+                f"It was saved at step {self._checkpoint:,}, and goes on from there."
+                if self._checkpoint is not None
+                else "Nothing of this run was saved yet; it starts anew."
+            )
+            again = "Resume" if self._checkpoint is not None else "Run again"
+            self.banner.show_text(
+                f"{event.what}. {reached}",
+                (again, "Run the same again; it goes on from its last checkpoint if it has one.", self._run_again),
+                ("Details", "What the engine said.", functools.partial(show_error, self.window(), event)),
+                bad=True,
+            )
+        else:
+            show_error(self.window(), event)
+
+    def _run_again(self) -> None:
+        run, self._failed = self._failed, None
+        self.banner.hide()
+        if run is not None:
+            self.run(run.role, run.job)

@@ -1,0 +1,366 @@
+"""Step 2: give unlabelled texts the labels that the labelled ones suggest, and choose which to trust."""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QUndoCommand
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
+
+from engine.annotation.selection import LiveCounts, live_counts
+from engine.events import Event, Finished
+from engine.running.jobs import AnnotateJob, SelectJob
+from engine.settings import AnnotateSettings
+from engine.storage import read_json
+from metapt_gui import wording
+from metapt_gui.dialogs import TableDialog
+from metapt_gui.job_runner import Run
+from metapt_gui.models.audit_model import Audited
+from metapt_gui.models.commands import SetLabels
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.theme import GRID
+from metapt_gui.widgets.audit_table import AuditTable
+from metapt_gui.widgets.charts import ReliabilityDiagram
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.settings_form import SettingsForm
+from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
+from metapt_gui.workflow import LABEL
+
+DRY_RUN = 20
+BINS = 40
+
+
+class Annotated(NamedTuple):
+    """What is shown of an annotation, read beside the event loop."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+    counts: LiveCounts
+    audit: list[Audited]
+
+
+class SetThreshold(QUndoCommand):
+    """Moves the threshold of one class."""
+
+    def __init__(self, page: PseudoLabelPage, name: str, before: float, after: float) -> None:
+        super().__init__(f"Threshold of {name}")
+        self._page, self._name, self._before, self._after = page, name, before, after
+
+    def redo(self) -> None:
+        """Move it."""
+        self._page.set_threshold(self._name, self._after)
+
+    def undo(self) -> None:
+        """Move it back."""
+        self._page.set_threshold(self._name, self._before)
+
+
+class PseudoLabelPage(Page):
+    """Annotation, thresholds, audit."""
+
+    primary_text = "Pseudo-label"
+    primary_tooltip = "Learn from the labelled texts and label the unlabelled ones."
+    pausable = True
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, LABEL)
+        self._shown: Annotated | None = None
+        self._showing = False
+        self._fill_body()
+
+    def _fill_body(self) -> None:
+        self.empty = Card()
+        self.empty.box.addWidget(
+            label(
+                "This step is optional. It needs labelled texts and a pile of unlabelled ones (Import, Unlabelled "
+                "texts): it labels the pile, and the prompt then learns from that. Without it, the prompt learns from "
+                "the labelled texts as they are.",
+                wrap=True,
+            )
+        )
+        self.body.addWidget(self.empty)
+        self.histogram = ThresholdHistogram("Confidence of the pseudo-labels", "confidence", "texts")
+        self.histogram.threshold_changed.connect(self._on_drag)
+        self.histogram.threshold_set.connect(self._on_dragged)
+        self.audit = AuditTable()
+        self.audit.decided.connect(self._on_decided)
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.histogram)
+        left.addWidget(self.audit)
+        left.setChildrenCollapsible(False)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self._side())
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
+
+    def _side(self) -> QWidget:
+        side = SideScroll(336)
+        kept = Card("Kept")
+        self.total = Figure("texts would be kept", "Follows the thresholds as you drag them.")
+        kept.box.addWidget(self.total)
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["class", "threshold", "kept"])
+        self.table.setAccessibleName("Texts kept of each class")
+        self.table.setToolTip("How many texts of each class are as confident as its threshold asks.")
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.table.setMinimumHeight(180)
+        for column, width in enumerate((110, 90, 90)):
+            self.table.setColumnWidth(column, width)
+        kept.box.addWidget(self.table)
+        self.balance = QCheckBox("Balance: as many texts of each class")
+        self.balance.setToolTip("Keep the same number of texts of each class. Default: on, as in the paper.")
+        self.balance.setAccessibleName("Balance")
+        self.balance.toggled.connect(self._on_form)
+        kept.box.addWidget(self.balance)
+        side.box.addWidget(kept)
+        how = Card("Annotator")
+        self.form = SettingsForm(
+            AnnotateSettings,
+            main=("annotator", "model", "confidence", "out_of_domain_share", "maximum_rows"),
+            hidden=("class_confidence", "balance"),
+        )
+        self.form.changed.connect(self._on_form)
+        how.box.addWidget(self.form)
+        self.dry_run = button(
+            f"Try it on {DRY_RUN} texts",
+            f"Label {DRY_RUN} texts, taught by a few hundred of the labelled ones: takes seconds.",
+            self._start_dry_run,
+        )
+        how.box.addWidget(self.dry_run)
+        side.box.addWidget(how)
+        self.reliability = ReliabilityDiagram("Reliability", "confidence", "share that is right")
+        self.reliability.setMinimumHeight(230)
+        side.box.addWidget(self.reliability)
+        grid = QGridLayout()
+        grid.setSpacing(GRID)
+        self.accuracy = Figure("right on held-out labelled texts", "Accuracy of the annotator on rows it has not seen.")
+        grid.addWidget(self.accuracy, 0, 0)
+        side.box.addLayout(grid)
+        side.box.addStretch(1)
+        return side
+
+    def plots(self) -> list[Any]:
+        """Return the plots."""
+        return [self.histogram, self.reliability]
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show the annotation."""
+        if what not in ("opened", "annotated", "source", "open-text"):
+            return
+        if what == "opened":
+            self._showing = True
+            values = self.document.value("annotate", {})
+            self.form.set_values(values)
+            self.balance.setChecked(bool(values.get("balance", True)))
+            self._showing = False
+        possible = self.document.has("open-text") or self.document.has("annotated")
+        self.empty.setVisible(not possible)
+        self.splitter.setVisible(possible)
+        if what in ("opened", "annotated"):
+            self._shown = None
+            if self.document.has("annotated"):
+                folder = Path(self.document.path("annotated"))
+                self.context.background.run("annotation", partial(_read, folder), self._show)
+            else:
+                self._clear()
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        corpus = self.document.corpus("annotated")
+        if corpus is not None:
+            return wording.count(corpus.rows, "texts")
+        return "" if self.document.has("open-text") else "optional"
+
+    def annotate_settings(self) -> AnnotateSettings:
+        """Return what the controls say."""
+        values = self.form.settings().model_dump()
+        thresholds = self.document.value("annotate", {}).get("class_confidence", {})
+        known = self._classes()
+        values["class_confidence"] = {name: value for name, value in thresholds.items() if name in known}
+        values["balance"] = self.balance.isChecked()
+        return AnnotateSettings(**values)
+
+    def _classes(self) -> tuple[str, ...]:
+        source = self.document.corpus("source")
+        return source.classes if source is not None else ()
+
+    def _clear(self) -> None:
+        self.histogram.set_histograms({})
+        self.reliability.set_bins([])
+        self.audit.model.show([])
+        self.table.setRowCount(0)
+        self.total.set("–")
+        self.accuracy.set("–")
+
+    def _show(self, annotated: Annotated) -> None:
+        self._shown = annotated
+        histograms = annotated.counts.histogram(BINS)
+        self.histogram.set_histograms({name: histograms[number] for number, name in enumerate(annotated.classes)})
+        for name, value in self._thresholds().items():
+            self.histogram.set_threshold(name, value)
+        self.reliability.set_bins(annotated.facts["reliability"])
+        self.accuracy.set(wording.percent(annotated.facts["held_out_after"]["accuracy"]))
+        self.audit.set_classes(annotated.classes)
+        self.audit.model.show(annotated.audit)
+        self.audit.model.set_decisions(self._decisions())
+        self._count()
+        self.update_primary()
+
+    def _thresholds(self) -> dict[str, float]:
+        assert self._shown is not None
+        chosen = self.document.value("annotate", {}).get("class_confidence", {})
+        applied = self._shown.facts["thresholds"]
+        return {name: float(chosen.get(name, applied[name])) for name in self._shown.classes}
+
+    def _count(self) -> None:
+        if self._shown is None:
+            return
+        thresholds = {**self._thresholds(), **self.histogram.thresholds()}
+        kept = self._shown.counts.kept(
+            np.array([thresholds[name] for name in self._shown.classes]),
+            balance=self.balance.isChecked(),
+            maximum_rows=self.document.value("annotate", {}).get("maximum_rows"),
+        )
+        self.total.set(f"{int(kept.sum()):,}")
+        self.table.setRowCount(len(kept))
+        for row, name in enumerate(self._shown.classes):
+            for column, text in enumerate((name, f"{thresholds[name]:.2f}", f"{int(kept[row]):,}")):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+
+    # What the person does ---------------------------------------------------------------------------------------------
+
+    def set_threshold(self, name: str, value: float) -> None:
+        """Put the threshold of a class at ``value`` and keep it with the project."""
+        kept = dict(self.document.value("annotate", {}))
+        kept["class_confidence"] = {**kept.get("class_confidence", {}), name: round(value, 4)}
+        self.document.set_value("annotate", kept)
+        self.histogram.set_threshold(name, value)
+        self._count()
+        self.update_primary()
+
+    def _on_drag(self, _name: str, _value: float) -> None:
+        self._count()
+
+    @reporting
+    def _on_dragged(self, name: str, before: float, after: float) -> None:
+        if not self.document.read_only:
+            self.document.undo.push(SetThreshold(self, name, before, after))
+
+    def _on_form(self) -> None:
+        if self._showing or self.document.read_only:
+            return
+        if not self.form.problem():
+            kept = self.document.value("annotate", {})
+            values = {**self.form.values(), "balance": self.balance.isChecked()}
+            values["class_confidence"] = kept.get("class_confidence", {})
+            self.document.set_value("annotate", values)
+        self._count()
+        self.update_primary()
+
+    def _subject(self) -> str:
+        corpus = self.document.corpus("open-text")
+        return f"audit {corpus.content_hash}" if corpus is not None else ""
+
+    def _decisions(self) -> dict[int, str]:
+        subject = self._subject()
+        return self.document.project.labels(subject) if subject and self.document.project is not None else {}
+
+    def _write_decision(self, row: int, decision: str | None) -> None:
+        assert self.document.project is not None
+        self.document.project.set_label(self._subject(), row, decision)
+        self.audit.model.set_decisions(self._decisions())
+        self.document.changed.emit("audit")
+        self.update_primary()
+
+    @reporting
+    def _on_decided(self, row: int, decision: str | None) -> None:
+        before = self.audit.model.decision(row)
+        if decision != before and not self.document.read_only:
+            said = "reject" if decision == "" else f"label {decision}" if decision else "undecide"
+            self.document.undo.push(SetLabels(self._write_decision, [(row, before, decision)], f"Audit: {said}"))
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        if not self.document.has("source"):
+            return "Import labelled texts first."
+        if not self.document.has("open-text"):
+            return "Import unlabelled texts first; without them this step is not needed."
+        return self.form.problem()
+
+    def update_primary(self) -> None:
+        """The primary button applies thresholds where nothing else has changed."""
+        super().update_primary()
+        enable(self.dry_run, "" if self.primary.isEnabled() else self.primary.toolTip())
+        self.primary.setText("Apply" if self._only_selection() else self.primary_text)
+        self.primary.setAccessibleName(self.primary.text())
+
+    def _only_selection(self) -> bool:
+        """Whether the scores that are there still hold, so that only the selection need be made anew."""
+        if self._shown is None or self.form.problem():
+            return False
+        job = read_json(self._shown.folder / "job.json")
+        standing = {"labelled": "source", "unlabelled": "open-text"}
+        if any(Path(job.get(name, "")).name != Path(self.document.path(role)).name for name, role in standing.items()):
+            return False
+        now = self.annotate_settings().model_dump(mode="json")
+        free = {"confidence", "class_confidence", "balance", "maximum_rows", "out_of_domain_share"}
+        return all(job["settings"].get(name) == value for name, value in now.items() if name not in free)
+
+    def start(self) -> None:
+        """Annotate, or select anew from the scores that are there."""
+        settings = self.annotate_settings()
+        corpora: dict[str, Any] = {"labelled": self.document.path("source"), "unlabelled": self.document.path("open-text")}
+        decisions = self._decisions()
+        if self._shown is not None and self._only_selection():
+            annotated = str(self._shown.folder)
+            self.run("annotated", SelectJob(annotated=annotated, settings=settings, edits=decisions, **corpora))
+        else:
+            cache = str(self.document.project.cache.resolve()) if self.document.project is not None else ""
+            self.run("annotated", AnnotateJob(cache=cache, settings=settings, **corpora))
+
+    @reporting
+    def _start_dry_run(self) -> None:
+        assert self.document.project is not None
+        job = AnnotateJob(
+            labelled=self.document.path("source"),
+            unlabelled=self.document.path("open-text"),
+            cache=str(self.document.project.cache.resolve()),
+            settings=self.annotate_settings(),
+            sample=DRY_RUN,
+        )
+        self.run("", job)
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """Show what a dry run found."""
+        if not run.role and isinstance(event, Finished) and event.outcome == "completed":
+            found = pq.read_table(run.folder / "corpus.parquet").to_pylist()
+            shown = [(item["label"], f"{item['confidence']:.2f}", item["text"]) for item in found]
+            note = "What an annotator that has seen a few hundred labelled texts makes of these. The full run sees all."
+            TableDialog(self.window(), "Dry run", ("pseudo-label", "confidence", "text"), sorted(shown), note).open()
+
+
+def _read(folder: Path) -> Annotated:
+    facts = read_json(folder / "annotation.json")
+    classes = tuple(facts["thresholds"])
+    with open(folder / "audit.csv", newline="", encoding="utf-8") as stream:
+        audit = [
+            Audited(int(row["row"]), row["label"], float(row["confidence"]), row["text"])
+            for row in csv.DictReader(stream)
+        ]
+    return Annotated(folder, classes, facts, live_counts(folder / "scores.parquet", facts, classes), audit)

@@ -1,0 +1,313 @@
+"""Step 6: try the prompt on a sentence, classify files, take it away."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
+
+from engine.errors import MetaPTError
+from engine.events import Event, Finished
+from engine.running.jobs import PredictJob
+from engine.settings import BackboneSettings, ImportSettings
+from metapt_gui import wording
+from metapt_gui.dialogs import show_error
+from metapt_gui.job_runner import Run
+from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.theme import GRID, fixed_font
+from metapt_gui.widgets.charts import BarChart
+from metapt_gui.widgets.drop_zone import FILTER
+from metapt_gui.widgets.pieces import Card, button, enable, label, set_role
+from metapt_gui.workflow import USE, prompt_path
+
+OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
+TYPING_MS = 250
+
+PYTHON = """from engine.backbones.load import load_backbone
+from engine.prompting.prompt_file import load_prompt
+from engine.settings import BackboneSettings
+from engine.stage import result_of
+
+prompt = load_prompt({path!r})
+scorer = prompt.scorer(result_of(load_backbone(BackboneSettings(backbone={backbone!r}))))
+texts = scorer.template.encode(["Sorted out within minutes."])
+chances = result_of(scorer.probabilities(prompt.vectors[None], texts))[0]
+print(dict(zip(scorer.verbalizer.classes, chances[0])))
+"""
+
+
+class UsePage(Page):
+    """Uses and exports a prompt."""
+
+    primary_text = "Classify a file …"
+    primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
+    pausable = True
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, USE)
+        self._prompt: Path | None = None
+        self._facts: dict[str, Any] = {}
+        self._fill_body()
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.timeout.connect(self._classify)
+
+    def _fill_body(self) -> None:
+        columns = QHBoxLayout()
+        columns.setSpacing(GRID)
+        left = QVBoxLayout()
+        asked = Card("Try a sentence")
+        self.sentence = QPlainTextEdit()
+        self.sentence.setPlaceholderText("Type a sentence …")
+        self.sentence.setAccessibleName("Sentence to classify")
+        self.sentence.setToolTip("The probabilities beside follow as you type.")
+        self.sentence.setTabChangesFocus(True)
+        self.sentence.setMaximumHeight(110)
+        self.sentence.textChanged.connect(self._on_typed)
+        self.answer = label("", "heading", wrap=True)
+        self.answer.setAccessibleName("Answer")
+        asked.box.addWidget(self.sentence)
+        asked.box.addWidget(self.answer)
+        left.addWidget(asked)
+        self.chances = BarChart("Probability of each class", "per cent")
+        left.addWidget(self.chances, 1)
+        self.files = Card("Classified files")
+        self.counts = label("Classify a file to see how many texts each class gets.", "muted", wrap=True)
+        self.files.box.addWidget(self.counts)
+        left.addWidget(self.files)
+        columns.addLayout(left, 3)
+
+        right = QVBoxLayout()
+        about = Card("The prompt")
+        self.about = label("", wrap=True)
+        about.box.addWidget(self.about)
+        row = QHBoxLayout()
+        self.load = button("Load a prompt …", "Use a prompt from a file or a PEFT folder instead.", self._load)
+        self.load_folder = button("PEFT folder …", "Use a prompt from a PEFT folder.", self._load_folder)
+        self.own = button("Use this project's", "Back to the prompt that was tuned here.", self._use_own)
+        for widget in (self.load, self.load_folder, self.own):
+            row.addWidget(widget)
+        about.box.addLayout(row)
+        right.addWidget(about)
+        away = Card("Take it away")
+        self.save = button("Save prompt …", "One small file that knows its classes, words and template.", self._save)
+        self.save_peft = button("Save PEFT folder …", "A folder that the peft library reads.", self._save_peft)
+        self.copy = button("Copy Python", "Copy the lines of Python that load and use the prompt.", self._copy)
+        row = QHBoxLayout()
+        for widget in (self.save, self.save_peft, self.copy):
+            row.addWidget(widget)
+        away.box.addLayout(row)
+        self.saved = label("", "good", wrap=True)
+        away.box.addWidget(self.saved)
+        self.python = QPlainTextEdit()
+        self.python.setReadOnly(True)
+        self.python.setFont(fixed_font())
+        self.python.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.python.setAccessibleName("Python that loads the prompt")
+        self.python.setToolTip("What Copy Python copies.")
+        away.box.addWidget(self.python, 1)
+        right.addWidget(away, 1)
+        columns.addLayout(right, 2)
+        self.body.addLayout(columns, 1)
+
+    def plots(self) -> list[Any]:
+        """Return the plot."""
+        return [self.chances]
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    def refresh(self, what: str) -> None:
+        """Show the prompt that is used."""
+        if what in ("opened", "tune", "meta-train", "values"):
+            project = self.document.project
+            found = prompt_path(project) if project is not None else None
+            if found != self._prompt or what in ("opened", "tune", "meta-train"):
+                self._prompt, self._facts = found, {}
+                self.saved.setText("")
+                self._show_prompt()
+                if found is not None:
+                    self.host.ask("describe_prompt", self._on_facts, self._on_problem, prompt=str(found))
+        self.update_primary()
+
+    def summary(self) -> str:
+        """Return a line for the rail."""
+        return ", ".join(self._facts.get("words", {}))
+
+    def _show_prompt(self) -> None:
+        reason = "" if self._prompt is not None else "Tune a prompt first, or load one."
+        for widget in (self.save, self.save_peft, self.copy):
+            enable(widget, reason)
+        loaded = bool(self.document.value("loaded prompt"))
+        enable(self.own, "" if loaded else "It is in use.")
+        self.sentence.setEnabled(self._prompt is not None)
+        if self._prompt is None:
+            set_role(self.about, "muted")
+            self.about.setText("There is no prompt yet. Tune one in the step before, or load one from a file.")
+            self.python.setPlainText("")
+            self.chances.set_bars([], [], [])
+            self.answer.setText("")
+            return
+        set_role(self.about, "")
+        self.about.setText(f"{self._prompt.name}: reading …")
+        self.python.setPlainText(self._code())
+
+    def _on_facts(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+        assert self._prompt is not None
+        words = ", ".join(f"{name} ({word})" for name, word in facts["words"].items())
+        metrics = facts["metrics"]
+        parts = [
+            f"Classes (label words): {words or 'not known'}",
+            f"{facts['soft_tokens']} soft tokens for the backbone {facts['backbone'] or 'it was made for'}",
+            f"Template: {facts['settings']['template']}",
+        ]
+        for name, text in (
+            ("test_accuracy", "Right on test texts"),
+            ("validation_accuracy", "Right on validation texts"),
+        ):
+            if metrics.get(name) is not None:
+                parts.append(f"{text}: {wording.percent(metrics[name])}")
+                break
+        origin = "Loaded from a file" if self.document.value("loaded prompt") else "Learnt in this project"
+        self.about.setText("\n".join([f"{origin}.", *parts]))
+        self._typing.start()
+        self.host.state_changed.emit()
+
+    def _on_problem(self, error: MetaPTError) -> None:
+        set_role(self.about, "bad")
+        self.about.setText(str(error))
+
+    def _backbone(self) -> BackboneSettings:
+        return BackboneSettings(**{**self.document.value("backbone", {}), "offline": self.context.offline()})
+
+    # A sentence -------------------------------------------------------------------------------------------------------
+
+    def _on_typed(self) -> None:
+        self._typing.start()
+
+    def _classify(self) -> None:
+        text = self.sentence.toPlainText().strip()
+        if not text or self._prompt is None:
+            self.answer.setText("")
+            self.chances.set_bars([], [], [])
+            return
+        self.host.ask(
+            "classify",
+            self._on_chances,
+            self._on_no_answer,
+            backbone=self._backbone().model_dump(),
+            prompt=str(self._prompt),
+            text=text,
+        )
+
+    def _on_chances(self, chances: dict[str, float]) -> None:
+        best = max(chances, key=lambda name: chances[name])
+        self.answer.setText(f"{best}   {wording.percent(chances[best])}")
+        values = [100 * value for value in chances.values()]
+        self.chances.set_bars(list(chances), values, list(range(len(chances))))
+
+    def _on_no_answer(self, error: MetaPTError) -> None:
+        self.answer.setText(str(error))
+
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    def blocked(self) -> str:
+        """Return what is missing."""
+        return "" if self._prompt is not None else "Tune a prompt first, or load one."
+
+    def start(self) -> None:
+        """Ask for files and where to write, then classify."""
+        files, _ = QFileDialog.getOpenFileNames(self, "Files to classify", "", FILTER)
+        if not files:
+            return
+        first = Path(files[0])
+        target, kind = QFileDialog.getSaveFileName(
+            self, "Where the answers go", str(first.with_name(f"{first.stem} classified.csv")), OUTPUTS
+        )
+        if not target:
+            return
+        output = Path(target)
+        if output.suffix not in (".csv", ".parquet", ".jsonl"):
+            ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
+            output = output.with_name(output.name + ending)
+        self.run(
+            "predictions",
+            PredictJob(
+                prompt=str(self._prompt),
+                files=[str(Path(name).absolute()) for name in files],
+                output=str(output.absolute()),
+                backbone=self._backbone(),
+                reading=ImportSettings(),
+            ),
+            fresh=True,
+        )
+
+    def on_ended(self, run: Run, event: Event) -> None:
+        """Say what came out."""
+        if isinstance(event, Finished) and event.outcome == "completed":
+            counts = ", ".join(f"{name} {count:,}" for name, count in event.summary["counts"].items())
+            self.counts.setText(
+                f"{wording.count(event.summary['rows'], 'texts')} classified into {event.summary['output']}: {counts}."
+            )
+
+    # Taking it away ---------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save the prompt", "prompt.safetensors", "Prompt (*.safetensors)")
+        if name:
+            path = Path(name) if name.endswith(".safetensors") else Path(f"{name}.safetensors")
+            self._export(path, peft=False)
+
+    def _save_peft(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save a PEFT folder", "prompt-peft", "")
+        if name:
+            self._export(Path(name), peft=True)
+
+    def _export(self, path: Path, *, peft: bool) -> None:
+        self.saved.setText("")
+        self.host.ask(
+            "export_prompt",
+            partial(self._on_saved, path),
+            self._on_not_saved,
+            prompt=str(self._prompt),
+            target=str(path.absolute()),
+            peft=peft,
+        )
+
+    def _on_saved(self, path: Path, size: int) -> None:
+        self.saved.setText(f"Saved {path} ({wording.size(size)}).")
+
+    def _on_not_saved(self, error: MetaPTError) -> None:
+        show_error(self.window(), error)
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._code())
+        self.saved.setText("Copied.")
+
+    def _code(self) -> str:
+        return PYTHON.format(path=str(self._prompt), backbone=self._backbone().backbone)
+
+    def _load(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load a prompt", "", "Prompts (*.safetensors)")
+        if name:
+            self._use(name)
+
+    def _load_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Load a prompt from a PEFT folder")
+        if name:
+            self._use(name)
+
+    @reporting
+    def _use(self, name: str) -> None:
+        self.host.ask("describe_prompt", partial(self._on_loaded, name), self._on_not_saved, key="load", prompt=name)
+
+    def _on_loaded(self, name: str, _facts: dict[str, Any]) -> None:
+        self.document.set_value("loaded prompt", name)
+
+    def _use_own(self) -> None:
+        self.document.set_value("loaded prompt", None)

@@ -1,0 +1,150 @@
+"""Making, opening, copying and closing projects: the questions that belong to it, and who is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from engine.errors import MetaPTError, ProjectLockedError, storage_errors
+from engine.project import SUFFIX, Project
+from metapt_gui.background import Background
+from metapt_gui.dialogs import Question, show_error
+from metapt_gui.document import Document
+from metapt_gui.job_runner import JobRunner
+from metapt_gui.pages.page import reporting
+from metapt_gui.sample import create_sample
+from metapt_gui.user_settings import UserSettings
+
+
+class Projects(QObject):
+    """What the File menu and the welcome page do."""
+
+    noted = Signal(str)
+
+    def __init__(
+        self, window: QWidget, document: Document, runner: JobRunner, background: Background, settings: UserSettings
+    ) -> None:
+        super().__init__(window)
+        self._window, self._document, self._runner = window, document, runner
+        self._background, self._settings = background, settings
+
+    def window(self) -> QWidget:
+        """The window that dialogs belong to."""
+        return self._window
+
+    @reporting
+    def new(self) -> None:
+        """Ask for a name and make an empty project."""
+        if self._busy():
+            return
+        name, _ = QFileDialog.getSaveFileName(self._window, "New project", str(Path.home() / f"untitled{SUFFIX}"))
+        if name:
+            path = Path(name)
+            self._show(Project.create(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)))
+
+    def choose(self) -> None:
+        """Ask for a project folder and open it."""
+        name = QFileDialog.getExistingDirectory(self._window, "Open a project (a .metapt folder)", str(Path.home()))
+        if name:
+            self.open(Path(name))
+
+    def recent(self) -> None:
+        """Open the project of the menu's action."""
+        action = self.sender()
+        if isinstance(action, QAction):
+            self.open(action.data())
+
+    @reporting
+    def open(self, path: Path, read_only: bool = False) -> None:
+        """Open a project; one that is open elsewhere is offered for reading only."""
+        if self._busy():
+            return
+        if self._document.folder is not None and self._document.folder == path.absolute() and not read_only:
+            return  # it is the one that is shown
+        try:
+            self._show(Project.open(path, read_only=read_only))
+        except ProjectLockedError as error:
+            Question(
+                self._window,
+                error.what + ".",
+                "You can look at it here; changing it is for the other window.",
+                [("Open for reading only", lambda: self.open(path, True)), ("Leave it", None)],
+            ).open()
+
+    @reporting
+    def open_sample(self) -> None:
+        """Make a copy of the sample project and open it."""
+        if not self._busy():
+            self._show(create_sample())
+
+    def close(self) -> None:
+        """Back to the welcome page."""
+        if not self._busy():
+            self._document.close()
+
+    def save_copy(self) -> None:
+        """Copy the whole project; the project itself is on disk at every moment."""
+        folder = self._document.folder
+        if folder is None or self._busy():
+            return
+        name, _ = QFileDialog.getSaveFileName(
+            self._window, "Save a copy of the project", str(folder.with_name(f"{folder.stem} copy{SUFFIX}"))
+        )
+        if not name:
+            return
+        target = Path(name)
+
+        def copy() -> Path:
+            with storage_errors(target):
+                shutil.copytree(folder, target, ignore=shutil.ignore_patterns("project.lock"))
+            return target
+
+        self._background.run("save copy", copy, self._on_copied, self._on_not_copied)
+
+    @reporting
+    def ready_for(self, path: Path) -> bool:
+        """Make the window ready for a file that was dropped; whether it is one to import.
+
+        A project is opened instead. Without an open project a new one is made beside the file.
+        """
+        if self._busy():
+            return False
+        if (path / "project.json").is_file():
+            self.open(path)
+            return False
+        if self._document.project is None:
+            self._show(Project.create(_free_name(path.with_suffix(SUFFIX))))
+        return True
+
+    def _on_copied(self, path: Path) -> None:
+        self.noted.emit(f"A copy of the project is in {path}.")
+
+    def _on_not_copied(self, error: MetaPTError) -> None:
+        show_error(self._window, error)
+
+    def _show(self, project: Project) -> None:
+        self._settings.remember(project.folder)
+        self._document.open(project)
+
+    def _busy(self) -> bool:
+        if self._runner.current is None:
+            return False
+        Question(
+            self._window,
+            "A step is running.",
+            "Wait for it, or stop it, before another project is opened.",
+            [("OK", None)],
+        ).open()
+        return True
+
+
+def _free_name(path: Path) -> Path:
+    """Return ``path``, or the first of ``NAME 2``, ``NAME 3`` ... that does not exist, where one may write."""
+    folder = path.parent if os.access(path.parent, os.W_OK) else Path.home()
+    names = [folder / path.name, *(folder / f"{path.stem} {number}{path.suffix}" for number in range(2, 1000))]
+    return next(name for name in names if not name.exists())

@@ -1,0 +1,165 @@
+"""``python -m metapt_gui.tour --out DIR``: the real window on every page of the sample project, as pictures.
+
+The tour works through the pages as a person does, with real runs (or opens ``--project``, where they were done before),
+then shows every page in each theme and size and saves a PNG of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+from engine.project import Project
+from metapt_gui.crash import CrashReports
+from metapt_gui.main_window import MainWindow
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.page import Page
+from metapt_gui.pages.use import UsePage
+from metapt_gui.sample import create_sample
+from metapt_gui.theme import Choice, ThemeKeeper
+from metapt_gui.user_settings import UserSettings
+
+SIZES = ((1280, 800), (1920, 1080))
+THEMES: tuple[Choice, ...] = ("light", "dark")
+NAMES = ("welcome", "import", "pseudo-label", "cluster", "meta-train", "tune", "use")
+SENTENCE = "The refund came through this morning, and the lady on the phone was lovely."
+
+
+class Tour:
+    """Drives a window.
+
+    Parameters
+    ----------
+    window
+        Shown already.
+    patience
+        Seconds that a run may take.
+    """
+
+    def __init__(self, window: MainWindow, *, patience: float = 1800) -> None:
+        self.window, self._patience = window, patience
+        self._started = 0
+        window.runner.started.connect(self._on_started)
+
+    def _on_started(self) -> None:
+        self._started += 1
+
+    def wait(self, done: Callable[[], bool], what: str, seconds: float | None = None) -> None:
+        """Let the window work until ``done``.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes too long.
+        """
+        loop, timer, clock = QEventLoop(), QTimer(), QElapsedTimer()
+        limit = 1000 * (self._patience if seconds is None else seconds)
+        timer.timeout.connect(lambda: loop.quit() if done() or clock.elapsed() > limit else None)
+        timer.start(20)
+        clock.start()
+        loop.exec()
+        if not done():
+            raise TimeoutError(f"{what} took longer than {limit / 1000:.0f} s")
+
+    def rest(self, seconds: float = 0.4) -> None:
+        """Let plots and previews settle."""
+        clock = QElapsedTimer()
+        clock.start()
+        self.wait(lambda: clock.elapsed() > 1000 * seconds, "resting")
+
+    def press(self, page: Page) -> None:
+        """Press the primary button of a page, and wait for the end of its run."""
+        self.wait(page.primary.isEnabled, f"the button of {page.step.title}", 120)
+        before = self._started
+        page.primary.click()
+        self.wait(lambda: self._started > before, f"the start of {page.step.title}", 60)
+        self.finish(page.step.title)
+
+    def finish(self, what: str) -> None:
+        """Wait until nothing runs for a moment (one run may be followed by another)."""
+        for _ in range(3):
+            self.wait(lambda: self.window.runner.current is None, what)
+            self.rest(0.3)
+
+    def work(self, *, prepare: Callable[[MainWindow], None] | None = None) -> None:
+        """Take every step of the project that is open; ``prepare`` may change the settings before training."""
+        window = self.window
+        importing = window.pages[0]
+        assert isinstance(importing, ImportPage)
+        for button in importing.roles.values():
+            button.click()
+            self.press(importing)
+        for number in (1, 2):
+            window.show_step(number)
+            self.press(window.pages[number])
+        window.show_step(3)
+        if prepare is not None:
+            prepare(window)
+        self.press(window.pages[3])
+        window.show_step(4)
+        self.press(window.pages[4])
+        self.finish("the linear probe")
+
+    def pictures(
+        self, out: Path, sizes: Sequence[tuple[int, int]] = SIZES, themes: Sequence[Choice] = THEMES
+    ) -> list[Path]:
+        """Save a picture of every page in every theme and size, and return them."""
+        window, made = self.window, []
+        out.mkdir(parents=True, exist_ok=True)
+        window.show_step(5)
+        use = window.pages[5]
+        assert isinstance(use, UsePage)
+        use.sentence.setPlainText(SENTENCE)
+        self.wait(lambda: bool(use.answer.text()), "an answer", 120)
+        for width, height in sizes:
+            for theme in themes:
+                window.themes.choose(theme)
+                window.resize(width, height)
+                for number, name in enumerate(NAMES):
+                    if number == 0:
+                        window.stack.setCurrentIndex(0)
+                        window.rail.set_current(-1)
+                    else:
+                        window.show_step(number - 1)
+                    self.rest()
+                    path = out / f"{number}-{name}-{theme}-{width}x{height}.png"
+                    window.grab().save(str(path))
+                    made.append(path)
+        return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take the tour; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="Folder for the pictures.")
+    parser.add_argument("--project", type=Path, help="A project in which every step has been done.")
+    chosen = parser.parse_args(arguments)
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    with tempfile.TemporaryDirectory(prefix="metapt-tour-") as scratch:
+        themes = ThemeKeeper("light")
+        themes.apply()
+        window = MainWindow(UserSettings(Path(scratch) / "settings"), themes, CrashReports(Path(scratch) / "logs"))
+        window.show()
+        tour = Tour(window)
+        window.document.open(
+            Project.open(chosen.project) if chosen.project else create_sample(Path(scratch) / "sample.metapt")
+        )
+        if chosen.project is None:
+            tour.work()
+        for path in tour.pictures(chosen.out):
+            print(path)
+        window.close()
+    del application
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

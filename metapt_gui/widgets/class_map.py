@@ -1,0 +1,113 @@
+"""Which class each value of the label column belongs to: a table of values, and common choices above it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
+
+
+class ClassMap(QWidget):
+    """Edits the ``label_map`` of an import.
+
+    An empty class in the table drops the rows of that value.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values: list[str] = []
+        self.choice = QComboBox()
+        self.choice.addItems([EACH, HALVES, OWN])
+        self.choice.setAccessibleName("How values become classes")
+        self.choice.setToolTip("Whether every value of the label column is a class of its own, or values are joined.")
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName("Class of each label value")
+        self.table.setToolTip("Type a class beside each value; the same class joins values, an empty one drops them.")
+        self.table.setHorizontalHeaderLabels(["value", "texts", "class"])
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.setMinimumHeight(150)
+        self.table.setTabKeyNavigation(False)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(self.choice)
+        box.addWidget(self.table)
+        self.choice.currentTextChanged.connect(self._on_choice)
+        self.table.itemChanged.connect(self._on_item)
+
+    def show_values(self, counts: Mapping[str, int], label_map: Mapping[str, str]) -> None:
+        """Show the values of a label column with the class that each has."""
+        self._values = sorted(counts, key=_by_number)
+        halves = self._halves()
+        kept = {value: name for value, name in label_map.items() if value in counts}
+        self.choice.blockSignals(True)
+        self.choice.setCurrentText(EACH if not kept else HALVES if halves and kept == halves else OWN)
+        self.choice.blockSignals(False)
+        self._fill(kept or {value: value for value in self._values}, counts)
+
+    def label_map(self) -> dict[str, str]:
+        """Return value -> class; empty when each value is its own class."""
+        if self.choice.currentText() == EACH:
+            return {}
+        classes = ((self._cell(row, 0), self._cell(row, 2).strip()) for row in range(self.table.rowCount()))
+        return {value: name for value, name in classes if name}
+
+    def _cell(self, row: int, column: int) -> str:
+        item = self.table.item(row, column)
+        return item.text() if item is not None else ""
+
+    def _halves(self) -> dict[str, str]:
+        try:
+            numbers = [float(value) for value in self._values]
+        except ValueError:
+            return {}
+        middle = (min(numbers) + max(numbers)) / 2 if numbers else 0
+        sides = {
+            value: "low" if number < middle else "high"
+            for value, number in zip(self._values, numbers, strict=True)
+            if number != middle
+        }
+        return sides
+
+    def _fill(self, classes: Mapping[str, str], counts: Mapping[str, int] | None = None) -> None:
+        shown = {self._cell(row, 0): self._cell(row, 1) for row in range(self.table.rowCount())}
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(self._values))
+        for row, value in enumerate(self._values):
+            texts = f"{counts[value]:,}" if counts is not None else shown.get(value, "")
+            for column, text in enumerate((value, texts, classes.get(value, ""))):
+                item = QTableWidgetItem(text)
+                if column < 2:
+                    item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                self.table.setItem(row, column, item)
+        self.table.blockSignals(False)
+
+    def _on_choice(self, choice: str) -> None:
+        if choice == EACH:
+            self._fill({value: value for value in self._values})
+        elif choice == HALVES:
+            halves = self._halves()
+            if not halves:
+                self.choice.setCurrentText(OWN)
+                return
+            self._fill(halves)
+        self.changed.emit()
+
+    def _on_item(self, item: QTableWidgetItem) -> None:
+        if item.column() == 2:
+            self.choice.blockSignals(True)
+            self.choice.setCurrentText(OWN)
+            self.choice.blockSignals(False)
+            self.changed.emit()
+
+
+def _by_number(value: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(value), value
+    except ValueError:
+        return 1, 0.0, value

@@ -1,0 +1,236 @@
+"""The list of clusters and the card about the one that is selected: name, size, labels, terms, central texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.clustering.edits import ClusterEdit
+from engine.clustering.store import Cluster
+from metapt_gui import wording
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.pieces import Card, button, enable, label
+
+CENTRAL = 5
+LONGEST = 160
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster as it stands after the person's edits; ``members`` are the clusters that were joined into it."""
+
+    number: int
+    name: str
+    included: bool
+    size: int
+    labels: Mapping[str, int]
+    terms: Sequence[str]
+    central_rows: Sequence[int]
+    members: Sequence[int]
+
+
+def edited(clusters: Sequence[Cluster], edits: Mapping[int, ClusterEdit]) -> list[Group]:
+    """Return the groups that the clusters make with the person's edits."""
+    joined: dict[int, list[int]] = {cluster.number: [cluster.number] for cluster in clusters}
+    for number, edit in edits.items():
+        if edit.merged_into is not None and number in joined and edit.merged_into in joined:
+            joined[edit.merged_into].append(number)
+            del joined[number]
+    groups = []
+    for number, members in joined.items():
+        parts = [clusters[member] for member in members]
+        edit = edits.get(number, ClusterEdit())
+        labels: dict[str, int] = {}
+        for part in parts:
+            for name, count in part.labels.items():
+                labels[name] = labels.get(name, 0) + count
+        names = [edits.get(part.number, ClusterEdit()).name or part.name for part in parts]
+        terms = [term for rank in zip(*(part.terms for part in parts), strict=False) for term in rank]
+        rows = [row for rank in zip(*(part.central_rows for part in parts), strict=False) for row in rank]
+        size = sum(part.size for part in parts)
+        name = edit.name or " + ".join(names)
+        groups.append(Group(number, name, edit.included, size, labels, terms[:10], rows[:CENTRAL], members))
+    return groups
+
+
+class ClusterList(QWidget):
+    """Selects clusters; asks for them to be renamed, left out or merged."""
+
+    selected = Signal(int)
+    rename_asked = Signal(int, str)
+    include_asked = Signal(object, bool)
+    merge_asked = Signal(object)
+    split_asked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._groups: list[Group] = []
+        self._texts: Mapping[int, str] = {}
+        self._theme: Theme | None = None
+        self._reason = "Cluster first."
+        listed = Card("Groups")
+        self.table = QTableWidget(0, 2)
+        self.table.setAccessibleName("Groups")
+        self.table.setToolTip("Select a group to see what is in it; select several with Ctrl or Shift to merge them.")
+        self.table.setHorizontalHeaderLabels(["group", "texts"])
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setTabKeyNavigation(False)
+        self.table.setShowGrid(False)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.setMinimumHeight(250)
+        self.table.itemSelectionChanged.connect(self._on_selection)
+        listed.box.addWidget(self.table)
+        row = QHBoxLayout()
+        self.merge = button("Merge", "Make one group of the selected ones.", self._merge)
+        self.leave_out = button("Leave out", "Meta-training does not use the selected groups.", self._leave_out)
+        self.split = button("Split again", "Undo the merging of this group.", self._split)
+        for widget in (self.merge, self.leave_out, self.split):
+            row.addWidget(widget)
+        listed.box.addLayout(row)
+
+        about = Card("Selected group")
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name of the group")
+        self.name.setToolTip("A name of your own; Enter keeps it.")
+        self.name.setPlaceholderText("Select a group")
+        self.name.editingFinished.connect(self._rename)
+        about.box.addWidget(self.name)
+        self.facts = label("", wrap=True)
+        self.terms = label("", "muted", wrap=True)
+        self.central = label("", wrap=True)
+        self.central.setTextFormat(Qt.TextFormat.PlainText)
+        for text in (self.facts, self.terms, self.central):
+            about.box.addWidget(text)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(listed)
+        box.addWidget(about)
+        self._enable()
+
+    def show_groups(self, groups: Sequence[Group], texts: Mapping[int, str], reason: str = "") -> None:
+        """Show groups; ``texts`` are those of the central rows, ``reason`` says why nothing can be changed."""
+        numbers = self.numbers()
+        self._groups, self._texts, self._reason = list(groups), texts, reason
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(groups))
+        for row, group in enumerate(self._groups):
+            name = QTableWidgetItem(group.name if group.included else f"{group.name} (left out)")
+            name.setToolTip(group.name)
+            size = QTableWidgetItem(f"{group.size:,}")
+            size.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            for column, item in enumerate((name, size)):
+                if not group.included:
+                    font = item.font()
+                    font.setStrikeOut(True)
+                    item.setFont(font)
+                self.table.setItem(row, column, item)
+        self._paint()
+        self.table.clearSelection()
+        self.table.blockSignals(False)
+        self.select([number for number in numbers if any(group.number == number for group in groups)])
+        self._on_selection()
+
+    def select(self, numbers: Sequence[int]) -> None:
+        """Select the groups that these clusters belong to."""
+        self.table.blockSignals(True)
+        self.table.clearSelection()
+        model, mode = self.table.selectionModel(), self.table.selectionModel().SelectionFlag
+        for row, group in enumerate(self._groups):
+            if any(number in group.members for number in numbers):
+                model.select(self.table.model().index(row, 0), mode.Select | mode.Rows)
+                self.table.scrollTo(self.table.model().index(row, 0))
+        self.table.blockSignals(False)
+        self._on_selection()
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the selected groups."""
+        rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
+        return [self._groups[row].number for row in rows if row < len(self._groups)]
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint the colours of the groups."""
+        self._theme = theme
+        self._paint()
+
+    def _paint(self) -> None:
+        for row, group in enumerate(self._groups):
+            item = self.table.item(row, 0)
+            if item is not None and self._theme is not None:
+                item.setIcon(_chip(self._theme.category(group.number if group.included else -1)))
+
+    def _chosen(self) -> list[Group]:
+        numbers = self.numbers()
+        return [group for group in self._groups if group.number in numbers]
+
+    def _on_selection(self) -> None:
+        chosen = self._chosen()
+        one = chosen[0] if len(chosen) == 1 else None
+        self.name.setText(one.name if one else "")
+        self.name.setPlaceholderText("Several groups" if len(chosen) > 1 else "Select a group")
+        self.facts.setText("")
+        self.terms.setText("")
+        self.central.setText("")
+        if chosen:
+            total = sum(group.size for group in chosen)
+            labels = ", ".join(f"{name} {count:,}" for name, count in one.labels.items()) if one else ""
+            self.facts.setText(wording.count(total, "texts") + (f": {labels}" if labels else ""))
+        if one:
+            self.terms.setText("Telling words: " + ", ".join(one.terms) if one.terms else "")
+            shown = [self._texts[row] for row in one.central_rows if row in self._texts]
+            self.central.setText("\n\n".join("“" + _short(text) + "”" for text in shown))
+        self._enable()
+        self.selected.emit(one.number if one else -1)
+
+    def _enable(self) -> None:
+        chosen = self._chosen()
+        enable(self.merge, self._reason or ("" if len(chosen) > 1 else "Select two or more groups with Ctrl or Shift."))
+        enable(self.leave_out, self._reason or ("" if chosen else "Select a group."))
+        merged = len(chosen) == 1 and len(chosen[0].members) > 1
+        enable(self.split, self._reason or ("" if merged else "Select a group that was merged."))
+        enable(self.name, self._reason or ("" if len(chosen) == 1 else "Select one group."))
+        out = bool(chosen) and all(not group.included for group in chosen)
+        self.leave_out.setText("Use again" if out else "Leave out")
+
+    def _merge(self) -> None:
+        self.merge_asked.emit(self.numbers())
+
+    def _leave_out(self) -> None:
+        chosen = self._chosen()
+        self.include_asked.emit(self.numbers(), all(not group.included for group in chosen))
+
+    def _split(self) -> None:
+        self.split_asked.emit(self.numbers()[0])
+
+    def _rename(self) -> None:
+        chosen = self._chosen()
+        if len(chosen) == 1 and self.name.text().strip() and self.name.text().strip() != chosen[0].name:
+            self.rename_asked.emit(chosen[0].number, self.name.text().strip())
+
+
+def _chip(colour: QColor) -> QIcon:
+    picture = QPixmap(12, 12)
+    picture.fill(colour)
+    return QIcon(picture)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rsplit(" ", 1)[0] + " …"

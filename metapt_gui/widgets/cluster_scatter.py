@@ -1,0 +1,316 @@
+"""A live scatter of a thousand to a million texts: they appear, move, are hovered over and clicked."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
+from PySide6.QtWidgets import QToolTip, QWidget
+
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.plot import PlotCard
+from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
+
+SYMBOLS = 30_000
+"""Up to so many points each one is a symbol; more are one picture."""
+DISCS, CROSSES = 60_000, 200_000
+REDRAW_MS, SETTLE_MS, HOVER_MS = 100, 80, 50
+NEAR = 8
+"""Pixels within which a point counts as meant."""
+SHADES = 16
+FADED = 40
+
+
+class ClusterScatter(PlotCard):
+    """Texts in the plane, coloured by category or by value.
+
+    Signals
+    -------
+    hovered
+        Row under the mouse, -1 for none.
+    category_clicked
+        Category (of `place` or `set_points`) of the point that was clicked, -1 for the background.
+    """
+
+    hovered = Signal(int)
+    category_clicked = Signal(int)
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent=parent)
+        self._positions = np.empty((0, 2), np.float32)
+        self._categories = np.empty(0, np.int16)
+        self._codes = np.empty(0, np.int16)
+        self._placed = 0
+        self._shades = False
+        self._highlighted: int | None = None
+        self._text: Callable[[int], str] | None = None
+        self._under = -1
+        self._follow = True
+        self._symbols: list[pg.ScatterPlotItem] = []
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image.hide()
+        self.plot.addItem(self._image)
+        self.plot.hideAxis("left")
+        self.plot.hideAxis("bottom")
+        self.plot.setAspectLocked(True)
+        self._view = self.plot.getViewBox()
+        self._view.sigRangeChangedManually.connect(self._on_moved)
+        self._view.sigRangeChanged.connect(self._on_range)
+        self._view.sigResized.connect(self._on_range)
+        self.plot.viewport().installEventFilter(self)
+        self.plot.installEventFilter(self)
+        self.plot.setMouseTracking(True)
+        self.plot.setToolTip("")
+        self._redraw, self._settle, self._hover = (self._timer(ms) for ms in (REDRAW_MS, SETTLE_MS, HOVER_MS))
+        self._redraw.timeout.connect(self._draw)
+        self._settle.timeout.connect(self._draw)
+        self._hover.timeout.connect(self._look)
+        self._mouse = QPointF()
+        self._pressed = QPointF()
+        self.show_data(False)
+
+    def _timer(self, milliseconds: int) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        return timer
+
+    # Points -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Number of points that have a place."""
+        return self._placed
+
+    def begin(self, rows: int) -> None:
+        """Forget everything and make room for ``rows`` points."""
+        self._positions = np.full((rows, 2), np.nan, np.float32)
+        self._categories = np.full(rows, -1, np.int16)
+        self._codes, self._shades = self._categories, False
+        self._placed, self._highlighted, self._under, self._follow = 0, None, -1, True
+        self._soon()
+
+    def place(self, rows: np.ndarray, positions: np.ndarray, categories: np.ndarray | None) -> None:
+        """Let points appear or move; drawn within a tenth of a second.
+
+        Parameters
+        ----------
+        rows, positions, categories
+            int64 [k], float32 [k, 2] and, if they are known, int16 [k].
+        """
+        self._placed += int(np.isnan(self._positions[rows, 0]).sum())
+        self._positions[rows] = positions
+        if categories is not None:
+            self._categories[rows] = categories
+        self._soon()
+
+    def set_points(self, positions: np.ndarray, categories: np.ndarray) -> None:
+        """Show these points, float32 [n, 2], with their categories, int16 [n]."""
+        self.begin(len(positions))
+        self.place(np.arange(len(positions)), positions, categories)
+
+    def colour_by_category(self, categories: np.ndarray | None) -> None:
+        """Colour by categories, int16 [n], -1 is grey; ``None`` goes back to those of the points."""
+        self._codes, self._shades = self._categories if categories is None else categories, False
+        self.note.setText("")
+        self._soon()
+
+    def colour_by_value(self, values: np.ndarray, label: str) -> None:
+        """Colour by values, float [n], from dark (low) to bright (high); NaN is grey."""
+        known = np.isfinite(values)
+        low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
+        codes = np.full(len(values), -1, np.int16)
+        codes[known] = np.clip((values[known] - low) / max(high - low, 1e-9) * SHADES, 0, SHADES - 1)
+        self._codes, self._shades = codes, True
+        self.note.setText(f"dark: {label} {low:.2f}, bright: {high:.2f}")
+        self._soon()
+
+    def highlight(self, category: int | None) -> None:
+        """Fade all other categories."""
+        if category != self._highlighted:
+            self._highlighted = category
+            self._soon()
+
+    def set_hover_text(self, function: Callable[[int], str] | None) -> None:
+        """Say where the text of a row comes from."""
+        self._text = function
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
+        """Return row (from 1), position and category of every point that has a place."""
+        rows = np.flatnonzero(~np.isnan(self._positions[:, 0]))
+        columns = (rows + 1, *self._positions[rows].T, self._categories[rows])
+        return ("row", "x", "y", "group"), list(zip(*(column.tolist() for column in columns), strict=True))
+
+    # Drawing ----------------------------------------------------------------------------------------------------------
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint with the colours of ``theme``."""
+        super().set_theme(theme)
+        self._soon()
+
+    def _soon(self) -> None:
+        if not self._redraw.isActive():
+            self._redraw.start()
+
+    def _colours(self) -> list[QColor]:
+        """Return the colour of each code, that of -1 last."""
+        assert self.theme is not None
+        if self._shades:
+            found = pg.colormap.get("cividis").getLookupTable(nPts=SHADES, mode="qcolor")
+        else:
+            found = [self.theme.category(code) for code in range(int(self._codes.max(initial=0)) + 1)]
+        colours = [QColor(colour) for colour in (*found, self.theme.category(-1))]
+        if self._highlighted is not None and not self._shades:
+            for code, colour in enumerate(colours):
+                colour.setAlpha(255 if code == self._highlighted else FADED)
+        return colours
+
+    def _draw(self) -> None:
+        if self.theme is None:
+            return
+        began = time.perf_counter()
+        self.show_data(self._placed > 0)
+        if self._follow and self._placed:
+            self._show_all()
+        if self._placed <= SYMBOLS:
+            self._draw_symbols()
+        else:
+            self._draw_picture()
+        # Drawing takes at most a quarter of the time, however many points there are.
+        self._redraw.setInterval(max(REDRAW_MS, round(4000 * (time.perf_counter() - began))))
+
+    def _draw_symbols(self) -> None:
+        self._image.hide()
+        colours = self._colours()
+        size = 7 if self._placed < 3000 else 5
+        while len(self._symbols) < len(colours):
+            item = pg.ScatterPlotItem(pxMode=True, pen=None)
+            self.plot.addItem(item)
+            self._symbols.append(item)
+        for code, item in enumerate(self._symbols):
+            wanted = code if code < len(colours) - 1 else -1 if code == len(colours) - 1 else -2
+            mine = self._positions[self._codes == wanted]
+            mine = mine[~np.isnan(mine[:, 0])]
+            item.setData(x=mine[:, 0], y=mine[:, 1], brush=pg.mkBrush(colours[code % len(colours)]), size=size)
+            item.setZValue(1 if code == self._highlighted else 0)
+
+    def _draw_picture(self) -> None:
+        for item in self._symbols:
+            item.clear()
+        rectangle = self._view.viewRect()
+        ratio = self.plot.devicePixelRatioF()
+        fine = self._placed <= CROSSES
+        scale = ratio if fine else ratio / 2
+        size = (max(1, int(self._view.width() * scale)), max(1, int(self._view.height() * scale)))
+        stamp = DISC if self._placed <= DISCS else CROSS if fine else DOT
+        table = np.array([_packed(colour) for colour in self._colours()], np.uint32)
+        colours, positions = table[self._codes], self._positions
+        if self._highlighted is not None and not self._shades:
+            order = np.concatenate([np.flatnonzero(self._codes != self._highlighted), self._marked()])
+            colours, positions = colours[order], positions[order]
+        view = (rectangle.left(), rectangle.top(), rectangle.width(), rectangle.height())
+        picture = rasterise(positions, colours, view, size, stamp)
+        self._image.setImage(picture, autoLevels=False, levels=None)
+        self._image.setRect(QRectF(rectangle))
+        self._image.show()
+
+    def _marked(self) -> np.ndarray:
+        return np.flatnonzero(self._codes == self._highlighted)
+
+    def _show_all(self) -> None:
+        low, high = np.nanmin(self._positions, 0), np.nanmax(self._positions, 0)
+        self._view.setRange(
+            QRectF(float(low[0]), float(low[1]), *(max(float(side), 1e-6) for side in high - low)), padding=0.04
+        )
+
+    def _on_moved(self) -> None:
+        self._follow = False
+
+    def _on_range(self) -> None:
+        if self._placed > SYMBOLS:
+            self._settle.start()
+
+    # Mouse and keys ---------------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Look at what the mouse is over; let keys move the view."""
+        kind = event.type()
+        if isinstance(event, QMouseEvent) and watched is self.plot.viewport():
+            if kind == QEvent.Type.MouseMove:
+                self._mouse = event.position()
+                if not self._hover.isActive():
+                    self._hover.start()
+            elif kind == QEvent.Type.MouseButtonPress:
+                self._pressed = event.position()
+            elif kind == QEvent.Type.MouseButtonDblClick:
+                self._follow = True
+                self._soon()
+            elif kind == QEvent.Type.MouseButtonRelease and event.button() == Qt.MouseButton.LeftButton:
+                self._on_release(event.position())
+        elif isinstance(event, QKeyEvent) and kind == QEvent.Type.KeyPress and watched is self.plot:
+            return self._on_key(event.key())
+        elif kind == QEvent.Type.Leave:
+            self._hover.stop()
+            self._show_under(-1)
+        return super().eventFilter(watched, event)
+
+    def _on_release(self, where: QPointF) -> None:
+        if (where - self._pressed).manhattanLength() < 4:  # a click, not the end of a drag
+            row = self._nearest(where)
+            self.category_clicked.emit(int(self._categories[row]) if row >= 0 else -1)
+
+    def _on_key(self, key: int) -> bool:
+        steps = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
+        rectangle = self._view.viewRect()
+        if key in steps:
+            across, up = steps[Qt.Key(key)]
+            self._view.translateBy(x=across * rectangle.width() / 10, y=up * rectangle.height() / 10)
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self._view.scaleBy((0.8, 0.8))
+        elif key == Qt.Key.Key_Minus:
+            self._view.scaleBy((1.25, 1.25))
+        elif key == Qt.Key.Key_A:
+            self._follow = True
+            self._soon()
+            return True
+        else:
+            return False
+        self._follow = False
+        return True
+
+    def _nearest(self, where: QPointF) -> int:
+        """Return the row of the nearest point within a few pixels, -1 for none."""
+        if not self._placed:
+            return -1
+        point = self._view.mapSceneToView(self.plot.mapToScene(where.toPoint()))
+        across, up = self._view.viewPixelSize()
+        distance = (self._positions[:, 0] - np.float32(point.x())) / np.float32(across)
+        distance *= distance
+        other = (self._positions[:, 1] - np.float32(point.y())) / np.float32(up)
+        other *= other
+        distance += other
+        row = int(np.nanargmin(distance))
+        return row if distance[row] <= NEAR * NEAR else -1
+
+    def _look(self) -> None:
+        self._show_under(self._nearest(self._mouse))
+
+    def _show_under(self, row: int) -> None:
+        if row == self._under:
+            return
+        self._under = row
+        self.hovered.emit(row)
+        if row >= 0 and self._text is not None:
+            text = html.escape(self._text(row))
+            QToolTip.showText(self.plot.viewport().mapToGlobal(self._mouse.toPoint()), f"<p>{text}</p>", self.plot)
+        else:
+            QToolTip.hideText()
+
+
+def _packed(colour: QColor) -> int:
+    return colour.red() | colour.green() << 8 | colour.blue() << 16 | colour.alpha() << 24

@@ -1,0 +1,278 @@
+"""Curves that grow while a job runs: raw values faint, smoothed ones on top, other runs dashed beside them."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QShowEvent
+
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.charts import mixed
+from metapt_gui.widgets.plot import PlotCard
+
+INTERVAL = 100
+"""Milliseconds between redraws."""
+SMOOTHED_FROM = 20
+"""A curve of more points is drawn smoothed, with the raw values faint behind it."""
+SMOOTHING = 0.05
+"""Weight of a new value in the smoothed curve, once there are more than 1 / SMOOTHING values; their mean until then."""
+FAINT = 0.3
+"""Share of its colour that raw values behind a smoothed curve have; the rest is the surface's."""
+OVERLAY = "{key}: {curve}"
+
+
+class _Curve:
+    """Points of one curve, in buffers that double when they are full, and the items that draw them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.size = 0
+        self._columns = np.empty((3, 256))
+        self.line = pg.PlotDataItem(skipFiniteCheck=True, antialias=False)
+        self.faint = pg.PlotDataItem(skipFiniteCheck=True, antialias=False)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Steps, float64 [n], a view."""
+        return self._columns[0, : self.size]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values, float64 [n], a view."""
+        return self._columns[1, : self.size]
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """Exponential mean of the values up to each, float64 [n], a view."""
+        return self._columns[2, : self.size]
+
+    def add(self, step: float, value: float) -> None:
+        """Append a point; a step that has been passed already drops the points from there on."""
+        if self.size and step <= self._columns[0, self.size - 1]:
+            self.size = int(np.searchsorted(self.steps, step))
+        if self.size == self._columns.shape[1]:
+            self._columns = np.concatenate((self._columns, np.empty_like(self._columns)), axis=1)
+        before = self._columns[2, self.size - 1] if self.size else 0.0
+        weight = max(1.0 / (self.size + 1), SMOOTHING)
+        self._columns[:, self.size] = step, value, before + weight * (value - before)
+        self.size += 1
+
+    def fill(self, steps: np.ndarray, values: np.ndarray) -> None:
+        """Take all points at once; those that are not finite are skipped."""
+        kept = np.isfinite(values)
+        smoothed, level = [], 0.0
+        for number, value in enumerate(values[kept].tolist(), 1):
+            level += (1.0 / number if number * SMOOTHING < 1 else SMOOTHING) * (value - level)
+            smoothed.append(level)
+        self._columns = np.stack((steps[kept], values[kept], smoothed))
+        self.size = len(smoothed)
+
+    def draw(self, raw: bool) -> None:
+        """Hand the points to the items."""
+        smooth = self.size > SMOOTHED_FROM
+        self.line.setData(self.steps, self.smoothed if smooth else self.values)
+        if smooth and raw:
+            self.faint.setData(self.steps, self.values)
+        else:
+            self.faint.setData([], [])
+
+
+class LiveCurves(PlotCard):
+    """A plot of values over steps that takes points as fast as they come and redraws ten times a second.
+
+    Parameters
+    ----------
+    title, x, y
+        As in `PlotCard`.
+    percent
+        Values are shares 0..1 and the axis shows them in percent.
+    raw
+        Whether the raw values are drawn behind a smoothed curve.
+    names
+        Whether there is a legend.
+    """
+
+    def __init__(
+        self, title: str, x: str, y: str, *, percent: bool = False, raw: bool = True, names: bool = True
+    ) -> None:
+        super().__init__(title, x, f"{y} (%)" if percent else y)
+        self._raw = raw
+        self._curves: dict[str, _Curve] = {}
+        self._overlays: dict[str, dict[str, _Curve]] = {}
+        self._dashed: set[str] = set()
+        self._stale: set[str] = set()
+        for axis in ("bottom", "left"):
+            self.plot.getAxis(axis).enableAutoSIPrefix(False)
+        if percent:
+            self.plot.getAxis("left").setScale(100)
+        # Draws the highest and lowest value of each pixel column: a million points cost no more than some thousands.
+        self.plot.setDownsampling(auto=True, mode="peak")
+        self.plot.setClipToView(True)
+        self.plot.setToolTip("Drag to move, turn the wheel to zoom; a double click shows everything again.")
+        self.plot.scene().sigMouseClicked.connect(self._on_click)
+        self._legend: pg.LegendItem | None = None
+        if names:
+            # Where curves seldom are: shares of right answers rise, losses fall.
+            self._legend = pg.LegendItem(offset=(-8, -4 if percent else 4), labelTextSize="12px", verSpacing=-6)
+            self._legend.layout.setContentsMargins(4, 0, 6, 0)
+            self._legend.setParentItem(self.plot.getViewBox())
+            # Else it stays as small as on the screen in a picture that is saved larger.
+            self._legend.setFlag(self._legend.GraphicsItemFlag.ItemIgnoresTransformations, False)
+            self._legend.setToolTip("Click a line to hide or show its curve; drag to move the names.")
+            self._legend.sigSampleClicked.connect(self._on_legend)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(INTERVAL)
+        self._timer.timeout.connect(self._redraw)
+        self.show_data(False)
+
+    def add(self, curve: str, step: int, value: float) -> None:
+        """Append a point to ``curve``, to be drawn soon; a value that is not finite is skipped.
+
+        A step at or before the last one of the curve (a resumed run repeats steps) drops the points from there on.
+        """
+        if not math.isfinite(value):
+            return
+        if curve not in self._curves:
+            self._curves[curve] = self._new(curve)
+            self.repaint_items()
+        self._curves[curve].add(step, value)
+        self._stale.add(curve)
+        if self.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
+    def set_curve_style(self, curve: str, dashed: bool = False) -> None:
+        """Draw ``curve`` dashed or solid, also if it has no points yet."""
+        (self._dashed.add if dashed else self._dashed.discard)(curve)
+        self.repaint_items()
+
+    def overlay(self, key: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Draw curves of another run, dashed and thin.
+
+        Parameters
+        ----------
+        key
+            What the run is called in the legend; an overlay of the same key is replaced.
+        curves
+            Name -> steps [n] and values [n]; drawn smoothed as the others are.
+        """
+        self.remove_overlay(key)
+        added = self._overlays.setdefault(key, {})
+        for name, (steps, values) in curves.items():
+            added[name] = self._new(OVERLAY.format(key=key, curve=name))
+            added[name].fill(steps, values)
+            added[name].draw(raw=False)
+        self.repaint_items()
+
+    def remove_overlay(self, key: str) -> None:
+        """Remove the curves of another run; none is fine."""
+        for curve in self._overlays.pop(key, {}).values():
+            self._remove(curve)
+        self.show_data(bool(self._curves or self._overlays))
+
+    def clear(self, *, keep_overlays: bool = False) -> None:
+        """Remove all curves; those of other runs stay if ``keep_overlays``."""
+        for curve in self._curves.values():
+            self._remove(curve)
+        self._curves.clear()
+        self._stale.clear()
+        for key in [] if keep_overlays else list(self._overlays):
+            self.remove_overlay(key)
+        self.show_data(bool(self._overlays))
+        self.plot.enableAutoRange()
+
+    def last(self, curve: str) -> float | None:
+        """Return the newest value of ``curve``, ``None`` before there is one."""
+        found = self._curves.get(curve)
+        return float(found.values[-1]) if found is not None else None
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
+        """Return curve, step and raw value of every point, those of other runs last."""
+        return ("curve", "step", "value"), [
+            (name, int(step), value)
+            for name, curve in self._named().items()
+            for step, value in zip(curve.steps.tolist(), curve.values.tolist(), strict=True)
+        ]
+
+    def save(self, path: Path) -> None:
+        """Save the plot with the newest points."""
+        self._redraw()
+        super().save(path)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw what came while the plot was hidden."""
+        super().showEvent(event)
+        self._redraw()
+
+    def repaint_items(self) -> None:
+        """Give curves and legend the colours of the theme."""
+        if self.theme is None:
+            return
+        for name, curve in self._curves.items():
+            self._paint(curve, self.theme, 1, name in self._dashed)
+        for curves in self._overlays.values():
+            for curve in curves.values():
+                self._paint(curve, self.theme, 0.5, True)
+        if self._legend is not None:
+            self._legend.setLabelTextColor(self.theme.text)
+            for _, label in self._legend.items:
+                label.setText(label.text, color=self.theme.text)
+            background = self.theme.colour("surface")
+            background.setAlpha(200)
+            self._legend.setBrush(background)
+            self._legend.setPen(self.theme.border)
+
+    @staticmethod
+    def _paint(curve: _Curve, theme: Theme, width: float, dashed: bool) -> None:
+        colour = theme.category(curve.number)
+        style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
+        curve.line.setPen(pg.mkPen(colour, width=width, style=style))
+        # Not by opacity: values that share a pixel column would add up to a solid band.
+        curve.faint.setPen(pg.mkPen(mixed(colour, theme.colour("surface"), FAINT), width=1))
+
+    def _named(self) -> dict[str, _Curve]:
+        """Return all curves by the names in the legend."""
+        others = {
+            OVERLAY.format(key=key, curve=name): curve
+            for key, curves in self._overlays.items()
+            for name, curve in curves.items()
+        }
+        return self._curves | others
+
+    def _new(self, name: str) -> _Curve:
+        taken = {curve.number for curve in self._named().values()}
+        curve = _Curve(next(number for number in range(len(taken) + 1) if number not in taken))
+        # Faint lines lie behind every solid one, also behind those of earlier curves.
+        curve.faint.setZValue(-1)
+        self.show_data(True)
+        self.plot.addItem(curve.faint)
+        self.plot.addItem(curve.line)
+        if self._legend is not None:
+            self._legend.addItem(curve.line, html.escape(name))
+        return curve
+
+    def _remove(self, curve: _Curve) -> None:
+        self.plot.removeItem(curve.faint)
+        self.plot.removeItem(curve.line)
+        if self._legend is not None:
+            self._legend.removeItem(curve.line)
+
+    def _redraw(self) -> None:
+        for name in self._stale:
+            self._curves[name].draw(self._raw)
+        self._stale.clear()
+
+    def _on_click(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
+        if event.double():
+            self.plot.enableAutoRange()
+
+    def _on_legend(self, line: pg.PlotDataItem) -> None:
+        for curve in self._named().values():
+            if curve.line is line:
+                curve.faint.setVisible(line.isVisible())

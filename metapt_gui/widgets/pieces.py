@@ -1,0 +1,172 @@
+"""Small pieces that every page is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from metapt_gui.theme import GRID, tabular
+
+
+def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
+    """Return a label; ``role`` is ``title``, ``heading``, ``figure``, ``muted``, ``good``, ``warning`` or ``bad``."""
+    made = QLabel(text)
+    made.setProperty("role", role)
+    made.setWordWrap(wrap)
+    if role == "figure":
+        made.setFont(tabular(made.font()))
+    return made
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """Change the role of a widget and let the style sheet see it."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def button(text: str, tooltip: str, pressed: Callable[[], object] | None = None, role: str = "") -> QPushButton:
+    """Return a button; its name for screen readers is its text without dots."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.setAccessibleName(text.replace("…", "").replace("&", "").strip())
+    made.setProperty("role", role)
+    if pressed is not None:
+        made.clicked.connect(lambda _checked=False: pressed())
+    return made
+
+
+def enable(widget: QWidget, reason: str = "") -> None:
+    """Enable a widget, or disable it for a ``reason`` that its tooltip gives."""
+    if widget.property("usual-tooltip") is None:
+        widget.setProperty("usual-tooltip", widget.toolTip())
+    widget.setEnabled(not reason)
+    widget.setToolTip(reason or widget.property("usual-tooltip"))
+
+
+class Card(QFrame):
+    """A surface with an optional heading; add widgets to ``box``."""
+
+    def __init__(self, heading: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(GRID + 4, GRID, GRID + 4, GRID)
+        self.box.setSpacing(GRID - 2)
+        if heading:
+            self.heading = label(heading, "heading")
+            self.box.addWidget(self.heading)
+            self.setAccessibleName(heading)
+
+
+class Banner(QFrame):
+    """A line across the page with at most two buttons; hidden until it is told something."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "banner")
+        self.text = label(wrap=True)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.buttons = [button("", "") for _ in range(2)]
+        self._actions: list[Callable[[], object] | None] = [None, None]
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GRID + 4, GRID // 2, GRID // 2, GRID // 2)
+        row.addWidget(self.text, 1)
+        for number, made in enumerate(self.buttons):
+            made.clicked.connect(self._first if number == 0 else self._second)
+            row.addWidget(made)
+        self.hide()
+
+    def show_text(self, text: str, *actions: tuple[str, str, Callable[[], object]], bad: bool = False) -> None:
+        """Show ``text`` and buttons (text, tooltip, what they do)."""
+        set_role(self, "banner-bad" if bad else "banner")
+        self.text.setText(text)
+        self.setAccessibleName(text)
+        for number, made in enumerate(self.buttons):
+            made.setVisible(number < len(actions))
+            self._actions[number] = None
+            if number < len(actions):
+                name, tooltip, self._actions[number] = actions[number]
+                made.setText(name)
+                made.setAccessibleName(name)
+                made.setToolTip(tooltip)
+        self.show()
+
+    def _first(self) -> None:
+        self._act(0)
+
+    def _second(self) -> None:
+        self._act(1)
+
+    def _act(self, number: int) -> None:
+        action = self._actions[number]
+        if action is not None:
+            action()
+
+
+class Figure(QWidget):
+    """A number with what it counts below it."""
+
+    def __init__(self, name: str, tooltip: str = "") -> None:
+        super().__init__()
+        self._name = name
+        self.value = label("–", "figure")
+        self.caption = label(name, "muted")
+        self.setToolTip(tooltip)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(self.value)
+        box.addWidget(self.caption)
+
+    def set(self, text: str) -> None:
+        """Show ``text``."""
+        self.value.setText(text)
+        self.setAccessibleName(f"{self._name}: {text}")
+
+
+class SideScroll(QScrollArea):
+    """A column of cards that scrolls when the window is low; as wide as its content."""
+
+    def __init__(self, width: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(width)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        content = QWidget()
+        self.box = QVBoxLayout(content)
+        self.box.setContentsMargins(0, 0, 4, 0)
+        self.box.setSpacing(GRID)
+        self.setWidget(content)
+        content.installEventFilter(self)
+        self._width = width
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Be as wide as the content needs: nothing is cut off at the side."""
+        if (
+            isinstance(watched, QWidget)
+            and watched is self.widget()
+            and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show)
+        ):
+            bar = self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(max(self._width, watched.minimumSizeHint().width() + bar))
+        return super().eventFilter(watched, event)
+
+    def sizeHint(self) -> QSize:
+        """As wide as asked for."""
+        return QSize(self._width, 400)

@@ -1,0 +1,205 @@
+"""What tuning came to: methods side by side, confusion, figures of each class, and the texts that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from metapt_gui import wording
+from metapt_gui.theme import Theme
+from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
+from metapt_gui.widgets.pieces import Card, label
+
+
+class Wrong(NamedTuple):
+    """A text that a run took for another class."""
+
+    row: int
+    label: str
+    prediction: str
+    confidence: float
+    text: str
+
+
+class Results(NamedTuple):
+    """Everything that is shown.
+
+    ``summary`` maps a method to its figures over seeds, ``evaluations`` a run to its own, ``wrong`` a run to its
+    errors; ``measured_on`` is ``test`` or ``validation``; ``uses`` maps a row to what the best prompt's seed used it
+    for.
+    """
+
+    classes: Sequence[str]
+    best: str
+    measured_on: str
+    summary: Mapping[str, Mapping[str, Any]]
+    evaluations: Mapping[str, Mapping[str, Any]]
+    wrong: Mapping[str, Sequence[Wrong]]
+    uses: dict[int, str]
+
+
+class ResultsView(QWidget):
+    """Shows `Results`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._results: Results | None = None
+        self.note = label("Nothing has been tuned yet.", wrap=True)
+        self.methods = _table(("method", "accuracy", "macro-F1", "seeds"), "Methods side by side")
+        self.per_class = _table(("class", "precision", "recall", "F1", "texts"), "Figures of each class")
+        self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
+        self.errors.setWordWrap(False)
+        self.matrix = ConfusionMatrix("Confusion matrix")
+        self.matrix.cell_clicked.connect(self._on_cell)
+        self.run = QComboBox()
+        self.run.setAccessibleName("Tuned prompt")
+        self.run.setToolTip("Which of the tuned prompts the matrix, the figures and the errors are of.")
+        self.run.currentTextChanged.connect(self._on_run)
+        methods = Card("Methods")
+        methods.box.addWidget(self.note)
+        methods.box.addWidget(self.methods)
+        classes = Card("Each class")
+        row = QHBoxLayout()
+        row.addWidget(label("Prompt"))
+        row.addWidget(self.run, 1)
+        classes.box.addLayout(row)
+        classes.box.addWidget(self.per_class)
+        wrong = Card("Wrongly classified")
+        self._cell = label("", "muted")
+        wrong.box.addWidget(self._cell)
+        wrong.box.addWidget(self.errors)
+        upper = QSplitter(Qt.Orientation.Horizontal)
+        upper.addWidget(methods)
+        upper.addWidget(classes)
+        lower = QSplitter(Qt.Orientation.Horizontal)
+        lower.addWidget(self.matrix)
+        lower.addWidget(wrong)
+        lower.setSizes([400, 500])
+        both = QSplitter(Qt.Orientation.Vertical)
+        both.addWidget(upper)
+        both.addWidget(lower)
+        both.setSizes([230, 330])
+        for splitter in (upper, lower, both):
+            splitter.setChildrenCollapsible(False)
+        box = QVBoxLayout(self)
+        box.addWidget(both)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint the matrix."""
+        self.matrix.set_theme(theme)
+
+    def show_results(self, results: Results | None) -> None:
+        """Show other results, or none."""
+        self._results = results
+        self.run.blockSignals(True)
+        self.run.clear()
+        if results is None:
+            self.note.setText("Nothing has been tuned yet.")
+            _fill(self.methods, [])
+        else:
+            majority = max((item["majority_accuracy"] for item in results.summary.values()), default=None)
+            self.note.setText(_note(results, majority))
+            rows = [
+                (
+                    name,
+                    wording.percent(item["accuracy_mean"], item["accuracy_std"]),
+                    wording.percent(item["macro_f1_mean"], item["macro_f1_std"]),
+                    str(item["seeds"]),
+                )
+                for name, item in results.summary.items()
+            ]
+            _fill(self.methods, rows)
+            self.run.addItems(list(results.evaluations))
+            self.run.setCurrentText(results.best)
+        self.run.blockSignals(False)
+        self._on_run(self.run.currentText())
+
+    def _on_run(self, name: str) -> None:
+        results = self._results
+        if results is None or name not in results.evaluations:
+            self.matrix.set_matrix([], np.empty((0, 0), np.int64))
+            _fill(self.per_class, [])
+            _fill(self.errors, [])
+            return
+        figures = results.evaluations[name]
+        self.matrix.set_matrix(list(figures["per_class"]), np.array(figures["confusion"]))
+        _fill(
+            self.per_class,
+            [
+                (cls, *(wording.percent(item[key]) for key in ("precision", "recall", "f1")), f"{item['support']:,}")
+                for cls, item in figures["per_class"].items()
+            ],
+        )
+        self._show_errors(results.wrong.get(name, ()), "")
+
+    def _on_cell(self, true: int, predicted: int) -> None:
+        results, name = self._results, self.run.currentText()
+        if results is None or name not in results.evaluations:
+            return
+        classes = list(results.evaluations[name]["per_class"])
+        chosen = [
+            item
+            for item in results.wrong.get(name, ())
+            if item.label == classes[true] and item.prediction == classes[predicted]
+        ]
+        self._show_errors(chosen, f"labelled {classes[true]}, taken for {classes[predicted]}")
+
+    def _show_errors(self, wrong: Sequence[Wrong], which: str) -> None:
+        ordered = sorted(wrong, key=lambda item: -item.confidence)
+        text = wording.count(len(ordered), "texts") + (f" {which}" if which else ", the most confident first")
+        self._cell.setText(text if self._results is not None else "")
+        _fill(self.errors, [(item.label, item.prediction, f"{item.confidence:.2f}", item.text) for item in ordered])
+
+
+def _note(results: Results, majority: float | None) -> str:
+    if results.measured_on == "test":
+        text = "Mean ± standard deviation over seeds, on texts that no seed has trained on."
+    else:
+        text = (
+            "There are too few labels to set any aside for a test: these are figures on the validation texts, which "
+            "tuning has looked at. Label more texts to measure."
+        )
+    if majority is not None:
+        text += f" Always answering the most frequent class: {wording.percent(majority)}."
+    return text
+
+
+def _table(names: Sequence[str], name: str) -> QTableWidget:
+    table = QTableWidget(0, len(names))
+    table.setAccessibleName(name)
+    table.setToolTip(name)
+    table.setHorizontalHeaderLabels(list(names))
+    table.verticalHeader().hide()
+    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+    table.setTabKeyNavigation(False)
+    table.setShowGrid(False)
+    table.setAlternatingRowColors(True)
+    header = table.horizontalHeader()
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setStretchLastSection(True)
+    return table
+
+
+def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
+    table.setRowCount(len(rows))
+    for number, row in enumerate(rows):
+        for column, text in enumerate(row):
+            item = QTableWidgetItem(" ".join(text.split()))
+            if len(text) > 30:
+                item.setToolTip("<p>" + text[:600].replace("&", "&amp;").replace("<", "&lt;") + "</p>")
+            table.setItem(number, column, item)

@@ -1,0 +1,216 @@
+"""Classes and their label words, checked against the backbone's tokenizer while they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
+
+from engine.errors import MetaPTError
+from metapt_gui.engine_host import EngineHost
+from metapt_gui.widgets.pieces import button, label, set_role
+
+DELAY_MS = 300
+
+
+class WordsEditor(QWidget):
+    """One line a class: its name, its word, and what the tokenizer makes of the word.
+
+    Parameters
+    ----------
+    host
+        Is asked about words.
+    names_editable
+        Whether classes can be renamed, added and taken away too.
+    """
+
+    changed = Signal()
+    renamed = Signal(str, str)
+
+    def __init__(self, host: EngineHost, *, names_editable: bool) -> None:
+        super().__init__()
+        self._host, self._names_editable = host, names_editable
+        self._backbone: dict[str, Any] = {}
+        self._classes: list[str] = []
+        self._pieces: dict[str, list[str]] = {}
+        self._lines: list[tuple[QLineEdit, QLineEdit, Any]] = []
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(4)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addLayout(self._grid)
+        self.add = button("Add a class", "One more class to tell apart.", self._add)
+        self.add.setVisible(names_editable)
+        box.addWidget(self.add)
+        self.advice = label("", "warning", wrap=True)
+        self.advice.hide()
+        box.addWidget(self.advice)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.timeout.connect(self.check)
+
+    # Values -----------------------------------------------------------------------------------------------------------
+
+    def show_classes(self, classes: Sequence[str], words: Mapping[str, str]) -> None:
+        """Show classes and their words."""
+        if list(classes) == self.classes() and all(words.get(name, "") == word for name, word in self.words().items()):
+            return
+        self._classes = list(classes)
+        while (item := self._grid.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.deleteLater()
+        self._lines = []
+        for column, text in enumerate(("class", "label word", "")):
+            self._grid.addWidget(label(text, "muted"), 0, column)
+        for number, name in enumerate(self._classes):
+            self._add_line(number, name, words.get(name, ""))
+        self._timer.start()
+
+    def classes(self) -> list[str]:
+        """Return the names of the classes, in order."""
+        return list(self._classes)
+
+    def words(self) -> dict[str, str]:
+        """Return class -> word."""
+        return {name: line[1].text().strip() for name, line in zip(self._classes, self._lines, strict=True)}
+
+    def problem(self) -> str:
+        """Return why these classes and words cannot be used; empty if they can."""
+        words = [word.lower() for word in self.words().values()]
+        if len(words) < 2:
+            return "Name at least two classes."
+        if not all(words):
+            return "Give each class a label word."
+        if len(set(words)) < len(words):
+            return "Two classes share a label word."
+        return ""
+
+    def set_backbone(self, backbone: dict[str, Any]) -> None:
+        """Ask another backbone's tokenizer from now on."""
+        if backbone != self._backbone:
+            self._backbone = dict(backbone)
+            self._pieces.clear()
+            self._timer.start()
+
+    # Lines ------------------------------------------------------------------------------------------------------------
+
+    def _add_line(self, number: int, name: str, word: str) -> None:
+        named, worded, said = QLineEdit(name), QLineEdit(word), label("", "muted")
+        named.setAccessibleName(f"Class {number + 1}")
+        named.setToolTip("Name of the class; Enter keeps it. Its labels go with it." if self._names_editable else name)
+        named.setReadOnly(not self._names_editable)
+        worded.setAccessibleName(f"Label word of class {number + 1}")
+        worded.setToolTip(
+            "The word that the backbone is asked for when a text is of this class (the paper's verbalizer)."
+        )
+        named.editingFinished.connect(partial(self._on_name, number))
+        worded.textEdited.connect(self._on_word)
+        said.setMinimumWidth(64)
+        widgets: list[QWidget] = [named, worded, said]
+        if self._names_editable:
+            widgets.append(
+                button("✕", f"Take the class {name} away; its labels stay on disk.", partial(self._remove, number))
+            )
+            widgets[-1].setAccessibleName(f"Take class {name} away")
+            widgets[-1].setFixedWidth(32)
+            widgets[-1].setStyleSheet("padding: 4px;")
+        for column, widget in enumerate(widgets):
+            self._grid.addWidget(widget, number + 1, column)
+        self._lines.append((named, worded, said))
+
+    def _add(self) -> None:
+        number = len(self._classes) + 1
+        while f"class {number}" in self._classes:
+            number += 1
+        self.show_classes([*self._classes, f"class {number}"], self.words())
+        self.changed.emit()
+
+    def _remove(self, number: int) -> None:
+        words = self.words()
+        self.show_classes([name for place, name in enumerate(self._classes) if place != number], words)
+        self.changed.emit()
+
+    def _on_name(self, number: int) -> None:
+        line = self._lines[number][0]
+        before, after = self._classes[number], line.text().strip()
+        if after == before or not self._names_editable:
+            return
+        if not after or after in self._classes:
+            line.setText(before)
+            return
+        self._classes[number] = after
+        self.renamed.emit(before, after)
+        self.changed.emit()
+
+    def _on_word(self) -> None:
+        self._timer.start()
+        self.changed.emit()
+
+    # Checking ---------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Ask the tokenizer about every word that it has not been asked about."""
+        self._say()
+        if not self._backbone:
+            return
+        for word in set(self.words().values()):
+            if word and word not in self._pieces:
+                self._host.ask(
+                    "word_tokens",
+                    partial(self._on_pieces, word),
+                    self._on_failure,
+                    key=f"word {id(self)} {word}",
+                    backbone=self._backbone,
+                    word=word,
+                )
+
+    def _on_pieces(self, word: str, pieces: list[str]) -> None:
+        self._pieces[word] = pieces
+        self._say()
+        if len(pieces) > 1:
+            self._host.ask(
+                "suggest_words",
+                partial(self._on_suggestions, word),
+                key=f"suggest {id(self)}",
+                backbone=self._backbone,
+                word=word,
+            )
+
+    def _on_failure(self, error: MetaPTError) -> None:
+        self.advice.setText(str(error))
+        self.advice.show()
+
+    def _on_suggestions(self, word: str, words: list[str]) -> None:
+        if word in self.words().values() and words:
+            self.advice.setText(
+                f"‘{word}’ is several tokens for this backbone; one works better. Try {', '.join(words)}."
+            )
+            self.advice.show()
+
+    def _say(self) -> None:
+        words = [word.lower() for word in self.words().values()]
+        several = False
+        for (_, line, said), word in zip(self._lines, self.words().values(), strict=True):
+            pieces = self._pieces.get(word)
+            if word and words.count(word.lower()) > 1:
+                text, role = "used twice", "bad"
+            elif not word:
+                text, role = "missing", "bad"
+            elif pieces is None:
+                text, role = "", "muted"
+            elif len(pieces) == 1:
+                text, role = "1 token", "good"
+            else:
+                text, role, several = f"{len(pieces)} tokens", "warning", True
+            said.setText(text)
+            said.setToolTip("  ".join(pieces or []))
+            line.setAccessibleDescription(text)
+            set_role(said, role)
+        if not several:
+            self.advice.hide()

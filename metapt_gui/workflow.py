@@ -1,0 +1,170 @@
+"""The steps of the wizard, what each one needs, and how far a project is in each. No Qt here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from engine.clustering.edits import task_fields
+from engine.corpus.store import Corpus
+from engine.errors import MetaPTError
+from engine.project import Project
+from engine.storage import read_json
+
+
+class State(Enum):
+    """How far a step is; the value is what the rail says."""
+
+    TODO = "to do"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    OUTDATED = "out of date"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the wizard; ``roles`` are those of its runs in the project, the first one its main result."""
+
+    key: str
+    title: str
+    sentence: str
+    roles: tuple[str, ...]
+
+
+IMPORT = Step(
+    "import",
+    "Import",
+    "Bring in texts: labelled ones that teach, and those of the task that you care about.",
+    ("source", "open-text", "target", "test"),
+)
+LABEL = Step(
+    "label",
+    "Pseudo-label",
+    "Give unlabelled texts the labels that the labelled ones suggest. Optional: without it the labelled ones are used.",
+    ("annotated",),
+)
+CLUSTER = Step(
+    "cluster",
+    "Cluster",
+    "Groups of similar texts become the tasks that the prompt learns from.",
+    ("clusters",),
+)
+TRAIN = Step(
+    "train",
+    "Meta-train",
+    "Learn where a prompt should start, so that a few labels are enough later.",
+    ("meta-train",),
+)
+TUNE = Step(
+    "tune",
+    "Label and tune",
+    "Label a handful of your own texts, then tune the prompt on them.",
+    ("tune", "linear-probe"),
+)
+USE = Step("use", "Use and export", "Try the prompt, classify files, and take it away as a small file.", ())
+STEPS = (IMPORT, LABEL, CLUSTER, TRAIN, TUNE, USE)
+
+
+def training_role(project: Project) -> str:
+    """Return the role of the texts that are grouped and learnt from: the pseudo-labelled ones if there are any."""
+    return "annotated" if project.has_role("annotated") else "source"
+
+
+def prompt_path(project: Project) -> Path | None:
+    """Return the prompt that the last step uses: one that was loaded from a file, else the tuned one."""
+    loaded = project.value("loaded prompt")
+    if loaded:
+        return Path(loaded)
+    for role in ("tune", "meta-train"):
+        if project.has_role(role) and (project.role(role) / "prompt.safetensors").exists():
+            return project.role(role) / "prompt.safetensors"
+    return None
+
+
+def states(project: Project, running: str | None = None) -> dict[str, State]:
+    """Return step -> state; ``running`` is the key of the step whose job runs now."""
+    has = project.has_role
+    found = {IMPORT.key: State.DONE if has("source") and has("target") else State.READY}
+    needs: Mapping[Step, bool] = {
+        LABEL: has("source") and has("open-text"),
+        CLUSTER: has("source"),
+        TRAIN: has("clusters"),
+        TUNE: has("target"),
+    }
+    stale = False
+    for step, possible in needs.items():
+        if has(step.roles[0]):
+            if step is not TUNE or _uses_learned_prompt(project):
+                stale = stale or outdated(project, step.roles[0])
+                found[step.key] = State.OUTDATED if stale else State.DONE
+            else:
+                found[step.key] = State.OUTDATED if outdated(project, step.roles[0]) else State.DONE
+        else:
+            found[step.key] = State.READY if possible else State.TODO
+    found[USE.key] = State.READY if prompt_path(project) is not None else State.TODO
+    if running is not None:
+        found[running] = State.RUNNING
+    return found
+
+
+def _uses_learned_prompt(project: Project) -> bool:
+    return any("meta-train" in str(start) for start in _job(project, "tune").get("starts", {}).values())
+
+
+def outdated(project: Project, role: str) -> bool:
+    """Whether what a role's run was made from has changed since: another corpus, other groups, other labels."""
+    job = _job(project, role)
+    if not job:
+        return True
+    return _stands_on_others(project, role, job) or _inputs_changed(project, job)
+
+
+def _job(project: Project, role: str) -> dict[str, Any]:
+    try:
+        job = read_json(project.role(role) / "job.json")
+    except MetaPTError:
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
+    training = training_role(project)
+    expected = {
+        "annotated": {"labelled": "source", "unlabelled": "open-text"},
+        "clusters": {"corpus": training},
+        "meta-train": {"corpus": training, "clusters": "clusters"},
+        "tune": {"corpus": "target"},
+    }.get(role, {})
+    for name, other in expected.items():
+        if not project.has_role(other) or Path(job.get(name, "")).name != project.role(other).name:
+            return True
+    if role == "meta-train":
+        fields = task_fields(project.cluster_edits(project.role("clusters")))
+        recorded = {name: job.get(name) or type(value)() for name, value in fields.items()}
+        recorded["names"] = {int(number): name for number, name in dict(recorded["names"]).items()}
+        return recorded != fields
+    if role == "tune":
+        labels = project.labels(Corpus.open(project.role("target")).content_hash)
+        return {int(row): name for row, name in job.get("labels", {}).items()} != labels
+    return False
+
+
+def _inputs_changed(project: Project, job: dict[str, Any]) -> bool:
+    """Whether a run of this project that the job names has another result now (it went on, say)."""
+    for path, version in job.get("inputs", {}).items():
+        parts = Path(path).parts
+        if "runs" not in parts:
+            continue
+        here = project.folder.joinpath(*parts[len(parts) - parts[::-1].index("runs") - 1 :])
+        state = here / "result.json" if here.is_dir() else here
+        if not state.is_file():
+            return True
+        found = os.stat(state)
+        if [found.st_size, found.st_mtime_ns] != version:
+            return True
+    return False

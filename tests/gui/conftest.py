@@ -1,0 +1,126 @@
+"""Fixtures of the window's tests: own settings folders, and nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import shiboken6
+from gui.driving import Hands
+from PySide6.QtCore import QThread
+from pytestqt.qtbot import QtBot
+
+from engine.events import Finished
+from engine.presets import preset
+from engine.project import Project
+from engine.running.jobs import ClusterJob, Job
+from engine.running.perform import perform
+from engine.running.pipeline import import_job
+from engine.running.session import Session
+from engine.settings import ClusterSettings, ImportSettings
+from engine.stage import StopToken
+from metapt_gui.crash import CrashReports
+from metapt_gui.main_window import MainWindow
+from metapt_gui.theme import ThemeKeeper
+from metapt_gui.user_settings import UserSettings
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings, caches and logs of a test lie in its own folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """No thread of Qt and no engine process outlives the test that started it."""
+    yield
+    threads = [item for item in gc.get_objects() if isinstance(item, QThread) and shiboken6.isValid(item)]
+    running = [thread.objectName() or repr(thread) for thread in threads if thread.isRunning()]
+    assert not running, f"threads still run: {running}"
+    children = [child.name for child in multiprocessing.active_children() if child.name == "MetaPT engine"]
+    assert not children, "an engine process still runs"
+
+
+@pytest.fixture
+def themes(qtbot: QtBot) -> ThemeKeeper:
+    """The light theme, applied."""
+    keeper = ThemeKeeper("light")
+    keeper.apply()
+    return keeper
+
+
+@pytest.fixture
+def window(qtbot: QtBot, themes: ThemeKeeper, tmp_path: Path) -> Iterator[MainWindow]:
+    """The window, shown; it is closed at the end, whatever state it is in."""
+    made = MainWindow(UserSettings(tmp_path / "settings"), themes, CrashReports(tmp_path / "logs"), threads=1)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    if shiboken6.isValid(made):
+        made.runner.cancel()
+        made.close()
+        made.deleteLater()
+
+
+@pytest.fixture
+def hands(qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """Hands that work in the window."""
+    return Hands(qtbot, window, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Path) -> Path:
+    """A project folder with texts, four groups and settings for a small backbone: ready to meta-train."""
+    folder = tmp_path_factory.mktemp("prepared") / "prepared.metapt"
+    words = {1: "awful dull broken late", 2: "poor slow weak", 3: "fine plain usual", 4: "good quick kind", 5: "superb"}
+    source, target = folder.parent / "reviews.csv", folder.parent / "messages.csv"
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write("review,stars\n")
+        for number in range(160):
+            stars = 1 + number % 5
+            stream.write(f"the soup number {number} was {words[stars]} and the table too,{stars}\n")
+    with open(target, "w", encoding="utf-8") as stream:
+        stream.write("message,mood\n")
+        for number in range(60):
+            mood = ("unhappy", "happy")[number % 2]
+            stream.write(f"parcel {number} came {'broken' if mood == 'unhappy' else 'early'},{mood}\n")
+    session, stop = Session(), StopToken()
+    with Project.create(folder) as project:
+
+        def done(role: str, job: Job) -> str:
+            run, _ = project.run_folder(job)
+            last = list(perform(job, run, session, stop))[-1]
+            assert isinstance(last, Finished), last
+            project.assign(role, run)
+            return str(run)
+
+        texts = done("source", import_job([str(source)], ImportSettings(text_column="review", label_column="stars")))
+        done("target", import_job([str(target)], ImportSettings(text_column="message", label_column="mood")))
+        grouped = ClusterSettings(method="random", clusters=4, projection="none")
+        done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=grouped))
+        values = preset("quick", str(tiny_t5))
+        values["meta_train"].update(steps=100_000, shots=2, validate_every=100_000, checkpoint_every=5)
+        for name, value in values.items():
+            project.set_value(name, value)
+        project.set_value("preset", "own settings")
+        project.set_value("backbone", {"backbone": str(tiny_t5)})
+        project.set_value("task", {"classes": ["unhappy", "happy"], "words": {"unhappy": "bad", "happy": "good"}})
+    return folder
+
+
+@pytest.fixture
+def project_folder(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared project."""
+    folder = tmp_path / "mine.metapt"
+    shutil.copytree(prepared, folder)
+    return folder

@@ -1,0 +1,634 @@
+"""Plots: curves that stream, bars, reliability, the sweep over K, thresholds, the confusion matrix, what they save."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pyqtgraph as pg
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from metapt_gui.theme import DARK, LIGHT
+from metapt_gui.widgets.charts import BarChart, Histogram, ReliabilityDiagram, SweepPlot, mixed
+from metapt_gui.widgets.confusion_matrix import STRONGEST, ConfusionMatrix
+from metapt_gui.widgets.live_curves import LiveCurves
+from metapt_gui.widgets.plot import PlotCard
+from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
+
+
+@pytest.fixture
+def shown(qtbot) -> Callable[[PlotCard], PlotCard]:
+    """Show a plot of 640 x 360 pixels and wait until it is laid out."""
+
+    def show(plot: PlotCard) -> PlotCard:
+        qtbot.addWidget(plot)
+        plot.resize(640, 360)
+        plot.set_theme(LIGHT)
+        with qtbot.waitExposed(plot):
+            plot.show()
+        plot.grab()
+        return plot
+
+    return show
+
+
+def pixel(plot: PlotCard, x: float, y: float) -> QPoint:
+    """Return where a place in data coordinates is on the plot's viewport."""
+    return plot.plot.mapFromScene(plot.plot.getViewBox().mapViewToScene(QPointF(x, y)))
+
+
+def drag(qtbot, plot: PlotCard, start: QPoint, stop: QPoint) -> None:
+    """Drag with the left button, slowly enough for the plot's limit of 100 moves a second."""
+    viewport = plot.plot.viewport()
+    qtbot.mouseMove(viewport, start)
+    qtbot.wait(20)
+    qtbot.mousePress(viewport, Qt.MouseButton.LeftButton, pos=start)
+    for part in range(1, 9):
+        qtbot.mouseMove(viewport, start + (stop - start) * part / 8)
+        qtbot.wait(20)
+    qtbot.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=stop)
+
+
+def texts_of(plot: PlotCard) -> list[pg.TextItem]:
+    """Return the texts in the plot that are seen."""
+    return [item for item in plot.plot.scene().items() if isinstance(item, pg.TextItem) and item.isVisible()]
+
+
+def inside(plot: PlotCard) -> bool:
+    """Return whether all texts that are seen lie wholly in the view, to half a pixel."""
+    view = plot.plot.getViewBox().sceneBoundingRect().adjusted(-0.5, -0.5, 0.5, 0.5)
+    return all(view.contains(text.sceneBoundingRect()) for text in texts_of(plot))
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast ratio of WCAG 2."""
+
+    def luminance(colour: QColor) -> float:
+        channels = [colour.redF(), colour.greenF(), colour.blueF()]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+# Live curves ----------------------------------------------------------------------------------------------------------
+
+
+def drawn(plot: LiveCurves) -> list[pg.PlotDataItem]:
+    """Return the curves that have points, in the order of their drawing."""
+    items = [item for item in plot.plot.getPlotItem().listDataItems() if item.getOriginalDataset()[0] is not None]
+    return [item for item in items if len(item.getOriginalDataset()[0])]
+
+
+def legend(plot: LiveCurves) -> list[str]:
+    """Return the names in the legend."""
+    items = [item for item in plot.plot.scene().items() if isinstance(item, pg.LegendItem)]
+    return [label.text for _, label in items[0].items] if items else []
+
+
+@pytest.fixture
+def curves(shown) -> LiveCurves:
+    return shown(LiveCurves("Query loss", "meta steps", "loss"))
+
+
+def test_points_are_drawn_soon_and_not_at_once(curves, qtbot):
+    for step in range(10):
+        curves.add("loss", step, 1.0 - step / 10)
+    assert drawn(curves) == []
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 1, timeout=300)
+    steps, values = drawn(curves)[0].getOriginalDataset()
+    np.testing.assert_array_equal(steps, np.arange(10))
+    np.testing.assert_allclose(values, 1.0 - np.arange(10) / 10)
+    curves.add("loss", 10, 7.0)
+    qtbot.waitUntil(lambda: drawn(curves)[0].getOriginalDataset()[1][-1] == 7.0, timeout=300)
+    assert curves.last("loss") == 7.0
+    assert curves.last("accuracy") is None
+
+
+def test_a_hidden_plot_waits_until_it_is_seen(curves, qtbot):
+    curves.hide()
+    curves.add("loss", 1, 0.5)
+    qtbot.wait(250)
+    assert drawn(curves) == []
+    curves.show()
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 1, timeout=300)
+
+
+def test_long_curves_are_smoothed_with_the_raw_values_behind(curves, qtbot):
+    values = 1.0 + np.random.default_rng(0).normal(0, 0.3, 400)
+    for step, value in enumerate(values):
+        curves.add("loss", step, value)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 2, timeout=300)
+    raw, smooth = sorted(drawn(curves), key=lambda item: item.zValue())
+    np.testing.assert_array_equal(raw.getOriginalDataset()[1], values)
+    smoothed = smooth.getOriginalDataset()[1]
+    assert smoothed[:100].mean() == pytest.approx(1.0, abs=0.1)
+    assert smoothed[100:].std() < 0.1 < values.std()
+    assert contrast(raw.opts["pen"].color(), QColor(LIGHT.surface)) < contrast(
+        smooth.opts["pen"].color(), QColor(LIGHT.surface)
+    )
+
+
+def test_raw_values_can_be_left_out(shown, qtbot):
+    curves = shown(LiveCurves("Tasks", "meta steps", "loss", raw=False, names=False))
+    for step in range(100):
+        curves.add("task 1", step, float(step % 2))
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 1, timeout=300)
+    assert legend(curves) == []
+
+
+def test_a_resumed_run_drops_the_later_points(curves):
+    for step in (10, 20, 30, 40):
+        curves.add("loss", step, step / 10)
+    curves.add("loss", 30, 9.0)
+    curves.add("loss", 35, 8.0)
+    assert curves.table()[1] == [("loss", 10, 1.0), ("loss", 20, 2.0), ("loss", 30, 9.0), ("loss", 35, 8.0)]
+    assert curves.last("loss") == 8.0
+
+
+def test_what_is_not_finite_is_skipped(curves):
+    curves.add("loss", 1, 0.5)
+    curves.add("loss", 2, math.nan)
+    curves.add("loss", 3, math.inf)
+    assert curves.table()[1] == [("loss", 1, 0.5)]
+
+
+def test_colours_follow_the_order_of_appearance(curves, qtbot):
+    for name in ("training", "validation"):
+        curves.add(name, 0, 1.0)
+    curves.set_curve_style("validation", dashed=True)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 2, timeout=300)
+    pens = [item.opts["pen"] for item in drawn(curves)]
+    assert [pen.color() for pen in pens] == [LIGHT.category(0), LIGHT.category(1)]
+    assert [pen.style() for pen in pens] == [Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine]
+    assert [pen.widthF() for pen in pens] == [1, 1]
+
+
+def test_other_runs_lie_over_it(curves, qtbot):
+    curves.add("loss", 0, 1.0)
+    curves.overlay("yesterday", {"loss": (np.arange(3), np.array([1.0, np.nan, 3.0]))})
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 2, timeout=300)
+    other = drawn(curves)[1].opts["pen"]
+    assert other.style() == Qt.PenStyle.DashLine
+    assert other.widthF() < 1
+    assert legend(curves) == ["loss", "yesterday: loss"]
+    assert curves.table()[1][1:] == [("yesterday: loss", 0, 1.0), ("yesterday: loss", 2, 3.0)]
+    curves.clear(keep_overlays=True)
+    assert legend(curves) == ["yesterday: loss"]
+    curves.remove_overlay("yesterday")
+    curves.remove_overlay("yesterday")
+    assert legend(curves) == []
+    assert curves.table()[1] == []
+
+
+def test_clear_forgets_everything(curves, qtbot):
+    curves.add("loss", 5, 1.0)
+    curves.overlay("yesterday", {"loss": (np.arange(3), np.arange(3.0))})
+    curves.clear()
+    assert (curves.table()[1], curves.last("loss"), legend(curves)) == ([], None, [])
+    curves.add("loss", 0, 2.0)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 1, timeout=300)
+    assert drawn(curves)[0].opts["pen"].color() == LIGHT.category(0)
+
+
+def test_the_axis_of_shares_is_in_percent(shown):
+    curves = shown(LiveCurves("Accuracy", "steps", "accuracy", percent=True))
+    axis = curves.plot.getAxis("left")
+    assert "(%)" in axis.labelString()
+    assert axis.tickStrings([0.5], axis.scale, 0.1) == ["50"]
+    curves.add("validation", 1, 0.5)
+    assert curves.table()[1] == [("validation", 1, 0.5)]
+
+
+def test_a_double_click_shows_everything_again(curves, qtbot):
+    for step in range(10):
+        curves.add("loss", step, float(step))
+    curves.plot.setXRange(2, 3)
+    viewport = curves.plot.viewport()
+    middle = viewport.rect().center()
+    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=middle)
+    assert curves.plot.getViewBox().viewRange()[0][1] < 8
+    qtbot.mouseDClick(viewport, Qt.MouseButton.LeftButton, pos=middle)
+    qtbot.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=middle)
+    qtbot.waitUntil(lambda: curves.plot.getViewBox().viewRange()[0][1] > 8)
+
+
+def test_a_hundred_thousand_points_do_not_hold_up_the_window(curves, qtbot):
+    values = np.random.default_rng(0).normal(size=100_000)
+    for step, value in enumerate(values.tolist()):
+        curves.add("loss", step, value)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 2, timeout=1000)
+    curves.grab()
+    curves.add("loss", 100_000, 0.0)
+    start = time.perf_counter()
+    qtbot.waitUntil(lambda: len(drawn(curves)[0].getOriginalDataset()[0]) == 100_001, timeout=1000)
+    curves.grab()
+    assert time.perf_counter() - start < 0.5
+    assert len(drawn(curves)[0].getData()[0]) < 20_000
+
+
+# Bars and histograms --------------------------------------------------------------------------------------------------
+
+
+def test_values_beside_bars_are_not_clipped(shown):
+    bars = shown(BarChart("Texts of each class", "texts"))
+    bars.set_bars(["terrible", "great", "none"], [123_456, 7, 0], [0, 1, 2])
+    bars.grab()
+    texts = texts_of(bars)
+    assert sorted(text.toPlainText() for text in texts) == ["0", "123,456", "7"]
+    assert inside(bars)
+    places = {text.toPlainText(): text.sceneBoundingRect().center() for text in texts}
+    assert places["123,456"].y() < places["7"].y() < places["0"].y()
+    bars.resize(300, 200)
+    bars.grab()
+    assert inside(bars)
+    assert bars.table() == (("name", "value"), [("terrible", 123_456), ("great", 7), ("none", 0)])
+    bars.set_bars([], [], [])
+    assert texts_of(bars) == []
+    bars.grab()
+
+
+def test_colours_of_bars_are_those_of_the_theme(shown):
+    bars = shown(BarChart("Texts of each class", "texts"))
+    bars.set_bars(["bad", "good"], [2, 2], [0, 3])
+    for theme in (LIGHT, DARK):
+        bars.set_theme(theme)
+        picture = bars.plot.viewport().grab().toImage()
+        for row, number in enumerate((0, 3)):
+            assert picture.pixelColor(pixel(bars, 1, row)) == theme.category(number)
+
+
+def test_bins_of_unequal_width_are_equally_wide(shown):
+    histogram = shown(Histogram("Length of the texts", "characters", "texts"))
+    histogram.set_counts([0, 20, 50, 10_000], [3, 5, 1])
+    picture = histogram.plot.viewport().grab().toImage()
+    colour = QColor(LIGHT.accent)
+    assert [picture.pixelColor(pixel(histogram, place, 0.5)) == colour for place in (0.5, 1.5, 2.5)] == [True] * 3
+    assert picture.pixelColor(pixel(histogram, 2.5, 2.0)) == QColor(LIGHT.surface)
+    assert histogram.table() == (("from", "to", "count"), [(0, 20, 3), (20, 50, 5), (50, 10_000, 1)])
+    histogram.set_counts([0, 0.5, 1], [4, 2])
+    picture = histogram.plot.viewport().grab().toImage()
+    assert picture.pixelColor(pixel(histogram, 0.25, 3)) == colour
+    assert picture.pixelColor(pixel(histogram, 0.75, 3)) == QColor(LIGHT.surface)
+    histogram.set_counts([], [])
+    assert histogram.table()[1] == []
+    histogram.grab()
+
+
+BINS = [
+    {"confidence": 0.51, "accuracy": 0.40, "rows": 12},
+    {"confidence": 0.99, "accuracy": 0.90, "rows": 12_345},
+]
+
+
+def test_reliability_of_the_engine_is_drawn(shown):
+    from engine.annotation.calibration import reliability
+
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0.2, 1, 2000)
+    bins = reliability(confidence, random.random(2000) < confidence)
+    diagram = shown(ReliabilityDiagram("Reliability"))
+    diagram.set_bins(bins)
+    picture = diagram.plot.viewport().grab().toImage()
+    for found in bins:
+        place = (math.ceil(found["confidence"] * 15) - 0.5) / 15
+        assert picture.pixelColor(pixel(diagram, place, 0.02)) == QColor(LIGHT.accent)
+    assert picture.pixelColor(pixel(diagram, 0.5 / 15, 0.5)) == QColor(LIGHT.surface)
+    assert len(texts_of(diagram)) == len(bins)
+
+
+def test_counts_of_the_reliability_diagram_are_not_clipped(shown):
+    diagram = shown(ReliabilityDiagram("Reliability", "confidence", "share that is right"))
+    diagram.resize(300, 230)
+    diagram.set_bins(BINS)
+    diagram.grab()
+    assert sorted(text.toPlainText() for text in texts_of(diagram)) == ["12", "12,345"]
+    assert inside(diagram)
+    assert diagram.table() == (("confidence", "accuracy", "rows"), [(0.51, 0.4, 12), (0.99, 0.9, 12_345)])
+    diagram.set_bins([])
+    assert texts_of(diagram) == []
+
+
+# The sweep ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sweep(shown) -> SweepPlot:
+    sweep = shown(SweepPlot("Silhouette", "number of groups K", ""))
+    sweep.set_values({5: 0.2, 3: 0.1, 10: 0.3, 20: math.nan})
+    sweep.grab()
+    return sweep
+
+
+def test_a_click_on_a_point_chooses_it(sweep, qtbot):
+    with qtbot.waitSignal(sweep.chosen) as heard:
+        qtbot.mouseClick(sweep.plot.viewport(), Qt.MouseButton.LeftButton, pos=pixel(sweep, 5, 0.2))
+    assert heard.args == [5]
+    assert [text.toPlainText() for text in texts_of(sweep)] == ["K = 5"]
+
+
+def test_a_click_beside_the_points_chooses_nothing(sweep, qtbot):
+    with qtbot.assertNotEmitted(sweep.chosen, wait=50):
+        qtbot.mouseClick(sweep.plot.viewport(), Qt.MouseButton.LeftButton, pos=pixel(sweep, 7, 0.1))
+
+
+def test_arrow_keys_choose_the_next_number(sweep, qtbot):
+    heard: list[int] = []
+    sweep.chosen.connect(heard.append)
+    sweep.set_chosen(5)
+    assert heard == []
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Left):
+        qtbot.keyClick(sweep.plot, key)
+    assert heard == [10, 5, 3]
+    assert sweep.table() == (("K", "score"), [(3, 0.1), (5, 0.2), (10, 0.3)])
+    sweep.set_values({})
+    qtbot.keyClick(sweep.plot, Qt.Key.Key_Right)
+    assert heard == [10, 5, 3]
+    assert texts_of(sweep) == []
+
+
+# Thresholds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def thresholds(shown) -> ThresholdHistogram:
+    plot = shown(ThresholdHistogram("Confidence of the pseudo-labels", "confidence", "texts"))
+    plot.set_histograms({"bad": np.arange(40), "good": np.arange(40)[::-1], "fine": np.full(40, 5)})
+    for name, value in (("bad", 0.3), ("good", 0.6), ("fine", 0.6)):
+        plot.set_threshold(name, value)
+    plot.grab()
+    return plot
+
+
+class Heard:
+    """What the plot said."""
+
+    def __init__(self, plot: ThresholdHistogram) -> None:
+        self.changed: list[tuple[str, float]] = []
+        self.set: list[tuple[str, float, float]] = []
+        plot.threshold_changed.connect(lambda name, value: self.changed.append((name, value)))
+        plot.threshold_set.connect(lambda *values: self.set.append(values))
+
+
+def test_a_line_is_dragged(thresholds, qtbot):
+    heard = Heard(thresholds)
+    drag(qtbot, thresholds, pixel(thresholds, 0.3, 0.5), pixel(thresholds, 0.5, 0.5))
+    assert thresholds.thresholds()["bad"] == pytest.approx(0.5, abs=0.011)
+    assert thresholds.thresholds()["good"] == 0.6
+    assert 2 <= len(heard.changed) < 8  # 8 moves in 160 ms, told 20 times a second
+    assert heard.changed[-1] == ("bad", thresholds.thresholds()["bad"])
+    assert heard.set == [("bad", 0.3, thresholds.thresholds()["bad"])]
+    assert thresholds.selected() == "bad"
+
+
+def test_a_line_stops_at_the_ends(thresholds, qtbot):
+    heard = Heard(thresholds)
+    drag(qtbot, thresholds, pixel(thresholds, 0.3, 0.5), pixel(thresholds, -0.01, 0.5) - QPoint(30, 0))
+    assert thresholds.thresholds()["bad"] == 0.0
+    assert heard.set == [("bad", 0.3, 0.0)]
+
+
+def test_of_lines_that_lie_on_each_other_each_is_dragged_by_its_label(thresholds, qtbot):
+    for name in ("good", "fine"):
+        label = next(text for text in texts_of(thresholds) if text.toPlainText().startswith(name))
+        start = thresholds.plot.mapFromScene(label.sceneBoundingRect().center())
+        drag(qtbot, thresholds, start, start + (pixel(thresholds, 0.8, 0.5) - pixel(thresholds, 0.6, 0.5)))
+        assert thresholds.thresholds()[name] == pytest.approx(0.8, abs=0.011)
+    assert thresholds.thresholds()["bad"] == 0.3
+
+
+def test_arrow_keys_move_the_threshold_of_the_selected_class(thresholds, qtbot):
+    heard = Heard(thresholds)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Right)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Down)
+    assert thresholds.selected() == "good"
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Left)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Left)
+    assert thresholds.thresholds() == {"bad": 0.31, "good": 0.58, "fine": 0.6}
+    assert heard.set == [("bad", 0.3, 0.31), ("good", 0.6, 0.59), ("good", 0.59, 0.58)]
+    assert heard.changed[-1] == ("good", 0.58)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Up)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Up)
+    assert thresholds.selected() == "fine"
+    thresholds.set_threshold("fine", 1.0)
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Right)
+    assert thresholds.thresholds()["fine"] == 1.0
+    assert len(heard.set) == 3
+
+
+def test_a_key_held_down_is_one_change(thresholds, qtbot):
+    heard = Heard(thresholds)
+    for _ in range(5):
+        qtbot.keyPress(thresholds.plot, Qt.Key.Key_Right)
+    assert heard.set == []
+    qtbot.keyRelease(thresholds.plot, Qt.Key.Key_Right)
+    assert heard.set == [("bad", 0.3, 0.35)]
+    assert heard.changed[-1] == ("bad", 0.35)
+
+
+def test_tab_goes_through_the_classes_and_on(thresholds, qtbot):
+    page = QWidget()
+    box = QHBoxLayout(page)
+    box.addWidget(thresholds)
+    following = QPushButton("Next")
+    box.addWidget(following)
+    page.show()
+    page.activateWindow()
+    thresholds.plot.setFocus()
+    qtbot.waitUntil(thresholds.plot.hasFocus)
+    seen = [thresholds.selected()]
+    for _ in range(2):
+        qtbot.keyClick(thresholds.plot, Qt.Key.Key_Tab)
+        seen.append(thresholds.selected())
+    assert seen == ["bad", "good", "fine"]
+    assert thresholds.plot.hasFocus()
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Tab)
+    assert following.hasFocus()
+    qtbot.keyClick(following, Qt.Key.Key_Backtab)
+    assert thresholds.plot.hasFocus()
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Backtab)
+    assert thresholds.selected() == "good"
+    page.hide()
+    thresholds.setParent(None)
+
+
+def test_thresholds_are_set_silently_and_survive_new_counts(thresholds, qtbot):
+    heard = Heard(thresholds)
+    thresholds.set_threshold("bad", 0.7)
+    thresholds.set_threshold("unknown", 0.7)
+    thresholds.set_histograms({"bad": [1, 2], "new": [3, 4]})
+    qtbot.wait(120)
+    assert (heard.changed, heard.set) == ([], [])
+    assert thresholds.thresholds() == {"bad": 0.7, "new": 0.5}
+    assert thresholds.table()[1][:2] == [("bad", 0.0, 0.5, 1, 0.7), ("bad", 0.5, 1.0, 2, 0.7)]
+    thresholds.set_histograms({})
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Right)
+    assert (thresholds.thresholds(), thresholds.table()[1], thresholds.selected()) == ({}, [], "")
+
+
+def test_counts_are_drawn_as_roots_or_as_they_are(thresholds, qtbot):
+    def highest() -> float:
+        return max(item.getData()[1].max() for item in thresholds.plot.getPlotItem().listDataItems())
+
+    assert highest() == pytest.approx(39**0.5)
+    qtbot.mouseClick(thresholds.roots, Qt.MouseButton.LeftButton, pos=QPoint(8, thresholds.roots.height() // 2))
+    assert highest() == 39
+
+
+# The confusion matrix -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def confusion(shown) -> ConfusionMatrix:
+    plot = shown(ConfusionMatrix("Confusion"))
+    plot.set_matrix(["bad", "good"], np.array([[1200, 300], [0, 0]]))
+    plot.grab()
+    return plot
+
+
+def test_a_click_says_which_cell(confusion, qtbot):
+    with qtbot.waitSignal(confusion.cell_clicked) as heard:
+        qtbot.mouseClick(confusion.plot.viewport(), Qt.MouseButton.LeftButton, pos=pixel(confusion, 1.5, 0.3))
+    assert heard.args == [0, 1]
+    with qtbot.assertNotEmitted(confusion.cell_clicked, wait=50):
+        qtbot.mouseClick(confusion.plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(3, 3))
+
+
+def test_keys_go_to_a_cell_and_open_it(confusion, qtbot):
+    heard: list[tuple[int, int]] = []
+    confusion.cell_clicked.connect(lambda row, column: heard.append((row, column)))
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Space):
+        qtbot.keyClick(confusion.plot, key)
+    assert heard == [(0, 0), (1, 1)]
+
+
+def test_cells_are_written_and_shaded_by_their_row(confusion):
+    assert sorted(text.toPlainText() for text in texts_of(confusion)) == ["0\n0%", "0\n0%", "1,200\n80%", "300\n20%"]
+    for theme in (LIGHT, DARK):
+        confusion.set_theme(theme)
+        picture = confusion.plot.viewport().grab().toImage()
+        strong, weak, none = (
+            picture.pixelColor(pixel(confusion, *place)) for place in ((0.1, 0.1), (1.1, 0.1), (0.1, 1.1))
+        )
+        assert none == QColor(theme.surface)
+        assert contrast(strong, none) > contrast(weak, none) > 1
+        assert all(text.color == QColor(theme.text) for text in texts_of(confusion))
+    assert confusion.plot.getAxis("left").labelText == "labelled as"
+    assert confusion.plot.getAxis("bottom").labelText == "predicted"
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_text_can_be_read_on_every_shade(theme):
+    for share in np.linspace(0, STRONGEST, 20):
+        shade = mixed(QColor(theme.accent), QColor(theme.surface), share)
+        assert contrast(QColor(theme.text), shade) >= 4.5
+
+
+def test_many_classes_keep_only_what_has_room(confusion):
+    confusion.resize(320, 240)
+    confusion.set_matrix([f"class {number}" for number in range(15)], np.full((15, 15), 1000))
+    confusion.grab()
+    assert {text.toPlainText() for text in texts_of(confusion)} <= {"", "7%"}
+    confusion.set_matrix([], np.zeros((0, 0)))
+    assert confusion.table()[1] == []
+    confusion.grab()
+
+
+# What all of them share -----------------------------------------------------------------------------------------------
+
+
+def filled_curves() -> PlotCard:
+    plot = LiveCurves("Query loss", "meta steps", "loss")
+    for step in range(30):
+        plot.add("loss <raw>", step, 1 / (step + 1))
+    plot.overlay("yesterday", {"loss": (np.arange(2), np.array([0.5, 0.25]))})
+    return plot
+
+
+def filled_bars() -> PlotCard:
+    plot = BarChart("Texts of each class", "texts")
+    plot.set_bars(["bad, worse", "good"], [3, 4.5], [0, 1])
+    return plot
+
+
+def filled_histogram() -> PlotCard:
+    plot = Histogram("Length of the texts", "characters", "texts")
+    plot.set_counts([0, 20, 100], [3, 4])
+    return plot
+
+
+def filled_reliability() -> PlotCard:
+    plot = ReliabilityDiagram("Reliability")
+    plot.set_bins(BINS)
+    return plot
+
+
+def filled_sweep() -> PlotCard:
+    plot = SweepPlot("Silhouette")
+    plot.set_values({3: 0.1, 4: 0.2})
+    plot.set_chosen(4)
+    return plot
+
+
+def filled_thresholds() -> PlotCard:
+    plot = ThresholdHistogram("Confidence")
+    plot.set_histograms({"bad {0}": [1, 2], "good": [3, 4]})
+    return plot
+
+
+def filled_confusion() -> PlotCard:
+    plot = ConfusionMatrix("Confusion")
+    plot.set_matrix(["bad", "good"], np.array([[5, 1], [2, 7]]))
+    return plot
+
+
+FILLED = [
+    (filled_curves, ["curve", "step", "value"], 32, ["loss <raw>", "0", "1.0"]),
+    (filled_bars, ["name", "value"], 2, ["bad, worse", "3"]),
+    (filled_histogram, ["from", "to", "count"], 2, ["0", "20", "3"]),
+    (filled_reliability, ["confidence", "accuracy", "rows"], 2, ["0.51", "0.4", "12"]),
+    (filled_sweep, ["K", "score"], 2, ["3", "0.1"]),
+    (filled_thresholds, ["class", "from", "to", "texts", "threshold"], 4, ["bad {0}", "0.0", "0.5", "1", "0.5"]),
+    (filled_confusion, ["labelled as", "predicted bad", "predicted good"], 2, ["bad", "5", "1"]),
+]
+NAMES = [make.__name__ for make, *_ in FILLED]
+
+
+@pytest.mark.parametrize(("make", "names", "count", "first"), FILLED, ids=NAMES)
+def test_figures_are_saved(make, names, count, first, shown, tmp_path):
+    shown(make()).save(tmp_path / "plot.csv")
+    with open(tmp_path / "plot.csv", newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == names
+    assert len(rows) == count
+    assert rows[0] == first
+
+
+@pytest.mark.parametrize("make", [make for make, *_ in FILLED], ids=NAMES)
+def test_pictures_are_saved(make, shown, tmp_path):
+    plot = shown(make())
+    plot.save(tmp_path / "plot.png")
+    picture = QImage(str(tmp_path / "plot.png"))
+    assert picture.width() >= 1600
+    assert len({picture.pixel(x, y) for x in range(0, picture.width(), 7) for y in range(0, picture.height(), 7)}) > 2
+    plot.save(tmp_path / "plot.svg")
+    text = (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert "<svg" in text
+    assert text.count("<path") + text.count("<rect") + text.count("<polyline") > 2
+
+
+@pytest.mark.parametrize("make", [make for make, *_ in FILLED], ids=NAMES)
+def test_light_and_dark(make, shown):
+    plot = shown(make())
+    for theme in (LIGHT, DARK):
+        plot.set_theme(theme)
+        picture = plot.plot.viewport().grab().toImage()
+        assert picture.pixelColor(1, 1) == QColor(theme.surface)
+    assert plot.plot.accessibleName() == plot.accessibleName() != ""

@@ -1,0 +1,435 @@
+"""The label table: keys, undo, search, filter, and a million rows."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QUndoStack
+
+from engine.project import Project
+from metapt_gui.models.commands import SetLabels
+from metapt_gui.models.label_model import LABEL, NUMBER, TEXT, USE, LabelModel
+from metapt_gui.theme import LIGHT
+from metapt_gui.widgets.label_table import MOST_AT_ONCE, LabelTable
+
+TEXTS = [
+    "The box was crushed",
+    "Works as\n described",
+    "Never again",
+    "ÄRGERLICH and late",
+    "Lovely colour",
+    "Broken (twice) on arrival",
+]
+CLASSES = ["bad", "good"]
+
+
+class Page:
+    """What a page does: it answers the table's questions with commands."""
+
+    def __init__(self, table: LabelTable, texts=None, imported=None, project: Project | None = None) -> None:
+        self.table, self.model, self.project = table, table.model, project
+        self.labels: dict[int, str] = project.labels("hash") if project else {}
+        self.stack = QUndoStack()
+        self.model.set_classes(CLASSES)
+        self.model.set_texts(TEXTS if texts is None else texts, imported)
+        self.model.set_labels(self.labels)
+        table.label_asked.connect(self.answer)
+
+    def answer(self, rows: list[int], name: str | None) -> None:
+        self.stack.push(SetLabels(self.write, [(row, self.labels.get(row), name) for row in rows]))
+
+    def write(self, row: int, name: str | None) -> None:
+        if self.project is not None:
+            self.project.set_label("hash", row, name)
+        if name is None:
+            self.labels.pop(row, None)
+        else:
+            self.labels[row] = name
+        self.model.row_changed(row)
+
+
+@pytest.fixture
+def table(qtbot):
+    table = LabelTable()
+    qtbot.addWidget(table)
+    table.set_theme(LIGHT)
+    table.resize(800, 500)
+    table.show()
+    qtbot.waitExposed(table)
+    table.activateWindow()
+    qtbot.waitUntil(table.isActiveWindow)
+    return table
+
+
+def shown(table: LabelTable) -> list[int]:
+    return [table.model.corpus_row(row) for row in range(table.model.rowCount())]
+
+
+def cell(model: LabelModel, row: int, column: int, role=Qt.ItemDataRole.DisplayRole):
+    return model.index(row, column).data(role)
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_labels_the_current_row_and_moves_on(table, qtbot):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    qtbot.keyClick(table.view, Qt.Key.Key_Down)
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert page.labels == {0: "bad", 1: "good", 3: "good"}
+    assert table.current_row() == 4
+    assert cell(table.model, 0, LABEL) == "1 bad"
+    assert cell(table.model, 2, LABEL) == ""
+
+
+def test_the_last_row_stays_current(table, qtbot):
+    page = Page(table)
+    table.go_to(5)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert page.labels == {5: "bad"}
+    assert table.current_row() == 5
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_0, Qt.Key.Key_Delete])
+def test_a_label_is_cleared_and_the_row_stays_current(table, qtbot, key):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    qtbot.keyClick(table.view, Qt.Key.Key_Up)
+    qtbot.keyClick(table.view, key)
+    assert page.labels == {}
+    assert table.current_row() == 0
+
+
+def test_what_would_change_nothing_is_not_asked(table, qtbot):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_0)  # there is no label to clear
+    qtbot.keyClick(table.view, Qt.Key.Key_3)  # there is no third class
+    assert (page.stack.count(), table.current_row()) == (0, 0)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    table.go_to(0)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)  # has it already: only moves on
+    assert (page.stack.count(), table.current_row()) == (1, 1)
+
+
+def test_all_selected_rows_are_labelled_by_one_command(table, qtbot):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClick(table.view, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert page.labels == {0: "good", 1: "good", 2: "good"}
+    assert table.current_row() == 3
+    assert page.stack.undoText() == "Label 3 texts as good"
+    page.stack.undo()
+    assert page.labels == {}
+
+
+def test_a_whole_corpus_is_not_labelled_by_a_slip(table, qtbot):
+    page = Page(table, ["text"] * (MOST_AT_ONCE + 1))
+    qtbot.keyClick(table.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert page.labels == {}
+    assert f"{MOST_AT_ONCE:,}" in table.note.text()
+
+
+def test_read_only_asks_for_nothing_and_says_why(table, qtbot):
+    page = Page(table)
+    table.set_read_only("The project is open in another window.")
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert page.labels == {}
+    qtbot.waitUntil(lambda: "another window" in table.note.text())
+    table.set_read_only("")
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert page.labels == {0: "bad"}
+
+
+# Undo -----------------------------------------------------------------------------------------------------------------
+
+
+def test_undo_and_redo(table, qtbot):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    qtbot.keyClick(table.view, Qt.Key.Key_Up)
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert page.stack.undoText() == "Label 1 as good"
+    page.stack.undo()
+    assert page.labels == {0: "bad"}
+    assert cell(table.model, 0, LABEL) == "1 bad"
+    page.stack.undo()
+    assert page.labels == {}
+    page.stack.redo()
+    page.stack.redo()
+    assert page.labels == {0: "good"}
+
+
+def test_undo_goes_backwards():
+    written: list[tuple[int, str | None]] = []
+    command = SetLabels(lambda row, name: written.append((row, name)), [(0, None, "bad"), (0, "bad", None)])
+    command.redo()
+    command.undo()
+    assert written == [(0, "bad"), (0, None), (0, "bad"), (0, None)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ([(11, None, "good")], "Label 12 as good"),
+        ([(11, "good", None)], "Clear the label of 12"),
+        ([(0, "good", None), (1, "bad", None)], "Clear the labels of 2 texts"),
+        ([(0, None, "good"), (1, None, "bad")], "Label 2 texts"),
+    ],
+)
+def test_commands_have_names(changes, text):
+    assert SetLabels(lambda row, name: None, changes).text() == text
+
+
+def test_a_label_is_in_the_database_at_once(table, qtbot, tmp_path):
+    with Project.create(tmp_path / "reviews.metapt") as project:
+        page = Page(table, project=project)
+
+        def on_disk() -> list[tuple[int, str]]:
+            database = sqlite3.connect(project.folder / "project.db")
+            try:
+                return database.execute("SELECT row, class FROM labels WHERE corpus = 'hash' ORDER BY row").fetchall()
+            finally:
+                database.close()
+
+        qtbot.keyClick(table.view, Qt.Key.Key_2)
+        assert on_disk() == [(0, "good")]
+        qtbot.keyClick(table.view, Qt.Key.Key_1)
+        assert on_disk() == [(0, "good"), (1, "bad")]
+        page.stack.undo()
+        assert on_disk() == [(0, "good")]
+        page.stack.redo()
+        assert on_disk() == [(0, "good"), (1, "bad")]
+
+
+# Search and filter ----------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_f_goes_to_the_search_and_return_back_to_the_table(table, qtbot):
+    Page(table)
+    qtbot.waitUntil(table.view.isVisible)  # in place of the words for an empty table
+    table.view.setFocus()
+    qtbot.keyClick(table.view, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert table.search.hasFocus()
+    qtbot.keyClicks(table.search, "lovely")
+    qtbot.keyClick(table.search, Qt.Key.Key_Return)
+    assert table.view.hasFocus()
+    assert table.current_row() == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [("the BOX", [0]), ("ärgerlich", [3]), ("as described", [1]), ("(twice)", [5]), ("e.*r", []), ("  ", range(6))],
+)
+@pytest.mark.parametrize("stored", [list, pa.array, lambda texts: pa.chunked_array([texts[:2], [], texts[2:]])])
+def test_search_finds_what_is_read_in_either_case(table, words, rows, stored):
+    texts = stored(TEXTS)
+    Page(table, pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts)
+    table.search.insert(words)  # QTest types ASCII only
+    assert shown(table) == list(rows)
+
+
+def test_labels_go_to_the_rows_that_are_shown(table, qtbot):
+    page = Page(table)
+    qtbot.keyClicks(table.search, "o")
+    assert shown(table) == [0, 1, 4, 5]
+    qtbot.keyClick(table.search, Qt.Key.Key_Return)
+    for _ in range(3):
+        qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert sorted(page.labels) == [0, 1, 4]
+    table.search.clear()
+    assert shown(table) == list(range(6))
+    assert table.current_row() == 5
+
+
+def test_filter_by_label(table, qtbot):
+    page = Page(table, imported={0: "good", 1: "good", 2: "bad"})
+    page.write(1, "bad")
+    page.write(5, "good")
+
+    def choose(words: str) -> list[int]:
+        table.filter.setFocus()
+        while table.filter.currentIndex():
+            qtbot.keyClick(table.filter, Qt.Key.Key_Up)
+        while table.filter.currentText() != words:
+            qtbot.keyClick(table.filter, Qt.Key.Key_Down)
+        return shown(table)
+
+    assert choose("1 bad") == [1, 2]
+    assert choose("2 good") == [0, 5]
+    assert choose("With a label") == [0, 1, 2, 5]
+    assert choose("Without a label") == [3, 4]
+    qtbot.keyClicks(table.search, "lovely")
+    assert shown(table) == [4]
+    qtbot.keyClick(table.view, Qt.Key.Key_1)  # stays, to be seen and corrected
+    assert shown(table) == [4]
+    assert choose("1 bad") == [4]
+    page.model.set_classes(["good"])  # there is no such filter any more
+    assert (table.filter.currentText(), shown(table)) == ("All texts", [4])
+
+
+def test_suggested_rows_come_first(table):
+    page = Page(table)
+    page.model.set_order([4, 2])
+    assert shown(table) == [4, 2, 0, 1, 3, 5]
+    assert [page.model.index_row(row) for row in range(6)] == [2, 3, 1, 4, 0, 5]
+    page.model.set_filter("n", "all")
+    assert shown(table) == [2, 3, 5]
+    assert page.model.index_row(4) is None
+    page.model.set_order(None)
+    page.model.set_filter("")
+    assert shown(table) == list(range(6))
+
+
+# What is read ---------------------------------------------------------------------------------------------------------
+
+
+def test_cells(table):
+    page = Page(table, imported=pa.chunked_array([["good", None, "old name"], [None, None, None]]))
+    page.write(1, "bad")
+    page.model.set_uses({1: "training"})
+    model = page.model
+    assert [cell(model, 1, column) for column in (NUMBER, TEXT, LABEL, USE)] == [
+        "2",
+        "Works as described",
+        "1 bad",
+        "training",
+    ]
+    assert "Works as\n described" in cell(model, 1, TEXT, Qt.ItemDataRole.ToolTipRole)
+    assert [model.label(row) for row in range(4)] == ["good", "bad", "old name", None]
+    assert cell(model, 2, LABEL) == "old name"
+    assert cell(model, 0, LABEL, Qt.ItemDataRole.ForegroundRole) == LIGHT.colour("muted")
+    assert cell(model, 1, LABEL, Qt.ItemDataRole.ForegroundRole) is None
+    assert cell(model, 1, LABEL, Qt.ItemDataRole.FontRole).bold()
+    assert cell(model, 1, LABEL, Qt.ItemDataRole.DecorationRole) == LIGHT.category(0)
+    assert model.counts() == {"bad": 1, "good": 1, "old name": 1}
+    page.write(0, "bad")  # one's own goes before the imported one
+    assert model.counts() == {"bad": 2, "good": 0, "old name": 1}
+    page.write(0, None)
+    assert model.label(0) == "good"
+
+
+def test_chips_count_labels_and_show_keys(table, qtbot):
+    page = Page(table, imported={4: "good"})
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    qtbot.waitUntil(lambda: table.chips.accessibleName() == "Labels of each class: bad 0, good 2")
+    assert page.model.counts() == {"bad": 0, "good": 2}
+    assert "<b>2</b>&nbsp;good&nbsp;2" in table.chips.text()
+    assert LIGHT.category(1).name() in table.chips.text()
+
+
+def test_the_tenth_class_has_no_key(table, qtbot):
+    page = Page(table)
+    page.model.set_classes([f"class {number}" for number in range(10)])
+    page.write(0, "class 8")
+    page.write(1, "class 9")
+    assert [cell(page.model, row, LABEL) for row in (0, 1)] == ["9 class 8", "class 9"]
+
+
+def test_the_pane_shows_the_whole_text_of_the_current_row(table, qtbot):
+    Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_Down)
+    assert table.pane.toPlainText() == TEXTS[1]
+    qtbot.keyClicks(table.search, "nowhere")
+    assert table.pane.toPlainText() == ""
+
+
+def test_empty_states(table, qtbot):
+    table.set_placeholder("No texts yet. Import some first.")
+    qtbot.waitUntil(lambda: table.empty.isVisible() and table.empty.text() == "No texts yet. Import some first.")
+    Page(table)
+    qtbot.waitUntil(table.view.isVisible)
+    qtbot.keyClicks(table.search, "nowhere")
+    qtbot.waitUntil(lambda: table.empty.isVisible() and table.empty.text() == "Nothing matches the filter.")
+
+
+def test_column_widths_come_back(table, qtbot):
+    table.view.horizontalHeader().resizeSection(LABEL, 171)
+    other = LabelTable()
+    qtbot.addWidget(other)
+    other.restore_state(b"something else")
+    other.restore_state(table.state())
+    assert other.view.columnWidth(LABEL) == 171
+
+
+# A million rows -------------------------------------------------------------------------------------------------------
+
+ROWS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def million() -> pa.ChunkedArray:
+    words = np.array(["awful", "cold", "table", "nice", "Superb", "lovely", "delivery", "crushed"])
+    some = [" ".join(line) for line in words[np.random.default_rng(0).integers(0, 8, (1_000, 12))]]
+    some[7] = "the Needle in it"
+    return pa.chunked_array([pa.array(some)] * (ROWS // 1_000))
+
+
+def test_a_million_rows_are_shown_at_once(qtbot, million):
+    begin = time.perf_counter()
+    table = LabelTable()
+    qtbot.addWidget(table)
+    table.model.set_classes(CLASSES)
+    table.model.set_texts(million)
+    table.show()
+    qtbot.waitExposed(table)
+    assert time.perf_counter() - begin < 0.5
+    assert table.model.rowCount() == ROWS
+    table.go_to(ROWS - 1)
+    assert table.view.visualRect(table.view.currentIndex()).isValid()
+
+
+def test_a_million_rows_can_be_selected(qtbot, million):
+    table = LabelTable()
+    qtbot.addWidget(table)
+    table.model.set_texts(million)
+    table.show()
+    qtbot.waitExposed(table)
+    begin = time.perf_counter()
+    qtbot.keyClick(table.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    table.grab()
+    assert time.perf_counter() - begin < 0.5
+
+
+def test_a_search_in_a_million_rows_leaves_the_window_alive(qtbot, million):
+    table = LabelTable()
+    qtbot.addWidget(table)
+    table.model.set_texts(million)
+    table.show()
+    qtbot.waitExposed(table)
+    ticks = [time.perf_counter()]
+    timer = QTimer(table)
+    timer.setInterval(20)
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start()
+    with qtbot.waitSignal(table.model.filter_ready, timeout=20_000):
+        table.search.setText("needle")
+        assert table.model.searching
+        assert table.model.rowCount() == ROWS  # the rows from before, until the others are found
+    ticks.append(time.perf_counter())
+    assert np.diff(ticks).max() < 0.15
+    assert table.model.rowCount() == ROWS // 1_000
+    assert table.model.corpus_row(1) == 1_007
+
+
+def test_a_new_search_takes_the_place_of_one_that_runs(qtbot, million):
+    model = LabelModel()
+    model.set_texts(million)
+    model.set_filter("lovely")
+    model.set_labels({7: "good", 1_007: "bad", 3: "good"})
+    assert model.searching
+    with qtbot.waitSignal(model.filter_ready, timeout=20_000):
+        model.set_filter("needle", "good")
+    assert not model.searching
+    assert [model.corpus_row(row) for row in range(model.rowCount())] == [7]
+    model.set_filter("needle", "unlabelled")  # the words are known: nothing is searched again
+    assert not model.searching
+    assert model.rowCount() == ROWS // 1_000 - 2

@@ -1,0 +1,148 @@
+"""The whole way of a person who has never seen the paper: sample project to exported prompt, with mouse and keys."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gui.driving import Hands
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+
+from engine.backbones.load import load_backbone
+from engine.prompting.prompt_file import load_prompt
+from engine.settings import BackboneSettings
+from engine.stage import result_of
+from metapt_gui.pages.cluster import ClusterPage
+from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.pages.pseudo_label import PseudoLabelPage
+from metapt_gui.pages.use import UsePage
+from metapt_gui.widgets.backbone_picker import FOLDER
+from metapt_gui.workflow import State
+
+
+def state(hands: Hands, key: str) -> State:
+    return hands.window.document.states()[key]
+
+
+def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Path, tmp_path: Path) -> None:
+    window, qtbot = hands.window, hands.qtbot
+    hands.click(window.welcome.sample)
+    importing = window.page
+    assert isinstance(importing, ImportPage)
+
+    # 1. Import: three kinds of texts.
+    for role, rows in (("source", 1053), ("open-text", None), ("target", 220)):
+        hands.click(importing.roles[role])
+        hands.run(importing)
+        corpus = window.document.corpus(role)
+        assert corpus is not None
+        assert rows is None or corpus.rows == rows
+        assert importing.figures["kept"].value.text() == f"{corpus.rows:,}"
+    assert state(hands, "import") is State.DONE
+
+    # 2. Pseudo-label.
+    labelling = hands.do(1)
+    assert isinstance(labelling, PseudoLabelPage)
+    hands.until(lambda: labelling.total.value.text() not in ("–", "0"))
+    annotated = window.document.corpus("annotated")
+    assert annotated is not None
+    assert labelling.total.value.text() == f"{annotated.rows:,}"
+    assert labelling.audit.model.rowCount() > 0
+
+    # 3. Cluster.
+    clustering = hands.step(2)
+    assert isinstance(clustering, ClusterPage)
+    groups = clustering.form.control("clusters")
+    groups.setFocus()
+    qtbot.keyClick(groups, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(groups, "4")
+    qtbot.keyClick(groups, Qt.Key.Key_Tab)
+    hands.run(clustering)
+    hands.until(lambda: clustering.groups.table.rowCount() == 4)
+    assert clustering.scatter.count == annotated.rows
+
+    # 4. Meta-train on a small backbone from a folder, ten steps.
+    training = hands.step(3)
+    assert isinstance(training, MetaTrainPage)
+    hands.next_file(tiny_t5)
+    hands.choose(training.backbone.kind, FOLDER)
+    for name, value in (("steps", "10"), ("shots", "2")):
+        spin = training.form.control(name)
+        spin.setFocus()
+        qtbot.keyClick(spin, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClicks(spin, value)
+        qtbot.keyClick(spin, Qt.Key.Key_Tab)
+    hands.run(training)
+    hands.until(lambda: training.history.rowCount() == 1)
+    assert training.losses.last("query") is not None
+    assert state(hands, "train") is State.DONE
+
+    # 5. Label one text more, tune, compare.
+    tuning = hands.step(4)
+    assert isinstance(tuning, FewShotPage)
+    hands.until(lambda: tuning.table.model.rowCount() == 220)
+    tuning.table.view.setFocus()
+    tuning.table.view.selectRow(3)
+    qtbot.keyClick(tuning.table.view, Qt.Key.Key_2)
+    project = window.document.project
+    target = window.document.corpus("target")
+    assert project is not None
+    assert target is not None
+    assert project.labels(target.content_hash) == {3: "happy"}
+    seeds = tuning.side.form.control("seeds")
+    epochs = tuning.side.form.control("epochs")
+    for spin, value in ((seeds, "2"), (epochs, "2")):
+        spin.setFocus()
+        qtbot.keyClick(spin, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClicks(spin, value)
+        qtbot.keyClick(spin, Qt.Key.Key_Tab)
+    hands.run(tuning)
+    hands.until(lambda: tuning.results.methods.rowCount() == 3)
+    methods = [tuning.results.methods.item(row, 0).text() for row in range(3)]
+    assert methods == ["MetaPT", "PT", "Sentence-BERT probe"]
+    assert tuning.results.per_class.rowCount() == 2
+    uses = {tuning.table.model.index(row, 3).data() for row in range(220)}
+    assert {"training", "validation", "test"} <= uses
+
+    # 6. Use it: a sentence, a file, and away with it.
+    using = hands.step(5)
+    assert isinstance(using, UsePage)
+    hands.until(lambda: "unhappy (bad)" in using.about.text())
+    using.sentence.setFocus()
+    qtbot.keyClicks(using.sentence, "Sorted out within minutes.")
+    hands.until(lambda: using.answer.text().startswith(("happy", "unhappy")))
+    texts = tmp_path / "new.csv"
+    texts.write_text("text\nThe box was crushed.\nThank you so much!\n", encoding="utf-8")
+    answers = tmp_path / "answers.csv"
+    hands.next_file(texts)
+    window_save = pytest.MonkeyPatch()
+    from PySide6.QtWidgets import QFileDialog
+
+    window_save.setattr(QFileDialog, "getSaveFileName", staticmethod(lambda *_, **__: (str(answers), "CSV (*.csv)")))
+    hands.run(using)
+    with open(answers, newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [line["prediction"] in ("happy", "unhappy") for line in lines] == [True, True]
+
+    exported = tmp_path / "mood.safetensors"
+    hands.next_file(exported)
+    hands.click(using.save)
+    hands.until(exported.exists)
+    hands.until(lambda: "Saved" in using.saved.text())
+    hands.click(using.copy)
+    assert "load_prompt" in QApplication.clipboard().text()
+
+    prompt = load_prompt(exported)
+    backbone = result_of(load_backbone(BackboneSettings(backbone=str(tiny_t5))))
+    scorer = prompt.scorer(backbone)
+    encoded = scorer.template.encode(["Sorted out within minutes."])
+    chances = result_of(scorer.probabilities(prompt.vectors[None], encoded))
+    assert chances is not None
+    assert np.isclose(chances[0].sum(), 1)
+    best = scorer.verbalizer.classes[int(chances[0, 0].argmax())]
+    assert using.answer.text().startswith(f"{best} ")
