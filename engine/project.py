@@ -9,6 +9,7 @@ database; the engine process writes into the folder of its run and into the cach
 from __future__ import annotations
 
 import contextlib
+import copy
 import shutil
 import sqlite3
 import time
@@ -207,14 +208,14 @@ class Project:
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return what was kept under ``name``."""
-        return self._manifest.get("values", {}).get(name, default)
+        return copy.deepcopy(self._manifest.get("values", {}).get(name, default))
 
     def set_value(self, name: str, value: Any) -> None:
         """Keep a JSON-able value with the project; what has not changed is not written again."""
         self._check_writable()
         values = self._manifest.setdefault("values", {})
         if name not in values or values[name] != value:
-            values[name] = value
+            values[name] = copy.deepcopy(value)  # the caller may change its own, and must then find a difference
             write_json(self.folder / "project.json", self._manifest)
 
     # Labels, edits of groups, notes -----------------------------------------------------------------------------------

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 
 
 def main() -> int:
     """Show the window; return the exit code."""
     multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        print("There is no display for a window here. In a terminal, start with: metapt demo", file=sys.stderr)
+        return 5
     from PySide6.QtWidgets import QApplication
 
     from engine import __version__

@@ -131,6 +131,8 @@ class MainWindow(QMainWindow):
         self._log_dock.visibilityChanged.connect(self._on_log_shown)
         for page in self.pages:
             page.next_asked.connect(self._next)
+            page.back.setEnabled(page is not self.pages[0])
+            page.next.setVisible(page is not self.pages[-1])
             page.back_asked.connect(self._back)
             page.help_asked.connect(self.show_help)
             page.notice.connect(self.note)

@@ -6,12 +6,15 @@ Text keeps a contrast of at least 4.5:1 on every surface; a test measures it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from string import Template
 from typing import Literal
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
+
+from resources import resource
 
 GRID = 8
 """Pixels; margins and gaps are multiples or halves of it."""
@@ -95,9 +98,15 @@ class Theme:
             palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(self.muted))
         return palette
 
-    def style_sheet(self) -> str:
-        """Return the style sheet of the application."""
-        return _STYLE.substitute({name: getattr(self, name) for name in self.__dataclass_fields__})
+    def style_sheet(self, pictures: Path) -> str:
+        """Return the style sheet of the application; its small pictures are written into ``pictures``."""
+        colours = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name, colour in _PICTURES.items():
+            drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
+            path = pictures / f"{name}-{self.name}.svg"
+            path.write_text(drawing.replace("currentColor", colours[colour]), encoding="utf-8")
+            colours[f"{name}_picture"] = path.as_posix()
+        return _STYLE.substitute(colours)
 
 
 LIGHT = Theme(
@@ -147,6 +156,7 @@ class ThemeKeeper(QObject):
     def __init__(self, choice: Choice = "system") -> None:
         super().__init__()
         self._choice = choice
+        self._pictures = QTemporaryDir()  # style sheets take pictures from files only
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow)
         self.theme = self._wanted()
 
@@ -167,7 +177,7 @@ class ThemeKeeper(QObject):
         assert isinstance(application, QApplication)
         application.setStyle("Fusion")
         application.setPalette(self.theme.palette())
-        application.setStyleSheet(self.theme.style_sheet())
+        application.setStyleSheet(self.theme.style_sheet(Path(self._pictures.path())))
         self.changed.emit(self.theme)
 
     def _wanted(self) -> Theme:
@@ -193,6 +203,9 @@ def fixed_font() -> QFont:
     """Return the system's font of fixed width."""
     return QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
 
+
+_PICTURES = {"check": "accent_text", "down": "muted", "up": "muted"}
+"""Pictures of the style sheet, and the colour that each is drawn in."""
 
 _STYLE = Template("""
 * { font-size: 13px; }
@@ -234,16 +247,32 @@ QPushButton[role="step"]:focus { border: 1px solid $accent; }
 QLineEdit, QPlainTextEdit, QTextEdit {
     background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px;
     selection-background-color: $accent; selection-color: $accent_text; }
+QComboBox, QAbstractSpinBox {
+    background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px; min-height: 18px; }
+QComboBox:focus, QAbstractSpinBox:focus { border-color: $accent; }
+QComboBox:disabled, QAbstractSpinBox:disabled { color: $muted; background: $window; }
+QComboBox::drop-down { border: none; width: 20px; }
+QComboBox::down-arrow { image: url($down_picture); width: 10px; height: 10px; }
+QComboBox QAbstractItemView { background: $surface; border: 1px solid $border; selection-background-color: $selection;
+    selection-color: $text; }
+QAbstractSpinBox { padding-right: 20px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; background: transparent; width: 18px; }
+QAbstractSpinBox::up-arrow { image: url($up_picture); width: 9px; height: 9px; }
+QAbstractSpinBox::down-arrow { image: url($down_picture); width: 9px; height: 9px; }
 QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
+QCheckBox::indicator, QTableView::indicator {
+    width: 14px; height: 14px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
+QCheckBox::indicator:checked, QTableView::indicator:checked {
+    background: $accent; border-color: $accent; image: url($check_picture); }
+QCheckBox::indicator:focus { border-color: $accent; }
 QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border-color: $accent; }
-QLineEdit[wrong="true"] { border-color: $bad; }
+QLineEdit[wrong="true"], QAbstractSpinBox[wrong="true"] { border-color: $bad; }
 QLineEdit:disabled { color: $muted; background: $window; }
-QComboBox, QAbstractSpinBox { min-height: 20px; }
 QTableView, QListView, QTreeView { background: $surface; alternate-background-color: $raised; border: 1px solid $border;
     border-radius: 6px; gridline-color: $border; selection-background-color: $selection; selection-color: $text; }
 QTableView:focus, QListView:focus { border-color: $accent; }
-QHeaderView { background: $raised; }
+QHeaderView { background: $raised; qproperty-defaultAlignment: 'AlignLeft | AlignVCenter'; }
 QHeaderView::section { background: $raised; color: $text; border: none; border-right: 1px solid $border;
     border-bottom: 1px solid $border; padding: 4px 6px; }
 QProgressBar { background: $raised; border: 1px solid $border; border-radius: 4px; max-height: 8px; }

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication
 from engine.project import Project
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
+from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.page import Page
 from metapt_gui.pages.use import UsePage
@@ -109,15 +110,11 @@ class Tour:
 
     def pictures(
         self, out: Path, sizes: Sequence[tuple[int, int]] = SIZES, themes: Sequence[Choice] = THEMES
-    ) -> list[Path]:
-        """Save a picture of every page in every theme and size, and return them."""
-        window, made = self.window, []
+    ) -> Iterator[Path]:
+        """Show every page in every theme and size, save a picture of each, and yield it while the page is shown."""
+        window = self.window
         out.mkdir(parents=True, exist_ok=True)
-        window.show_step(5)
-        use = window.pages[5]
-        assert isinstance(use, UsePage)
-        use.sentence.setPlainText(SENTENCE)
-        self.wait(lambda: bool(use.answer.text()), "an answer", 120)
+        self._fill()
         for width, height in sizes:
             for theme in themes:
                 window.themes.choose(theme)
@@ -131,8 +128,19 @@ class Tour:
                     self.rest()
                     path = out / f"{number}-{name}-{theme}-{width}x{height}.png"
                     window.grab().save(str(path))
-                    made.append(path)
-        return made
+                    yield path
+
+    def _fill(self) -> None:
+        """Choose a group and ask about a sentence, so that there is something to see."""
+        clustering, use = self.window.pages[2], self.window.pages[5]
+        assert isinstance(clustering, ClusterPage)
+        assert isinstance(use, UsePage)
+        self.window.show_step(2)
+        self.wait(lambda: clustering.groups.table.rowCount() > 0, "the groups", 120)
+        clustering.groups.select([0])
+        self.window.show_step(5)
+        use.sentence.setPlainText(SENTENCE)
+        self.wait(lambda: bool(use.answer.text()), "an answer", 120)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.project is None:
             tour.work()
         for path in tour.pictures(chosen.out):
-            print(path)
+            print(path, flush=True)
         window.close()
     del application
     return 0

@@ -76,7 +76,7 @@ def available_devices() -> list[DeviceInfo]:
         found.append(DeviceInfo(f"cuda:{index}", properties.name, properties.total_memory))
     if torch.backends.mps.is_available():
         found.append(DeviceInfo("mps", "Apple GPU", None))
-    found.append(DeviceInfo("cpu", f"{torch.get_num_threads()} threads", None))
+    found.append(DeviceInfo("cpu", f"threads: {torch.get_num_threads()}", None))
     return found
 
 

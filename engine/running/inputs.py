@@ -42,14 +42,16 @@ def edited_groups(
 ) -> list[tuple[str, np.ndarray]]:
     """Return name and labelled rows of every group: without ``exclude``, each list of ``merge`` joined into its first.
 
-    A joined group takes the name that the person gave to its first member, else the names of all its members.
+    A joined group takes the name that the person gave to its first member, else the names of all its members; it is
+    left out as a whole if its first is in ``exclude``.
     """
     own = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
     into = {number: group[0] for group in merge for number in group}
     members: dict[int, list[int]] = {}
     for number in own:
-        if number not in exclude:
-            members.setdefault(into.get(number, number), []).append(number)
+        target = into.get(number, number)
+        if number not in exclude and target not in exclude:
+            members.setdefault(target, []).append(number)
     return [
         (
             names.get(first) or " + ".join(names.get(number, own[number]) for number in numbers),

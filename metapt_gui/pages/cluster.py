@@ -177,7 +177,7 @@ class ClusterPage(Page):
             if shown.positions is not None:
                 self.scatter.set_points(shown.positions, shown.clustering.assignment)
             else:
-                self.scatter.begin(0)
+                self.scatter.begin(len(shown.clustering.assignment))
         self._live = False
         self.scatter.set_hover_text(self._hover)
         self.quality.set("–" if shown.clustering.silhouette is None else f"{shown.clustering.silhouette:.3f}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QSplitter, QTabWidget
 
 from engine.errors import MetaPTError
@@ -190,6 +191,11 @@ class FewShotPage(Page):
             self.document.undo.push(SetLabels(self._write_label, changes))
             self.document.changed.emit("labels")
             self._show_counts()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask for what could not be asked while nobody looked."""
+        super().showEvent(event)
+        self._preview_timer.start()
 
     def _on_row(self) -> None:
         self._preview_timer.start()

@@ -38,7 +38,7 @@ from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.class_map import ClassMap
 from metapt_gui.widgets.drop_zone import DropZone
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, dense, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT
 
@@ -97,6 +97,7 @@ class ImportPage(Page):
         self.preview.setAccessibleName("Preview of the file")
         self.preview.setAlternatingRowColors(True)
         self.preview.setWordWrap(False)
+        dense(self.preview)
         header = self.preview.horizontalHeader()
         header.setSectionsClickable(True)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
@@ -121,8 +122,7 @@ class ImportPage(Page):
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.table_or_empty)
         left.addWidget(charts)
-        left.setStretchFactor(0, 3)
-        left.setStretchFactor(1, 2)
+        left.setSizes([400, 220])
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(left)
         self.splitter.addWidget(self._side())
@@ -313,7 +313,7 @@ class ImportPage(Page):
         if preview["sources"] > 1:
             found += f" {preview['sources']:,} files will be read."
         if preview["broken"]:
-            found += f" {wording.count(len(preview['broken']), 'rows')} of them broken."
+            found += f" Broken among them: {len(preview['broken']):,}."
         self.detected.setText(found)
         self.table_or_empty.setCurrentIndex(1)
         self._show_columns(kept.get("label_map", {}))

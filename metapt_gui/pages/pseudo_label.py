@@ -27,7 +27,7 @@ from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.charts import ReliabilityDiagram
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, dense, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
 from metapt_gui.workflow import LABEL
@@ -112,6 +112,7 @@ class PseudoLabelPage(Page):
         self.table.setAccessibleName("Texts kept of each class")
         self.table.setToolTip("How many texts of each class are as confident as its threshold asks.")
         self.table.verticalHeader().hide()
+        dense(self.table)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -325,7 +326,10 @@ class PseudoLabelPage(Page):
     def start(self) -> None:
         """Annotate, or select anew from the scores that are there."""
         settings = self.annotate_settings()
-        corpora: dict[str, Any] = {"labelled": self.document.path("source"), "unlabelled": self.document.path("open-text")}
+        corpora: dict[str, Any] = {
+            "labelled": self.document.path("source"),
+            "unlabelled": self.document.path("open-text"),
+        }
         decisions = self._decisions()
         if self._shown is not None and self._only_selection():
             annotated = str(self._shown.folder)

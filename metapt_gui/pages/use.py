@@ -107,7 +107,7 @@ class UsePage(Page):
         self.python = QPlainTextEdit()
         self.python.setReadOnly(True)
         self.python.setFont(fixed_font())
-        self.python.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.python.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
         self.python.setAccessibleName("Python that loads the prompt")
         self.python.setToolTip("What Copy Python copies.")
         away.box.addWidget(self.python, 1)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QTableView, QVBoxLayout
 
 from metapt_gui.models.audit_model import REJECTED, AuditModel
-from metapt_gui.widgets.pieces import Card, button, label
+from metapt_gui.widgets.pieces import Card, button, dense, label
 
 ALL = "all classes"
 
@@ -46,6 +46,7 @@ class AuditTable(Card):
         self.view.setAlternatingRowColors(True)
         self.view.setWordWrap(False)
         self.view.verticalHeader().hide()
+        dense(self.view)
         self.view.setTabKeyNavigation(False)
         self.view.horizontalHeader().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         self.view.installEventFilter(self)
@@ -59,8 +60,9 @@ class AuditTable(Card):
         if list(classes) == self._classes:
             return
         self._classes = list(classes)
-        keys = "  ".join(f"{number} {name}" for number, name in enumerate(self._classes[:9], 1))
-        self._hint.setText(f"A accept  R reject  {keys}")
+        keys = ", ".join(f"{number} for {name}" for number, name in enumerate(self._classes[:9], 1))
+        self._hint.setText(f"Keys: A, R, 0, and 1–{min(9, len(self._classes))} for another class")
+        self._hint.setToolTip(f"A accepts, R rejects, 0 takes back; {keys}")
         self.only.clear()
         self.only.addItems([ALL, *self._classes])
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
+from metapt_gui.widgets.pieces import dense
+
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
 
 
@@ -30,6 +32,7 @@ class ClassMap(QWidget):
         self.table.setToolTip("Type a class beside each value; the same class joins values, an empty one drops them.")
         self.table.setHorizontalHeaderLabels(["value", "texts", "class"])
         self.table.verticalHeader().hide()
+        dense(self.table)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(150)
         self.table.setTabKeyNavigation(False)

@@ -22,7 +22,7 @@ from engine.clustering.edits import ClusterEdit
 from engine.clustering.store import Cluster
 from metapt_gui import wording
 from metapt_gui.theme import Theme
-from metapt_gui.widgets.pieces import Card, button, enable, label
+from metapt_gui.widgets.pieces import Card, button, dense, enable, label
 
 CENTRAL = 5
 LONGEST = 160
@@ -87,6 +87,7 @@ class ClusterList(QWidget):
         self.table.setToolTip("Select a group to see what is in it; select several with Ctrl or Shift to merge them.")
         self.table.setHorizontalHeaderLabels(["group", "texts"])
         self.table.verticalHeader().hide()
+        dense(self.table)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

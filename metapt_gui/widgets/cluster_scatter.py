@@ -22,6 +22,8 @@ DISCS, CROSSES = 60_000, 200_000
 REDRAW_MS, SETTLE_MS, HOVER_MS = 100, 80, 50
 NEAR = 8
 """Pixels within which a point counts as meant."""
+SMALLEST = 1e-4
+"""Least width and height of what is shown, for texts that are all alike: Qt paints no picture at a scale of 1e-6."""
 SHADES = 16
 FADED = 40
 
@@ -181,6 +183,7 @@ class ClusterScatter(PlotCard):
             self._draw_symbols()
         else:
             self._draw_picture()
+        self._settle.stop()  # following the points has moved the range, and this picture shows it already
         # Drawing takes at most a quarter of the time, however many points there are.
         self._redraw.setInterval(max(REDRAW_MS, round(4000 * (time.perf_counter() - began))))
 
@@ -211,22 +214,22 @@ class ClusterScatter(PlotCard):
         table = np.array([_packed(colour) for colour in self._colours()], np.uint32)
         colours, positions = table[self._codes], self._positions
         if self._highlighted is not None and not self._shades:
-            order = np.concatenate([np.flatnonzero(self._codes != self._highlighted), self._marked()])
-            colours, positions = colours[order], positions[order]
+            # Painted once more, over the others: sorting a million points would take longer.
+            marked = np.flatnonzero(self._codes == self._highlighted)
+            colours = np.concatenate([colours, colours[marked]])
+            positions = np.concatenate([positions, positions[marked]])
         view = (rectangle.left(), rectangle.top(), rectangle.width(), rectangle.height())
         picture = rasterise(positions, colours, view, size, stamp)
         self._image.setImage(picture, autoLevels=False, levels=None)
         self._image.setRect(QRectF(rectangle))
         self._image.show()
 
-    def _marked(self) -> np.ndarray:
-        return np.flatnonzero(self._codes == self._highlighted)
-
     def _show_all(self) -> None:
-        low, high = np.nanmin(self._positions, 0), np.nanmax(self._positions, 0)
-        self._view.setRange(
-            QRectF(float(low[0]), float(low[1]), *(max(float(side), 1e-6) for side in high - low)), padding=0.04
-        )
+        # A column at a time: along the rows numpy takes nine times as long, 55 ms for a million of them.
+        columns = self._positions.T
+        low, high = (np.array([extreme.reduce(column) for column in columns], float) for extreme in (np.fmin, np.fmax))
+        sides = np.maximum(high - low, SMALLEST)
+        self._view.setRange(QRectF(*((low + high - sides) / 2), *sides), padding=0.04)
 
     def _on_moved(self) -> None:
         self._follow = False

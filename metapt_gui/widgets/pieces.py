@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -54,6 +55,12 @@ def enable(widget: QWidget, reason: str = "") -> None:
         widget.setProperty("usual-tooltip", widget.toolTip())
     widget.setEnabled(not reason)
     widget.setToolTip(reason or widget.property("usual-tooltip"))
+
+
+def dense(table: QTableView) -> None:
+    """Let the rows of a table be as high as a line of text with a little air."""
+    table.verticalHeader().setDefaultSectionSize(25)
+    table.verticalHeader().setMinimumSectionSize(25)
 
 
 class Card(QFrame):

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from metapt_gui import wording
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
-from metapt_gui.widgets.pieces import Card, label
+from metapt_gui.widgets.pieces import Card, dense, label
 
 
 class Wrong(NamedTuple):
@@ -58,7 +58,7 @@ class ResultsView(QWidget):
         super().__init__()
         self._results: Results | None = None
         self.note = label("Nothing has been tuned yet.", wrap=True)
-        self.methods = _table(("method", "accuracy", "macro-F1", "seeds"), "Methods side by side")
+        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
         self.per_class = _table(("class", "precision", "recall", "F1", "texts"), "Figures of each class")
         self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
         self.errors.setWordWrap(False)
@@ -87,7 +87,8 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        lower.setSizes([400, 500])
+        upper.setSizes([375, 335])
+        lower.setSizes([300, 410])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
         both.addWidget(lower)
@@ -117,7 +118,6 @@ class ResultsView(QWidget):
                     name,
                     wording.percent(item["accuracy_mean"], item["accuracy_std"]),
                     wording.percent(item["macro_f1_mean"], item["macro_f1_std"]),
-                    str(item["seeds"]),
                 )
                 for name, item in results.summary.items()
             ]
@@ -166,7 +166,8 @@ class ResultsView(QWidget):
 
 def _note(results: Results, majority: float | None) -> str:
     if results.measured_on == "test":
-        text = "Mean ± standard deviation over seeds, on texts that no seed has trained on."
+        seeds = max((item["seeds"] for item in results.summary.values()), default=0)
+        text = f"Mean ± standard deviation over {wording.count(seeds, 'seeds')}, on texts that none was trained on."
     else:
         text = (
             "There are too few labels to set any aside for a test: these are figures on the validation texts, which "
@@ -183,6 +184,7 @@ def _table(names: Sequence[str], name: str) -> QTableWidget:
     table.setToolTip(name)
     table.setHorizontalHeaderLabels(list(names))
     table.verticalHeader().hide()
+    dense(table)
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.setTabKeyNavigation(False)
@@ -190,8 +192,9 @@ def _table(names: Sequence[str], name: str) -> QTableWidget:
     table.setAlternatingRowColors(True)
     header = table.horizontalHeader()
     header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+    header.setMinimumSectionSize(48)
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    header.setStretchLastSection(True)
+    header.setSectionResizeMode(len(names) - 1, QHeaderView.ResizeMode.Stretch)
     return table
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
 
+from metapt_gui.widgets.pieces import dense
+
 COLUMNS = ("show", "started", "state", "steps", "best", "note")
 
 
@@ -35,6 +37,7 @@ class RunHistory(QTableWidget):
         self.setToolTip("Tick a run to lay its curves over the present ones. Notes can be edited (F2).")
         self.setHorizontalHeaderLabels(list(COLUMNS))
         self.verticalHeader().hide()
+        dense(self)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setTabKeyNavigation(False)
         self.setAlternatingRowColors(True)

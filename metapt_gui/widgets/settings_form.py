@@ -94,7 +94,7 @@ class SettingsForm(QWidget):
             control = CONTROLS.get(setting.kind, Choice)(setting)
             control.setAccessibleName(f"{setting.label}, {setting.unit}" if setting.unit else setting.label)
             control.edited.connect(self._on_edited)
-            reset = button("Reset", f"Back to the default, {setting.default_text}", partial(self._reset, name), "link")
+            reset = button("↺", f"Back to the default, {setting.default_text}", partial(self._reset, name), "link")
             reset.setAccessibleName(f"Reset {setting.label}")
             keeps_place = reset.sizePolicy()
             keeps_place.setRetainSizeWhenHidden(True)

@@ -44,7 +44,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nothing_left_running() -> Iterator[None]:
     """No thread of Qt and no engine process outlives the test that started it."""
     yield
-    threads = [item for item in gc.get_objects() if isinstance(item, QThread) and shiboken6.isValid(item)]
+    threads = [item for item in gc.get_objects() if issubclass(type(item), QThread) and shiboken6.isValid(item)]
     running = [thread.objectName() or repr(thread) for thread in threads if thread.isRunning()]
     assert not running, f"threads still run: {running}"
     children = [child.name for child in multiprocessing.active_children() if child.name == "MetaPT engine"]

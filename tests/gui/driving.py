@@ -113,10 +113,13 @@ class Hands:
         assert isinstance(button, QPushButton)
         self.click(button)
 
-    def next_file(self, path: Path | str, kind: str = "") -> None:
-        """Let every file dialog from now on give ``path``; those of the platform cannot be pressed in a test."""
-        name = str(path)
-        self._monkeypatch.setattr(QFileDialog, "getSaveFileName", staticmethod(lambda *_, **__: (name, kind)))
-        self._monkeypatch.setattr(QFileDialog, "getOpenFileName", staticmethod(lambda *_, **__: (name, kind)))
-        self._monkeypatch.setattr(QFileDialog, "getOpenFileNames", staticmethod(lambda *_, **__: ([name], kind)))
+    def next_file(self, path: Path | str, save: Path | str | None = None) -> None:
+        """Let every file dialog from now on give ``path``, and those that save ``save`` if it is given.
+
+        Those of the platform cannot be pressed in a test.
+        """
+        name, saved = str(path), str(path if save is None else save)
+        self._monkeypatch.setattr(QFileDialog, "getSaveFileName", staticmethod(lambda *_, **__: (saved, "")))
+        self._monkeypatch.setattr(QFileDialog, "getOpenFileName", staticmethod(lambda *_, **__: (name, "")))
+        self._monkeypatch.setattr(QFileDialog, "getOpenFileNames", staticmethod(lambda *_, **__: ([name], "")))
         self._monkeypatch.setattr(QFileDialog, "getExistingDirectory", staticmethod(lambda *_, **__: name))

@@ -34,7 +34,7 @@ def steps(page: MetaTrainPage) -> int:
     return max((int(str(row[1])) for row in rows), default=0)
 
 
-def test_pause_holds_and_resume_goes_on(hands: Hands, training: MetaTrainPage) -> None:
+def test_pause_resume_stop_and_go_on(hands: Hands, training: MetaTrainPage) -> None:
     hands.click(training.pause)
     hands.qtbot.wait(400)
     held = steps(training)
@@ -45,8 +45,6 @@ def test_pause_holds_and_resume_goes_on(hands: Hands, training: MetaTrainPage) -
     hands.click(training.pause)
     hands.until(lambda: steps(training) > held + 2)
 
-
-def test_stop_keeps_the_best_and_can_be_resumed(hands: Hands, training: MetaTrainPage) -> None:
     hands.click(training.stop)
     hands.idle()
     reached = steps(training)
@@ -58,6 +56,11 @@ def test_stop_keeps_the_best_and_can_be_resumed(hands: Hands, training: MetaTrai
     hands.press(training)
     hands.until(lambda: steps(training) > reached)
     assert [path.name for path in (folder.parent).glob("*-meta-train")] == [folder.name]
+
+    page = hands.step(2)
+    assert not page.primary.isEnabled()
+    assert "running" in page.primary.toolTip()
+    assert hands.window.rail.buttons[3].accessibleName() == "Meta-train: running"
 
 
 def test_cancel_is_at_once_and_nothing_of_it_is_drawn_later(hands: Hands, training: MetaTrainPage) -> None:
@@ -71,7 +74,9 @@ def test_cancel_is_at_once_and_nothing_of_it_is_drawn_later(hands: Hands, traini
     hands.until(training.primary.isEnabled)
 
 
-def test_closing_asks_and_stay_changes_nothing(hands: Hands, training: MetaTrainPage) -> None:
+def test_closing_asks_and_stop_and_keep_leaves_a_checkpoint(
+    hands: Hands, training: MetaTrainPage, project_folder: Path
+) -> None:
     hands.window.close()
     question = hands.dialog(Question)
     assert hands.window.isVisible()
@@ -79,10 +84,6 @@ def test_closing_asks_and_stay_changes_nothing(hands: Hands, training: MetaTrain
     reached = steps(training)
     hands.until(lambda: steps(training) > reached)
 
-
-def test_closing_with_stop_and_keep_leaves_a_checkpoint(
-    hands: Hands, training: MetaTrainPage, project_folder: Path
-) -> None:
     began = time.monotonic()
     hands.window.close()
     hands.answer(hands.dialog(Question), "Stop and keep")
@@ -123,13 +124,6 @@ def test_a_killed_engine_is_reported_and_the_run_resumed(hands: Hands, training:
 def state_of_step(hands: Hands) -> State:
     run = hands.window.runner.current
     return hands.window.document.states(run.owner if run else None)["train"]
-
-
-def test_other_pages_say_why_they_cannot_start(hands: Hands, training: MetaTrainPage) -> None:
-    page = hands.step(2)
-    assert not page.primary.isEnabled()
-    assert "running" in page.primary.toolTip()
-    assert hands.window.rail.buttons[3].accessibleName() == "Meta-train: running"
 
 
 def test_keys_start_and_go_to_steps(hands: Hands, project_folder: Path) -> None:

@@ -6,10 +6,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pytest
 from gui.driving import Hands
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QHeaderView, QLabel, QPushButton, QWidget
 
 from engine.backbones.load import load_backbone
 from engine.prompting.prompt_file import load_prompt
@@ -21,6 +21,7 @@ from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.pages.use import UsePage
+from metapt_gui.tour import Tour
 from metapt_gui.widgets.backbone_picker import FOLDER
 from metapt_gui.workflow import State
 
@@ -119,11 +120,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     texts = tmp_path / "new.csv"
     texts.write_text("text\nThe box was crushed.\nThank you so much!\n", encoding="utf-8")
     answers = tmp_path / "answers.csv"
-    hands.next_file(texts)
-    window_save = pytest.MonkeyPatch()
-    from PySide6.QtWidgets import QFileDialog
-
-    window_save.setattr(QFileDialog, "getSaveFileName", staticmethod(lambda *_, **__: (str(answers), "CSV (*.csv)")))
+    hands.next_file(texts, save=answers)
     hands.run(using)
     with open(answers, newline="", encoding="utf-8") as stream:
         lines = list(csv.DictReader(stream))
@@ -146,3 +143,40 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     assert np.isclose(chances[0].sum(), 1)
     best = scorer.verbalizer.classes[int(chances[0, 0].argmax())]
     assert using.answer.text().startswith(f"{best} ")
+
+    # And every page is whole to look at, in each theme and size.
+    problems = []
+    for path in Tour(window).pictures(tmp_path / "pictures"):
+        picture = QImage(str(path))
+        shades = {picture.pixel(x, y) for x in range(0, picture.width(), 7) for y in range(0, picture.height(), 7)}
+        if len(shades) < 20:
+            problems.append(f"{path.name} is blank")
+        problems += [f"{path.name}: {text}" for text in clipped(window)]
+    assert problems == []
+
+
+def clipped(window: QWidget) -> list[str]:
+    """Return the texts of labels, buttons, boxes and heads of tables that do not fit into their widget."""
+    found = []
+    for widget in window.findChildren(QWidget):
+        if not widget.isVisible() or not widget.visibleRegion().boundingRect().width():
+            continue
+        if isinstance(widget, QLabel) and not widget.pixmap():
+            if widget.wordWrap():
+                if widget.heightForWidth(widget.width()) > widget.height() + 1:
+                    found.append(widget.text())
+            elif widget.sizeHint().width() > widget.width() + 1:
+                found.append(widget.text())
+        elif isinstance(widget, (QPushButton, QCheckBox)) and widget.sizeHint().width() > widget.width() + 1:
+            found.append(widget.text())
+        elif isinstance(widget, QComboBox):
+            needed = widget.fontMetrics().horizontalAdvance(widget.currentText()) + 34
+            if needed > widget.width() + 1:
+                found.append(widget.currentText())
+        elif isinstance(widget, QHeaderView) and widget.orientation() == Qt.Orientation.Horizontal:
+            model = widget.model()
+            for section in range(widget.count()):
+                text = str(model.headerData(section, Qt.Orientation.Horizontal) or "")
+                if widget.fontMetrics().horizontalAdvance(text) + 8 > widget.sectionSize(section) > 0:
+                    found.append(text)
+    return found
