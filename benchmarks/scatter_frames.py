@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def measure(application: QApplication, points: int, frames: int) -> dict[str, fl
         viewport.repaint()
         application.processEvents()
 
-    times = [milliseconds(lambda way=way: pan(way)) for way in np.sin(np.arange(frames) / 5)]
+    times = [milliseconds(partial(pan, step)) for step in np.sin(np.arange(frames) / 5).tolist()]
     settle = longest(application, 1.0)
     scatter.highlight(3)
     faded = longest(application, 1.0)

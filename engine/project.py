@@ -13,7 +13,7 @@ import copy
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,13 @@ class Project:
         Where it is.
     read_only
         Whether another window or command has it open.
+    write_manifest
+        Writes ``project.json``; whoever must not wait for the disk puts a function here that writes it elsewhere.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], lock: FileLock | None) -> None:
         self.folder, self._manifest, self._lock = folder, manifest, lock
+        self.write_manifest: Callable[[Path, dict[str, Any]], None] = write_json
         self._database: sqlite3.Connection | None = None
 
     # Opening and closing ----------------------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ class Project:
         """Let ``role`` (``source``, ``target``, ``clusters``, ...) stand on a run from now on."""
         self._check_writable()
         self._manifest["roles"][role] = folder.relative_to(self.folder).as_posix()
-        write_json(self.folder / "project.json", self._manifest)
+        self.write_manifest(self.folder / "project.json", self._manifest)
 
     def role(self, role: str) -> Path:
         """Return the folder of the run that ``role`` stands on.
@@ -216,7 +219,7 @@ class Project:
         values = self._manifest.setdefault("values", {})
         if name not in values or values[name] != value:
             values[name] = copy.deepcopy(value)  # the caller may change its own, and must then find a difference
-            write_json(self.folder / "project.json", self._manifest)
+            self.write_manifest(self.folder / "project.json", self._manifest)
 
     # Labels, edits of groups, notes -----------------------------------------------------------------------------------
 

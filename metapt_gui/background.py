@@ -38,10 +38,10 @@ class Background(QObject):
 
     failed = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, threads: int = 2) -> None:
         super().__init__(parent)
         self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(2)
+        self._pool.setMaxThreadCount(threads)
         self._results = _Results(self)
         self._results.ready.connect(self._ready)
         self._newest: dict[str, object] = {}
@@ -64,10 +64,14 @@ class Background(QObject):
         """Let nothing that is under way be answered."""
         self._newest.clear()
 
+    def wait(self) -> None:
+        """Wait for what is under way."""
+        self._pool.waitForDone()
+
     def close(self) -> None:
         """Wait for what is under way and answer nothing any more."""
         self.forget()
-        self._pool.waitForDone()
+        self.wait()
 
     def _ready(self, ticket: object, result: Any, error: Exception | None) -> None:
         key, then, failed = self._waiting.pop(ticket)

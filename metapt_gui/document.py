@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from PySide6.QtGui import QUndoStack
 
 from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus, parquet_errors
+from engine.errors import storage_errors
 from engine.project import Project
+from engine.storage import write_json
+from metapt_gui.background import Background
 from metapt_gui.workflow import State, states
 
 
@@ -33,6 +38,10 @@ def read_texts(corpus: Corpus) -> Texts:
     return Texts(corpus, table.column("text"), table.column("label"))
 
 
+def _nothing(_result: None) -> None:
+    """What is done when a write went well."""
+
+
 class Document(QObject):
     """The project that is open, if any.
 
@@ -42,25 +51,37 @@ class Document(QObject):
         Another project, or none, is open.
     changed
         The name of what changed: a role, ``labels``, ``clusters``, ``values``.
+    unsaved
+        The error that kept the project from being written.
     """
 
     opened = Signal()
     changed = Signal(str)
+    unsaved = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.project: Project | None = None
         self.undo = QUndoStack(self)
+        self._corpora: dict[tuple[Path, int], Corpus] = {}
+        self._writer = Background(self, threads=1)  # one thread: what is written last stays
 
     def open(self, project: Project) -> None:
         """Show ``project`` from now on; the one before is closed."""
         self.close()
         self.project = project
+        project.write_manifest = self._write_later
         self.opened.emit()
+
+    def _write_later(self, path: Path, manifest: dict[str, Any]) -> None:
+        """Write the manifest beside the event loop: a disk may take longer than a frame."""
+        self._writer.run("manifest", partial(write_json, path, copy.deepcopy(manifest)), _nothing, self.unsaved.emit)
 
     def close(self) -> None:
         """Close the project."""
         self.undo.clear()
+        self._corpora.clear()
+        self._writer.wait()
         if self.project is not None:
             self.project.close()
             self.project = None
@@ -87,7 +108,14 @@ class Document(QObject):
 
     def corpus(self, role: str) -> Corpus | None:
         """Return the corpus of a role."""
-        return Corpus.open(self.path(role)) if self.has(role) else None
+        if not self.has(role):
+            return None
+        folder = Path(self.path(role))
+        with storage_errors(folder):
+            version = (folder, (folder / "corpus.json").stat().st_mtime_ns)
+        if version not in self._corpora:
+            self._corpora[version] = Corpus.open(folder)
+        return self._corpora[version]
 
     def clustering(self) -> Clustering | None:
         """Return the clustering."""

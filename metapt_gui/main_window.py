@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QMainWindow,
     QMessageBox,
     QPlainTextEdit,
-    QStackedWidget,
     QWidget,
 )
 
@@ -23,6 +24,7 @@ from engine.events import Event, Failed, Finished, Notice, Progress
 from engine.folders import user_folders
 from metapt_gui import help_texts, wording
 from metapt_gui.background import Background
+from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
 from metapt_gui.dialogs import Question, TableDialog, show_error
 from metapt_gui.document import Document
@@ -30,6 +32,7 @@ from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.icons import app_icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.menus import Menus
+from metapt_gui.page_stack import PageStack
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
@@ -45,6 +48,14 @@ from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.rail import Rail
 from metapt_gui.widgets.status import Status
 
+PAGES: tuple[Callable[[Context], Page], ...] = (
+    ImportPage,
+    PseudoLabelPage,
+    ClusterPage,
+    MetaTrainPage,
+    FewShotPage,
+    UsePage,
+)
 LOG_LINES = 5000
 CLOSING_PATIENCE_MS = 9000
 
@@ -82,22 +93,12 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setMinimumSize(960, 640)
         self.rail = Rail()
-        self.stack = QStackedWidget()
         self.welcome = WelcomePage(app_icon().pixmap(64, 64))
-        self.stack.addWidget(self.welcome)
         context = Context(
             self.document, self.runner, self.host, self.background, self.themes, self.settings, self.is_offline
         )
-        self.pages: list[Page] = [
-            ImportPage(context),
-            PseudoLabelPage(context),
-            ClusterPage(context),
-            MetaTrainPage(context),
-            FewShotPage(context),
-            UsePage(context),
-        ]
-        for page in self.pages:
-            self.stack.addWidget(page)
+        self.stack = PageStack(self.welcome, [partial(kind, context) for kind in PAGES])
+        self._collector = Collector(self)
         central = QWidget()
         central.setObjectName("central")
         row = QHBoxLayout(central)
@@ -120,6 +121,28 @@ class MainWindow(QMainWindow):
         self.setStatusBar(self.status)
         self.menus = Menus(self)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Build the pages once the window stands."""
+        super().showEvent(event)
+        self.stack.begin()
+
+    @property
+    def pages(self) -> list[Page]:
+        """The pages of the steps."""
+        return self.stack.pages
+
+    @property
+    def page(self) -> Page | None:
+        """The page that is shown; ``None`` for the welcome page."""
+        return self.stack.page
+
+    def _on_made(self, page: Page) -> None:
+        page.set_theme(self.themes.theme)
+        page.next_asked.connect(self._next)
+        page.back_asked.connect(self._back)
+        page.help_asked.connect(self.show_help)
+        page.notice.connect(self.note)
+
     def _connect(self) -> None:
         self.welcome.new_asked.connect(self.projects.new)
         self.welcome.open_asked.connect(self.projects.choose)
@@ -129,15 +152,9 @@ class MainWindow(QMainWindow):
         self.rail.log.toggled.connect(self._log_dock.setVisible)
         self.menus.log.toggled.connect(self._log_dock.setVisible)
         self._log_dock.visibilityChanged.connect(self._on_log_shown)
-        for page in self.pages:
-            page.next_asked.connect(self._next)
-            page.back.setEnabled(page is not self.pages[0])
-            page.next.setVisible(page is not self.pages[-1])
-            page.back_asked.connect(self._back)
-            page.help_asked.connect(self.show_help)
-            page.notice.connect(self.note)
         self.document.opened.connect(self._on_opened)
         self.document.changed.connect(self._on_changed)
+        self.document.unsaved.connect(self._on_background_failed)
         self.runner.started.connect(self._on_started)
         self.runner.streamed.connect(self._on_event)
         self.runner.ended.connect(self._on_ended)
@@ -145,6 +162,10 @@ class MainWindow(QMainWindow):
         self.projects.noted.connect(self.note)
         self.background.failed.connect(self._on_background_failed)
         self.themes.changed.connect(self.set_theme)
+        self.stack.made.connect(self._on_made)
+        self.stack.complete.connect(self._collector.start)
+        self.stack.settled.connect(self.show_states)
+        self.stack.failed.connect(self._on_page_failed)
         self._devices_asked = False
 
     def _restore(self) -> None:
@@ -159,21 +180,14 @@ class MainWindow(QMainWindow):
     def show_step(self, number: int) -> None:
         """Show the page of a step, 0 to 5."""
         if self.document.project is not None:
-            self.stack.setCurrentIndex(number + 1)
             self.rail.set_current(number)
-            self.pages[number].setFocus()
+            self.stack.show_page(number)
 
     def show_step_of_action(self) -> None:
         """Show the page that the menu's action names."""
         action = self.sender()
         if isinstance(action, QAction):
             self.show_step(action.data())
-
-    @property
-    def page(self) -> Page | None:
-        """The page that is shown; ``None`` for the welcome page."""
-        shown = self.stack.currentWidget()
-        return shown if isinstance(shown, Page) else None
 
     def _next(self) -> None:
         self.show_step(min(self.stack.currentIndex(), len(self.pages) - 1))
@@ -213,11 +227,9 @@ class MainWindow(QMainWindow):
         run = self.runner.current
         running = run.owner if run is not None else None
         states = self.document.states(running)
-        details = {page.step.key: page.summary() for page in self.pages} if states else {}
+        details = {page.step.key: page.summary() for page in self.stack.built} if states else {}
         self.rail.show_states(states, details)
-        for page in self.pages:
-            if page.step.key in states:
-                page.show_state(states[page.step.key])
+        self.stack.show_states(states)
         self.menus.show_state(project=self.document.project is not None, running=run is not None)
         if run is None:
             self.status.show_engine("idle")
@@ -235,7 +247,7 @@ class MainWindow(QMainWindow):
         self._refresh("opened")
         self.menus.list_recent()
         if project is None:
-            self.stack.setCurrentIndex(0)
+            self.stack.show_welcome()
             self.rail.set_current(-1)
             self.welcome.show_recent(self.settings.recent())
         else:
@@ -247,13 +259,12 @@ class MainWindow(QMainWindow):
         self._refresh(what)
 
     def _refresh(self, what: str) -> None:
-        for page in self.pages:
-            try:
-                page.refresh(what)
-            except MetaPTError as error:
-                self.note(str(error))
-                show_error(self, error)
+        self.stack.refresh(what)
         self.show_states()
+
+    def _on_page_failed(self, error: MetaPTError) -> None:
+        self.note(str(error))
+        show_error(self, error)
 
     def _on_started(self, run: Run) -> None:
         self.status.show_engine("starting")
@@ -305,8 +316,7 @@ class MainWindow(QMainWindow):
     def set_theme(self, theme: Theme) -> None:
         """Paint rail and pages in ``theme``."""
         self.rail.set_theme(theme)
-        for page in self.pages:
-            page.set_theme(theme)
+        self.stack.set_theme(theme)
 
     def choose_theme(self, action: QAction) -> None:
         """Use the theme of the menu's action."""
@@ -395,7 +405,9 @@ class MainWindow(QMainWindow):
             return
         self.settings.set("geometry", self.saveGeometry())
         self.settings.set("windows", self.saveState())
-        for page in self.pages:
+        self.stack.stop()
+        self._collector.stop()
+        for page in self.stack.built:
             page.save_layout()
         self.settings.save()
         self.status.stop()

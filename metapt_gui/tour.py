@@ -121,7 +121,7 @@ class Tour:
                 window.resize(width, height)
                 for number, name in enumerate(NAMES):
                     if number == 0:
-                        window.stack.setCurrentIndex(0)
+                        window.stack.show_welcome()
                         window.rail.set_current(-1)
                     else:
                         window.show_step(number - 1)

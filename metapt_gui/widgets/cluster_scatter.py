@@ -16,7 +16,7 @@ from metapt_gui.theme import Theme
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
 
-SYMBOLS = 30_000
+SYMBOLS = 8_000
 """Up to so many points each one is a symbol; more are one picture."""
 DISCS, CROSSES = 60_000, 200_000
 REDRAW_MS, SETTLE_MS, HOVER_MS = 100, 80, 50

@@ -18,6 +18,8 @@ from metapt_gui.widgets.plot import PlotCard
 
 INTERVAL = 100
 """Milliseconds between redraws."""
+NEW_AT_A_TIME = 2
+"""Curves that come into the plot in one redraw."""
 SMOOTHED_FROM = 20
 """A curve of more points is drawn smoothed, with the raw values faint behind it."""
 SMOOTHING = 0.05
@@ -107,6 +109,7 @@ class LiveCurves(PlotCard):
         self._overlays: dict[str, dict[str, _Curve]] = {}
         self._dashed: set[str] = set()
         self._stale: set[str] = set()
+        self._waiting: list[str] = []
         for axis in ("bottom", "left"):
             self.plot.getAxis(axis).enableAutoSIPrefix(False)
         if percent:
@@ -140,8 +143,8 @@ class LiveCurves(PlotCard):
         if not math.isfinite(value):
             return
         if curve not in self._curves:
-            self._curves[curve] = self._new(curve)
-            self.repaint_items()
+            self._curves[curve] = self._new()
+            self._waiting.append(curve)
         self._curves[curve].add(step, value)
         self._stale.add(curve)
         if self.isVisible() and not self._timer.isActive():
@@ -162,10 +165,12 @@ class LiveCurves(PlotCard):
         curves
             Name -> steps [n] and values [n]; drawn smoothed as the others are.
         """
+        self._draw_all()
         self.remove_overlay(key)
         added = self._overlays.setdefault(key, {})
         for name, (steps, values) in curves.items():
-            added[name] = self._new(OVERLAY.format(key=key, curve=name))
+            added[name] = self._new()
+            self._attach(OVERLAY.format(key=key, curve=name), added[name])
             added[name].fill(steps, values)
             added[name].draw(raw=False)
         self.repaint_items()
@@ -182,6 +187,7 @@ class LiveCurves(PlotCard):
             self._remove(curve)
         self._curves.clear()
         self._stale.clear()
+        self._waiting.clear()
         for key in [] if keep_overlays else list(self._overlays):
             self.remove_overlay(key)
         self.show_data(bool(self._overlays))
@@ -202,7 +208,7 @@ class LiveCurves(PlotCard):
 
     def save(self, path: Path) -> None:
         """Save the plot with the newest points."""
-        self._redraw()
+        self._draw_all()
         super().save(path)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -245,9 +251,13 @@ class LiveCurves(PlotCard):
         }
         return self._curves | others
 
-    def _new(self, name: str) -> _Curve:
+    def _new(self) -> _Curve:
+        """Return a curve in the first colour that is free."""
         taken = {curve.number for curve in self._named().values()}
-        curve = _Curve(next(number for number in range(len(taken) + 1) if number not in taken))
+        return _Curve(next(number for number in range(len(taken) + 1) if number not in taken))
+
+    def _attach(self, name: str, curve: _Curve) -> None:
+        """Bring a curve into the plot and the legend."""
         # Faint lines lie behind every solid one, also behind those of earlier curves.
         curve.faint.setZValue(-1)
         self.show_data(True)
@@ -255,7 +265,11 @@ class LiveCurves(PlotCard):
         self.plot.addItem(curve.line)
         if self._legend is not None:
             self._legend.addItem(curve.line, html.escape(name))
-        return curve
+            if self.theme is not None:
+                label = self._legend.items[-1][1]
+                label.setText(label.text, color=self.theme.text)
+        if self.theme is not None:
+            self._paint(curve, self.theme, 1, name in self._dashed)
 
     def _remove(self, curve: _Curve) -> None:
         self.plot.removeItem(curve.faint)
@@ -263,10 +277,21 @@ class LiveCurves(PlotCard):
         if self._legend is not None:
             self._legend.removeItem(curve.line)
 
+    def _draw_all(self) -> None:
+        while self._stale:
+            self._redraw()
+
     def _redraw(self) -> None:
-        for name in self._stale:
+        # Many curves that begin at once come in one after the other: each costs some milliseconds.
+        for name in self._waiting[:NEW_AT_A_TIME]:
+            self._attach(name, self._curves[name])
+        del self._waiting[:NEW_AT_A_TIME]
+        drawn = self._stale.difference(self._waiting)
+        for name in drawn:
             self._curves[name].draw(self._raw)
-        self._stale.clear()
+        self._stale -= drawn
+        if self._stale:
+            self._timer.start()
 
     def _on_click(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
         if event.double():
