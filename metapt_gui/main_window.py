@@ -316,6 +316,7 @@ class MainWindow(QMainWindow):
     def set_theme(self, theme: Theme) -> None:
         """Paint rail and pages in ``theme``."""
         self.rail.set_theme(theme)
+        self.menus.set_theme(theme)
         self.stack.set_theme(theme)
 
     def choose_theme(self, action: QAction) -> None:

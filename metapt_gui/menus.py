@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu
 
+from metapt_gui.icons import icon
+from metapt_gui.theme import Theme
 from metapt_gui.workflow import STEPS
 
 if TYPE_CHECKING:
@@ -44,22 +46,24 @@ class Menus:
         edit.addActions([self.undo, self.redo])
 
         view = bar.addMenu("&View")
+        self.steps: list[QAction] = []
         for number, step in enumerate(STEPS):
             action = self._add(view, step.title, None, f"Ctrl+{number + 1}")
             action.setData(number)
             action.triggered.connect(window.show_step_of_action)
+            self.steps.append(action)
         view.addSeparator()
         self.log = self._add(view, "&Log", None, "Ctrl+L")
         self.log.setCheckable(True)
         self.export_plot = self._add(view, "Save the focused &plot …", window.export_plot, "Ctrl+E")
-        themes = view.addMenu("&Theme")
+        self.themes = view.addMenu("&Theme")
         group = QActionGroup(window)
         for choice, text in THEMES:
             action = QAction(text, window, checkable=True)
             action.setData(choice)
             action.setChecked(choice == window.themes.choice)
             group.addAction(action)
-            themes.addAction(action)
+            self.themes.addAction(action)
         group.triggered.connect(window.choose_theme)
 
         run = bar.addMenu("&Run")
@@ -92,6 +96,29 @@ class Menus:
             action.triggered.connect(lambda _checked=False: slot())
         menu.addAction(action)
         return action
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint the icons of the actions."""
+        named = {
+            "new": self.new,
+            "open": self.open,
+            "save": self.save,
+            "undo": self.undo,
+            "redo": self.redo,
+            "log": self.log,
+            "export": self.export_plot,
+            "play": self.start,
+            "pause": self.pause,
+            "stop": self.stop,
+            "cancel": self.cancel,
+            "offline": self.offline,
+            "help": self.help,
+            **dict(zip(("import", "label", "cluster", "train", "tune", "use"), self.steps, strict=True)),
+        }
+        for name, action in named.items():
+            action.setIcon(icon(name, theme))
+        self.recent.setIcon(icon("folder", theme))
+        self.themes.setIcon(icon("theme", theme))
 
     def list_recent(self) -> None:
         """Fill the menu of recent projects."""

@@ -17,6 +17,7 @@ from metapt_gui.background import Background
 from metapt_gui.dialogs import show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
+from metapt_gui.icons import icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
@@ -123,6 +124,8 @@ class Page(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Hand the theme to whatever paints by itself."""
+        for name, widget in (("pause", self.pause), ("stop", self.stop), ("cancel", self.cancel), ("help", self.help)):
+            widget.setIcon(icon(name, theme))
         for plot in self.plots():
             plot.set_theme(theme)
 

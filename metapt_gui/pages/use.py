@@ -16,9 +16,10 @@ from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
 from metapt_gui import wording
 from metapt_gui.dialogs import show_error
+from metapt_gui.icons import icon
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page, reporting
-from metapt_gui.theme import GRID, fixed_font
+from metapt_gui.theme import GRID, Theme, fixed_font
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, button, enable, label, set_role
@@ -114,6 +115,12 @@ class UsePage(Page):
         right.addWidget(away, 1)
         columns.addLayout(right, 2)
         self.body.addLayout(columns, 1)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint the plot and the icons."""
+        super().set_theme(theme)
+        for name, widget in (("save", self.save), ("folder", self.save_peft), ("copy", self.copy), ("file", self.load)):
+            widget.setIcon(icon(name, theme))
 
     def plots(self) -> list[Any]:
         """Return the plot."""

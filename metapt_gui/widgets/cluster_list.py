@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from engine.clustering.edits import ClusterEdit
 from engine.clustering.store import Cluster
 from metapt_gui import wording
+from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.pieces import Card, button, dense, enable, label
 
@@ -169,6 +170,8 @@ class ClusterList(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Paint the colours of the groups."""
         self._theme = theme
+        self.merge.setIcon(icon("merge", theme))
+        self.leave_out.setIcon(icon("hide", theme))
         self._paint()
 
     def _paint(self) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import shiboken6
 from gui.driving import Hands
-from PySide6.QtCore import QThread
+from PySide6.QtCore import QCoreApplication, QEvent, QThread
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from engine.events import Finished
@@ -66,10 +67,13 @@ def window(qtbot: QtBot, themes: ThemeKeeper, tmp_path: Path) -> Iterator[MainWi
     made.show()
     qtbot.waitExposed(made)
     yield made
-    if shiboken6.isValid(made):
-        made.runner.cancel()
-        made.close()
-        made.deleteLater()
+    made.runner.cancel()
+    for other in QApplication.topLevelWidgets():
+        if other is not made and other.isVisible():
+            other.close()
+    made.close()
+    made.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture

@@ -85,6 +85,17 @@ class Hands:
         self.qtbot.keyClicks(line, text)
         self.qtbot.keyClick(line, Qt.Key.Key_Return)
 
+    def key(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press a key in the window, which takes shortcuts only while it is the active one."""
+
+        def active() -> bool:
+            if not self.window.isActiveWindow():
+                self.window.activateWindow()
+            return self.window.isActiveWindow()
+
+        self.until(active, 10_000)
+        self.qtbot.keyClick(self.window, key, modifiers)
+
     def choose(self, box: QComboBox, text: str) -> None:
         """Choose an entry of a combo box with the keyboard."""
         box.setFocus()

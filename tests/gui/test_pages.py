@@ -36,11 +36,11 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 def undo(hands: Hands) -> None:
-    hands.qtbot.keyClick(hands.window, Qt.Key.Key_Z, CTRL)
+    hands.key(Qt.Key.Key_Z, CTRL)
 
 
 def redo(hands: Hands) -> None:
-    hands.qtbot.keyClick(hands.window, Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
+    hands.key(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
 
 
 # Import ---------------------------------------------------------------------------------------------------------------
@@ -188,12 +188,14 @@ def test_a_threshold_that_is_moved_changes_the_counts_can_be_undone_and_applied(
     assert page.histogram.thresholds()[name] == pytest.approx(0.8)
     hands.until(lambda: kept(page, row) < before)
     after = kept(page, row)
-    while hands.window.document.undo.canUndo():
+    moves = hands.window.document.undo.count()
+    for _ in range(moves):
         undo(hands)
+    assert not hands.window.document.undo.canUndo()
     assert page.histogram.thresholds()[name] == pytest.approx(0.1)
     assert kept(page, row) == before
     assert page.total.value.text() == others
-    while hands.window.document.undo.canRedo():
+    for _ in range(moves):
         redo(hands)
     assert kept(page, row) == after
     assert page.primary.text() == "Apply"
@@ -472,7 +474,7 @@ def test_every_control_has_a_name_and_a_tooltip(hands: Hands, project_folder: Pa
 
 
 def test_keys_are_listed(hands: Hands) -> None:
-    hands.qtbot.keyClick(hands.window, Qt.Key.Key_Question)
+    hands.key(Qt.Key.Key_Question)
     dialog = hands.dialog(TableDialog)
     listed = {dialog.table.item(row, 0).text() for row in range(dialog.table.rowCount())}
     for key in ("F5", "Ctrl+1", "Ctrl+6", "Ctrl+E", "?"):

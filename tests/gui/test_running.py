@@ -128,9 +128,9 @@ def state_of_step(hands: Hands) -> State:
 
 def test_keys_start_and_go_to_steps(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
-    hands.qtbot.keyClick(hands.window, Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
+    hands.key(Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
     assert hands.window.page is hands.window.pages[3]
-    hands.qtbot.keyClick(hands.window, Qt.Key.Key_F5)
+    hands.key(Qt.Key.Key_F5)
     hands.until(lambda: hands.window.runner.current is not None)
     assert hands.window.runner.current is not None
     assert hands.window.runner.current.role == "meta-train"
