@@ -75,7 +75,7 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
 def _shown(value: Any) -> str:
     """A value as text that every encoding can carry."""
     text = "" if value is None else value if isinstance(value, str) else str(value)
-    return text[:LONGEST_VALUE].encode("utf-8", "replace").decode("utf-8")
+    return text.rstrip("\r\n")[:LONGEST_VALUE].encode("utf-8", "replace").decode("utf-8")
 
 
 def _label_values(columns: Sequence[str], read: Sequence[Row | Broken]) -> dict[str, dict[str, int]]:

@@ -1,0 +1,139 @@
+"""Thresholds that are moved, pseudo-labels that are corrected, and a dry run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from fake_encoder import FakeEncoder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.annotation.reselect import reselect
+from engine.annotation.selection import LiveCounts, live_counts, select
+from engine.annotation.stage import annotate
+from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.errors import DataError
+from engine.events import Finished
+from engine.running.jobs import AnnotateJob
+from engine.settings import AnnotateSettings
+from engine.stage import StopToken
+from engine.storage import read_json
+
+LOOSE = AnnotateSettings(confidence=0, out_of_domain_share=0, balance=False)
+
+
+def corpus_of(folder: Path, texts: list[str], labels: list[str | None]) -> Corpus:
+    import pyarrow as pa
+
+    rows = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
+    with writing_parquet(folder, SCHEMA) as writer:
+        writer.write_table(pa.table(rows, schema=SCHEMA))
+    classes = tuple(sorted({label for label in labels if label}))
+    return describe(folder, classes, len(texts), f"{folder.name}", dict.fromkeys(classes, "x"))
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> tuple[Corpus, Corpus]:
+    random = np.random.default_rng(0)
+    words = {"bad": ["cold", "rude", "slow"], "good": ["warm", "kind", "fresh"]}
+    names = ["bad", "good"] * 40
+    taught = [" ".join(random.choice(words[name], 3)) + f" t{number}" for number, name in enumerate(names)]
+    mixed = [*words["bad"], *words["good"]]
+    asked = [" ".join(random.choice(mixed, 3)) + f" a{number}" for number in range(60)]
+    return corpus_of(tmp_path / "taught", taught, names), corpus_of(tmp_path / "asked", asked, [None] * 60)
+
+
+@pytest.fixture
+def annotated(corpora: tuple[Corpus, Corpus], tmp_path: Path) -> Path:
+    folder = tmp_path / "annotated"
+    encoder, cache = FakeEncoder(), tmp_path / "cache"
+    events = list(annotate(*corpora, folder, LOOSE, encoder=encoder, cache=cache, stop=StopToken()))
+    assert isinstance(events[-1], Finished)
+    return folder
+
+
+def again(
+    annotated: Path, corpora: tuple[Corpus, Corpus], folder: Path, settings: AnnotateSettings, **edits: object
+) -> Corpus:
+    changes = {int(row.removeprefix("row")): name for row, name in edits.items()}
+    events = list(reselect(annotated, *corpora, folder, settings, edits=changes, stop=StopToken()))  # type: ignore[arg-type]
+    assert isinstance(events[-1], Finished), events[-1]
+    return Corpus.open(folder)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2), st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60),
+    bars=st.tuples(*[st.floats(0, 1, width=32)] * 3),
+    balance=st.booleans(),
+    maximum=st.none() | st.integers(1, 60),
+)
+def test_live_counts_are_what_selection_keeps(rows, bars, balance, maximum) -> None:
+    predicted = np.array([row[0] for row in rows])
+    confidence = np.array([row[1] for row in rows], np.float32)
+    eligible = np.array([row[2] for row in rows])
+    classes = ("a", "b", "c")
+    settings = AnnotateSettings(
+        class_confidence=dict(zip(classes, map(float, bars), strict=True)), balance=balance, maximum_rows=maximum
+    )
+    domain = np.ones(len(rows), np.float32)
+    chosen = select(predicted, confidence, domain, ~eligible, classes, settings, domain_threshold=0.0)
+    kept = LiveCounts(predicted, confidence, eligible, 3).kept(np.array(bars), balance=balance, maximum_rows=maximum)
+    assert kept.tolist() == np.bincount(predicted[chosen.rows], minlength=3).tolist()
+
+
+def test_selecting_anew_keeps_what_annotating_anew_would(annotated: Path, corpora, tmp_path: Path) -> None:
+    settings = AnnotateSettings(confidence=0.7, out_of_domain_share=0.2, balance=True)
+    made = again(annotated, corpora, tmp_path / "anew", settings)
+    encoder, cache = FakeEncoder(), tmp_path / "cache"
+    list(annotate(*corpora, tmp_path / "direct", settings, encoder=encoder, cache=cache, stop=StopToken()))
+    direct = Corpus.open(tmp_path / "direct")
+    assert made.texts == direct.texts
+    assert made.labels.tolist() == direct.labels.tolist()
+    for name in ("kept", "dropped", "thresholds", "domain_threshold"):
+        assert (
+            read_json(tmp_path / "anew" / "annotation.json")[name] == read_json(direct.folder / "annotation.json")[name]
+        )
+    counts = live_counts(made.folder / "scores.parquet", read_json(made.folder / "annotation.json"), made.classes)
+    kept = counts.kept(np.array([0.7, 0.7]), balance=True, maximum_rows=None)
+    assert kept.tolist() == np.bincount(made.labels, minlength=2).tolist()
+
+
+def test_corrections_go_before_the_annotator_and_can_be_built_upon(annotated: Path, corpora, tmp_path: Path) -> None:
+    asked = corpora[1]
+    scores = pq.read_table(annotated / "scores.parquet").to_pydict()
+    wrong = "good" if scores["label"][3] == "bad" else "bad"
+    strict = AnnotateSettings(confidence=0.999999, out_of_domain_share=0, balance=False)
+    made = again(annotated, corpora, tmp_path / "once", strict, row3=wrong, row5="")
+    place = made.texts.index(asked.texts[3])
+    assert made.classes[made.labels[place]] == wrong
+    assert made.confidence is not None
+    assert made.confidence[place] == 1.0
+    assert asked.texts[5] not in made.texts
+    loose = again(tmp_path / "once", corpora, tmp_path / "twice", LOOSE, row5="")
+    assert loose.rows == 59
+    assert loose.classes[loose.labels[loose.texts.index(asked.texts[3])]] == scores["label"][3]
+    with pytest.raises(DataError, match="Row 4"):
+        again(annotated, corpora, tmp_path / "none", LOOSE, row3="ugly")
+
+
+def test_nothing_kept_is_said(annotated: Path, corpora, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="None of 60 texts is kept"):
+        again(annotated, corpora, tmp_path / "none", LOOSE, **{f"row{row}": "" for row in range(60)})
+
+
+def test_a_dry_run_labels_few_texts_taught_by_few(corpora, tmp_path: Path) -> None:
+    class Session:
+        def sentence_encoder(self, device: str) -> FakeEncoder:
+            return FakeEncoder()
+
+    taught, asked = (str(corpus.folder) for corpus in corpora)
+    strict = AnnotateSettings(confidence=0.99)
+    job = AnnotateJob(labelled=taught, unlabelled=asked, cache=str(tmp_path / "cache"), settings=strict, sample=7)
+    events = list(job.run(Session(), tmp_path / "dry", StopToken()))  # type: ignore[arg-type]
+    assert isinstance(events[-1], Finished)
+    made = Corpus.open(tmp_path / "dry")
+    assert made.rows == 7
+    assert set(made.texts) <= set(corpora[1].texts)
