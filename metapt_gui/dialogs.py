@@ -127,6 +127,15 @@ class Question(QMessageBox):
             action()
 
 
+class TextDialog(QMessageBox):
+    """A text in Markdown to read."""
+
+    def __init__(self, parent: QWidget | None, title: str, text: str) -> None:
+        super().__init__(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, parent)
+        self.setTextFormat(Qt.TextFormat.MarkdownText)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+
+
 class TableDialog(QDialog):
     """A table that is only looked at: broken rows, keys, dry runs."""
 

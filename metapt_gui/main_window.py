@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QMainWindow,
-    QMessageBox,
     QPlainTextEdit,
     QWidget,
 )
@@ -26,7 +25,7 @@ from metapt_gui import help_texts, wording
 from metapt_gui.background import Background
 from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import Question, TableDialog, show_error
+from metapt_gui.dialogs import Question, TableDialog, TextDialog, show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.icons import app_icon
@@ -212,15 +211,10 @@ class MainWindow(QMainWindow):
         widget: QWidget | None = self.focusWidget()
         while widget is not None and not isinstance(widget, PlotCard):
             widget = widget.parentWidget()
-        found = (
-            [widget]
-            if widget is not None
-            else [plot for plot in self.page.plots() if plot.isVisible()]
-            if self.page
-            else []
-        )
-        if found:
-            found[0].export()
+        if widget is None and self.page is not None:
+            widget = next((plot for plot in self.page.plots() if plot.isVisible()), None)
+        if isinstance(widget, PlotCard):
+            widget.export()
 
     def show_states(self) -> None:
         """Show how far every step is, everywhere."""
@@ -335,13 +329,8 @@ class MainWindow(QMainWindow):
 
     def show_help(self) -> None:
         """Explain the page."""
-        page = self.page
-        title = page.step.title if page is not None else "MetaPT"
-        box = QMessageBox(QMessageBox.Icon.NoIcon, f"Help: {title}", help_texts.TEXTS[page.step.key if page else ""])
-        box.setParent(self, box.windowFlags())
-        box.setTextFormat(Qt.TextFormat.MarkdownText)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        key, title = (self.page.step.key, self.page.step.title) if self.page is not None else ("", "MetaPT")
+        TextDialog(self, f"Help: {title}", help_texts.TEXTS[key]).open()
 
     def show_keys(self) -> None:
         """List all keys."""
@@ -354,11 +343,7 @@ class MainWindow(QMainWindow):
 
     def show_about(self) -> None:
         """Say what this is."""
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "About MetaPT", help_texts.ABOUT.format(version=__version__))
-        box.setParent(self, box.windowFlags())
-        box.setTextFormat(Qt.TextFormat.MarkdownText)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        TextDialog(self, "About MetaPT", help_texts.ABOUT.format(version=__version__)).open()
 
     def offer_crash_report(self) -> None:
         """Offer the report of a crash of an earlier start."""

@@ -122,6 +122,7 @@ class PageStack(QStackedWidget):
         page = self._makers[len(self.built)]()
         self.built.append(page)
         self.addWidget(page)
+        page.restore_layout()
         page.back.setEnabled(len(self.built) > 1)
         page.next.setVisible(len(self.built) < len(self._makers))
         self.made.emit(page)

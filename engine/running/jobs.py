@@ -5,17 +5,16 @@ Importing this module is light (no torch); the stages are imported when a job ru
 
 from __future__ import annotations
 
-import os
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
 from engine.events import Finished, Notice
+from engine.running.job import Job
 from engine.running.session import Session
 from engine.settings import (
     AnnotateSettings,
@@ -26,7 +25,6 @@ from engine.settings import (
     MetaTrainSettings,
     PretrainSettings,
     PromptSettings,
-    Settings,
     TuneSettings,
     validated,
 )
@@ -36,24 +34,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.prompting.scorer import PromptScorer
-
-
-class Job(Settings):
-    """Base of the jobs; ``stage`` names the kind."""
-
-    stage: ClassVar[str]
-
-    @abstractmethod
-    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        """Stream the events of the job and write its results into ``folder``."""
-
-    def document(self) -> dict[str, Any]:
-        """Return the job as JSON-able values that `job_from` reads, with the versions of its inputs.
-
-        Two jobs are the same when these are: a file that was changed or a run that went on makes another job.
-        """
-        values = self.model_dump(mode="json")
-        return {"stage": self.stage, **values, "inputs": _input_versions(values)}
 
 
 class ImportJob(Job):
@@ -421,18 +401,3 @@ def job_from(document: Mapping[str, Any]) -> Job:
     if stage not in JOBS:
         raise SettingsError(f"There is no stage '{stage}'", remedy=f"The stages are {', '.join(JOBS)}.")
     return validated(JOBS[stage], values, where=str(stage))
-
-
-def _input_versions(values: Any) -> dict[str, list[int]]:
-    """Return size and time of change of every file, and of every run's result, that an absolute path names."""
-    if isinstance(values, dict):
-        values = list(values.values())
-    if isinstance(values, list):
-        return {path: version for value in values for path, version in _input_versions(value).items()}
-    if not isinstance(values, str) or "\x00" in values or len(values) > 4096 or not os.path.isabs(values):
-        return {}
-    for path in (values, os.path.join(values, "result.json")):
-        if os.path.isfile(path):
-            state = os.stat(path)
-            return {values: [state.st_size, state.st_mtime_ns]}
-    return {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QSplitter, QTabWidget
@@ -18,17 +17,17 @@ from engine.events import Event, Finished, Metric
 from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings, default_words
-from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
 from metapt_gui.models.commands import SetLabels
 from metapt_gui.pages.few_shot_side import FewShotSide
 from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.result_files import read_results
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.live_curves import LiveCurves
-from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
+from metapt_gui.widgets.results_view import Results, ResultsView
 from metapt_gui.workflow import TUNE
 
 SUGGESTED = 10
@@ -92,7 +91,8 @@ class FewShotPage(Page):
         self.table.set_theme(theme)
 
     def save_layout(self) -> None:
-        """Remember the columns."""
+        """Remember splitters and columns."""
+        super().save_layout()
         self.context.settings.set("label columns", self.table.state())
 
     # What is shown ----------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class FewShotPage(Page):
                 corpus = self.document.corpus("target")
                 if corpus is not None:
                     self.context.background.run(
-                        "results", lambda: _read_results(folder, probe, corpus.path), self._show_results
+                        "results", lambda: read_results(folder, probe, corpus.path), self._show_results
                     )
             else:
                 self.results.show_results(None)
@@ -362,44 +362,3 @@ class FewShotPage(Page):
                 probe = ProbeJob(cache=cache, **target)
                 QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
             self.tabs.setCurrentIndex(2)
-
-
-def _read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | None:
-    if not (folder / "results.json").exists():
-        return None
-    found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
-    summary = dict(found["summary"] or found.get("validation_summary", {}))
-    if probe is not None and (probe / "results.json").exists():
-        other = read_json(probe / "job.json")
-        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "tune")):
-            summary.update(read_json(probe / "results.json")["summary"])
-    wrong: dict[str, list[Wrong]] = {}
-    predictions: list[dict[str, Any]] = []
-    if (folder / "predictions.parquet").exists():
-        predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
-        rows = [item for item in predictions if item["label"] != item["prediction"]]
-        numbers = sorted({item["row"] for item in rows})
-        texts = pq.read_table(corpus, columns=["text"]).column("text")
-        shown = {row: texts[row].as_py() for row in numbers if row < len(texts)}
-        for item in rows:
-            wrong.setdefault(item["run"], []).append(
-                Wrong(item["row"], item["label"], item["prediction"], item["confidence"], shown.get(item["row"], ""))
-            )
-    return Results(
-        job["classes"],
-        found["best"],
-        found["measured_on"],
-        summary,
-        found["evaluations"],
-        wrong,
-        _uses(found, {item["row"] for item in predictions}),
-    )
-
-
-def _uses(found: Mapping[str, Any], measured: set[int]) -> dict[int, str]:
-    """Return row -> what the best prompt's seed used it for."""
-    seed = found["best"].rsplit(" ", 1)[-1]
-    uses = dict.fromkeys(measured, "test") if found["measured_on"] == "test" else {}
-    for use in ("training", "validation"):
-        uses.update(dict.fromkeys(found["draws"][seed][use], use))
-    return uses

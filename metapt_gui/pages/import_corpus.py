@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
-    QGridLayout,
     QHBoxLayout,
     QHeaderView,
     QMenu,
@@ -30,15 +28,14 @@ from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog
 from metapt_gui.job_runner import Run
 from metapt_gui.models.preview_model import PreviewModel
-from metapt_gui.pages.page import Context, Page
-from metapt_gui.theme import GRID
+from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.class_map import ClassMap
 from metapt_gui.widgets.drop_zone import DropZone
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, dense, enable, label
+from metapt_gui.widgets.import_report import ImportReport, show_broken_rows
+from metapt_gui.widgets.pieces import Card, SideScroll, button, dense, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT
 
@@ -52,8 +49,6 @@ ROLES = (
     ("target", "Your task", "Texts of the task that you care about; a handful of labels is enough, or none yet."),
 )
 NO_LABEL = "(no labels)"
-DUPLICATES = ("duplicate", "duplicate with another label")
-REJECTED_SHOWN = 500
 
 
 class ImportPage(Page):
@@ -132,28 +127,10 @@ class ImportPage(Page):
 
     def _side(self) -> QWidget:
         side = SideScroll(336)
-        counts = Card("What was read")
-        grid = QGridLayout()
-        grid.setSpacing(GRID)
-        self.figures = {
-            "kept": Figure("kept", "Texts that are in the project now."),
-            "duplicate": Figure("duplicate", "Texts that were there before, word for word."),
-            "empty": Figure("empty or short", "Rows without enough text."),
-            "other": Figure(
-                "without a class", "Rows whose label is missing or maps to no class, or not in the sample."
-            ),
-            "broken": Figure(
-                "broken", "Rows that could not be read: wrong bytes, too many columns, never closed quotes."
-            ),
-        }
-        for number, figure in enumerate(self.figures.values()):
-            grid.addWidget(figure, number // 3, number % 3)
-        self.show_broken = button(
-            "Show broken rows …", "See each broken row and why it was set aside.", self._show_broken
-        )
-        counts.box.addLayout(grid)
-        counts.box.addWidget(self.show_broken)
-        side.box.addWidget(counts)
+        self.report = ImportReport()
+        self.report.broken_asked.connect(self._show_broken)
+        self.figures, self.show_broken = self.report.figures, self.report.show_broken
+        side.box.addWidget(self.report)
 
         columns = Card("Columns")
         self.text_column, self.label_column = QComboBox(), QComboBox()
@@ -190,10 +167,6 @@ class ImportPage(Page):
     def plots(self) -> list[Any]:
         """Return the plots."""
         return [self.lengths, self.classes]
-
-    def save_layout(self) -> None:
-        """Remember the splitter."""
-        self.context.settings.set("import splitter", self.splitter.saveState())
 
     # What is chosen ---------------------------------------------------------------------------------------------------
 
@@ -398,57 +371,32 @@ class ImportPage(Page):
 
     def on_started(self, run: Run) -> None:
         """Count from nothing."""
-        for figure in self.figures.values():
-            figure.set("0")
         self._live: dict[str, int] = {}
+        self.report.show_counts(self._live)
 
     def on_event(self, run: Run, event: Event) -> None:
         """Count live."""
         if isinstance(event, Metric) and event.name == "rows" and run.role == self.role:
             self._live[event.group] = int(event.value)
-            self._show_counts(self._live)
+            self.report.show_counts(self._live)
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Show what came out."""
         if isinstance(event, (Finished, Failed)) and run.role == self.role:
             self._show_report()
 
-    def _show_counts(self, counts: dict[str, int]) -> None:
-        sums = {"kept": counts.get("kept", 0), "broken": counts.get("broken", 0)}
-        sums["duplicate"] = sum(counts.get(name, 0) for name in DUPLICATES)
-        sums["empty"] = counts.get("empty", 0) + counts.get("too short", 0)
-        known = {"kept", "broken", "empty", "too short", *DUPLICATES}
-        sums["other"] = sum(value for name, value in counts.items() if name not in known)
-        for name, figure in self.figures.items():
-            figure.set(f"{sums[name]:,}")
-
     def _show_report(self) -> None:
         """Show counts, lengths and classes of the corpus that the role stands on."""
         report: dict[str, Any] = {}
         if self.document.has(self.role):
             report = read_json(Path(self.document.path(self.role)) / "report.json")
-        self._show_counts({"kept": report["kept"], "broken": report["broken"], **report["dropped"]} if report else {})
-        if not report:
-            for figure in self.figures.values():
-                figure.set("–")
-        enable(self.show_broken, "" if report.get("broken") else "No row was broken.")
+        self.report.show_report(report)
         lengths = report.get("lengths", {"edges": [], "counts": []})
         edges = lengths["edges"]
         self.lengths.set_counts([*edges, 2 * edges[-1]] if edges else [], lengths["counts"])
         classes = report.get("classes", {})
         self.classes.set_bars(list(classes), list(classes.values()), list(range(len(classes))))
 
+    @reporting
     def _show_broken(self) -> None:
-        path = Path(self.document.path(self.role)) / "rejected.jsonl"
-        rows = []
-        with open(path, encoding="utf-8") as stream:
-            for line, _ in zip(stream, range(REJECTED_SHOWN), strict=False):
-                item = json.loads(line)
-                rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
-        TableDialog(
-            self.window(),
-            "Broken rows",
-            ("file", "line", "why", "how it begins"),
-            rows,
-            f"The first {len(rows):,} rows that were set aside. The others are imported.",
-        ).open()
+        show_broken_rows(self.window(), Path(self.document.path(self.role)) / "rejected.jsonl")

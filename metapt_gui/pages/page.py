@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
@@ -116,7 +116,14 @@ class Page(QWidget):
         return ""
 
     def save_layout(self) -> None:
-        """Remember splitters and columns."""
+        """Remember the splitters."""
+        for number, splitter in enumerate(self.findChildren(QSplitter)):
+            self.context.settings.set(f"{self.step.key} splitter {number}", splitter.saveState())
+
+    def restore_layout(self) -> None:
+        """Put the splitters where they were."""
+        for number, splitter in enumerate(self.findChildren(QSplitter)):
+            splitter.restoreState(self.context.settings.bytes(f"{self.step.key} splitter {number}"))
 
     def plots(self) -> list[Any]:
         """Return the plots that follow the theme."""

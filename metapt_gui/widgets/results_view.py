@@ -59,7 +59,7 @@ class ResultsView(QWidget):
         self._results: Results | None = None
         self.note = label("Nothing has been tuned yet.", wrap=True)
         self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
-        self.per_class = _table(("class", "precision", "recall", "F1", "texts"), "Figures of each class")
+        self.per_class = _table(("class (texts)", "precision", "recall", "F1"), "Figures of each class")
         self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
         self.errors.setWordWrap(False)
         self.matrix = ConfusionMatrix("Confusion matrix")
@@ -87,8 +87,8 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([375, 335])
-        lower.setSizes([300, 410])
+        upper.setSizes([395, 315])
+        lower.setSizes([260, 450])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
         both.addWidget(lower)
@@ -139,7 +139,10 @@ class ResultsView(QWidget):
         _fill(
             self.per_class,
             [
-                (cls, *(wording.percent(item[key]) for key in ("precision", "recall", "f1")), f"{item['support']:,}")
+                (
+                    f"{cls} ({item['support']:,})",
+                    *(wording.percent(item[key]) for key in ("precision", "recall", "f1")),
+                )
                 for cls, item in figures["per_class"].items()
             ],
         )

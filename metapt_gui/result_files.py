@@ -1,0 +1,60 @@
+"""What a run of tuning left in its folder, with the linear probe beside it. Meant for a background thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from engine.storage import read_json
+from metapt_gui.widgets.results_view import Results, Wrong
+
+
+def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | None:
+    """Return the results in ``folder``; those of ``probe`` are added if it was made on the same labels.
+
+    Parameters
+    ----------
+    corpus
+        Parquet file with the texts of the task.
+    """
+    if not (folder / "results.json").exists():
+        return None
+    found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
+    summary = dict(found["summary"] or found.get("validation_summary", {}))
+    if probe is not None and (probe / "results.json").exists():
+        other = read_json(probe / "job.json")
+        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "tune")):
+            summary.update(read_json(probe / "results.json")["summary"])
+    wrong: dict[str, list[Wrong]] = {}
+    predictions: list[dict[str, Any]] = []
+    if (folder / "predictions.parquet").exists():
+        predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
+        rows = [item for item in predictions if item["label"] != item["prediction"]]
+        numbers = sorted({item["row"] for item in rows})
+        texts = pq.read_table(corpus, columns=["text"]).column("text")
+        shown = {row: texts[row].as_py() for row in numbers if row < len(texts)}
+        for item in rows:
+            wrong.setdefault(item["run"], []).append(
+                Wrong(item["row"], item["label"], item["prediction"], item["confidence"], shown.get(item["row"], ""))
+            )
+    return Results(
+        job["classes"],
+        found["best"],
+        found["measured_on"],
+        summary,
+        found["evaluations"],
+        wrong,
+        _uses(found, {item["row"] for item in predictions}),
+    )
+
+
+def _uses(found: Mapping[str, Any], measured: set[int]) -> dict[int, str]:
+    """Return row -> what the best prompt's seed used it for."""
+    seed = found["best"].rsplit(" ", 1)[-1]
+    uses = dict.fromkeys(measured, "test") if found["measured_on"] == "test" else {}
+    for use in ("training", "validation"):
+        uses.update(dict.fromkeys(found["draws"][seed][use], use))
+    return uses

@@ -1,0 +1,86 @@
+"""What an import read, kept and set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from engine.errors import storage_errors
+from metapt_gui.dialogs import TableDialog
+from metapt_gui.theme import GRID
+from metapt_gui.widgets.pieces import Card, Figure, button, enable
+
+DUPLICATES = ("duplicate", "duplicate with another label")
+SHORT = ("empty", "too short")
+BROKEN_SHOWN = 500
+
+
+class ImportReport(Card):
+    """Counts by reason, live or from a report."""
+
+    broken_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("What was read")
+        self.figures = {
+            "kept": Figure("kept", "Texts that are in the project now."),
+            "duplicate": Figure("duplicate", "Texts that were there before, word for word."),
+            "empty": Figure("empty or short", "Rows without enough text."),
+            "other": Figure(
+                "without a class", "Rows whose label is missing or maps to no class, or not in the sample."
+            ),
+            "broken": Figure(
+                "broken", "Rows that could not be read: wrong bytes, too many columns, never closed quotes."
+            ),
+        }
+        grid = QGridLayout()
+        grid.setSpacing(GRID)
+        for number, figure in enumerate(self.figures.values()):
+            grid.addWidget(figure, number // 3, number % 3)
+        self.show_broken = button(
+            "Show broken rows …", "See each broken row and why it was set aside.", self.broken_asked.emit
+        )
+        self.box.addLayout(grid)
+        self.box.addWidget(self.show_broken)
+
+    def show_counts(self, counts: Mapping[str, int]) -> None:
+        """Show counts by reason: ``kept``, ``broken``, and those of the report's ``dropped``."""
+        sums = {"kept": counts.get("kept", 0), "broken": counts.get("broken", 0)}
+        sums["duplicate"] = sum(counts.get(name, 0) for name in DUPLICATES)
+        sums["empty"] = sum(counts.get(name, 0) for name in SHORT)
+        sums["other"] = sum(
+            count for name, count in counts.items() if name not in ("kept", "broken", *DUPLICATES, *SHORT)
+        )
+        for name, figure in self.figures.items():
+            figure.set(f"{sums[name]:,}")
+
+    def show_report(self, report: Mapping[str, Any]) -> None:
+        """Show the report of an import (``report.json``); an empty one is none."""
+        if report:
+            self.show_counts({"kept": report["kept"], "broken": report["broken"], **report["dropped"]})
+        else:
+            for figure in self.figures.values():
+                figure.set("–")
+        enable(self.show_broken, "" if report.get("broken") else "No row was broken.")
+
+
+def show_broken_rows(parent: QWidget, path: Path) -> None:
+    """Show the rows that an import set aside (``rejected.jsonl``) in a dialog.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    """
+    rows = []
+    with storage_errors(path), open(path, encoding="utf-8") as stream:
+        for line, _ in zip(stream, range(BROKEN_SHOWN), strict=False):
+            item = json.loads(line)
+            rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
+    note = f"The first {len(rows):,} rows that were set aside. The others are imported."
+    TableDialog(parent, "Broken rows", ("file", "line", "why", "how it begins"), rows, note).open()
