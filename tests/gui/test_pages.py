@@ -11,7 +11,18 @@ import pytest
 from gui.driving import Hands
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QHeaderView,
+    QLineEdit,
+    QPlainTextEdit,
+    QTabBar,
+    QWidget,
+)
 
 from engine.clustering.edits import ClusterEdit
 from engine.corpus.store import Corpus
@@ -463,13 +474,17 @@ def test_themes_switch_and_are_remembered(hands: Hands) -> None:
 
 def test_every_control_has_a_name_and_a_tooltip(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QAbstractItemView, QPlainTextEdit)
     nameless = []
     for number in range(6):
         page = hands.step(number)
         hands.qtbot.wait(50)
-        for widget in page.findChildren(QPushButton):
-            if widget.isVisible() and not (widget.accessibleName() and widget.toolTip()):
-                nameless.append((page.step.key, widget.text(), widget.accessibleName(), widget.toolTip()))
+        for widget in page.findChildren(QWidget):
+            inner = isinstance(widget.parent(), (QAbstractSpinBox, QComboBox, QAbstractItemView, QLineEdit, QTabBar))
+            if not isinstance(widget, kinds) or isinstance(widget, QHeaderView) or inner or not widget.isVisible():
+                continue
+            if not (widget.accessibleName() and widget.toolTip()):
+                nameless.append((page.step.key, type(widget).__name__, widget.accessibleName(), widget.toolTip()))
     assert nameless == []
 
 
