@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from engine.corpus.cleaning import clean
 from engine.corpus.columns import choose_columns, label_value
-from engine.corpus.readers import Broken, Row, open_table
+from engine.corpus.readers import LONE_SURROGATE, UNREADABLE, Broken, Row, open_table
 from engine.corpus.seen import SeenTexts
 from engine.corpus.sources import Detected, Source, detect, find_sources
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors, writing_parquet
@@ -49,15 +49,23 @@ class Report:
     labels: Counter[str] = field(default_factory=Counter)
     sources: list[dict[str, Any]] = field(default_factory=list)
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(len(LENGTH_EDGES), np.int64))
-    told: float = 0.0
+    _told: dict[str, int] = field(default_factory=dict)
+    _told_at: float = -COUNTS_SECONDS
 
     def counts(self, *, at_once: bool = False) -> Iterator[Metric]:
-        """Yield what has been counted so far, a `Metric` ``rows`` a reason; at most some four times a second."""
+        """Yield a `Metric` ``rows`` for each of ``kept``, ``broken`` and the reasons whose count is new.
+
+        That is at most some four times a second; ``at_once`` does not wait, and yields all of them.
+        """
         now = time.monotonic()
-        if at_once or now - self.told > COUNTS_SECONDS:
-            self.told = now
-            for reason, count in {"kept": self.kept, "broken": self.broken, **self.dropped}.items():
+        if not at_once and now - self._told_at < COUNTS_SECONDS:
+            return
+        self._told_at = now
+        counts = {"kept": self.kept, "broken": self.broken, **self.dropped}
+        for reason, count in counts.items():
+            if at_once or count != self._told.get(reason):
                 yield Metric("rows", self.read, count, reason)
+        self._told = counts
 
     def drop(self, reason: str, example: str) -> None:
         """Count a row that is not kept."""
@@ -167,7 +175,7 @@ def _clean_chunk(
             cleaned = clean(raw if isinstance(raw, str) else "" if raw is None else str(raw), strip_html=strip_html)
         except UnicodeEncodeError:
             shown = str(raw).encode("utf-8", "backslashreplace").decode()
-            _set_aside(Broken(row.line, "bytes that are not of the encoding", shown[:200]), source, report, rejected)
+            _set_aside(Broken(row.line, UNREADABLE, shown[:200]), source, report, rejected)
             continue
         if len(cleaned) < minimum:
             report.drop("too short" if cleaned else "empty", cleaned)
@@ -175,6 +183,10 @@ def _clean_chunk(
         name = None
         if label is not None:
             value = label_value(row.values[label])
+            if not value.isascii() and LONE_SURROGATE.search(value):
+                shown = value.encode("utf-8", "backslashreplace").decode()
+                _set_aside(Broken(row.line, UNREADABLE, shown[:200]), source, report, rejected)
+                continue
             name = label_map.get(value) if label_map else value or None
             if name is None:
                 if label_map:

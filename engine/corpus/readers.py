@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ MAXIMUM_RECORD = 2**20
 """A quoted field that runs over more lines or characters than these was never closed."""
 MAXIMUM_COLUMNS = 10_000
 MAXIMUM_JSON = 500 * 2**20
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What a byte that is not of the encoding becomes; see `_text`."""
+UNREADABLE = "bytes that are not of the encoding"
+"""Why a row with such a byte is set aside."""
 
 csv.field_size_limit(MAXIMUM_LINE)
 

@@ -87,7 +87,7 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([395, 315])
+        upper.setSizes([362, 348])
         lower.setSizes([260, 450])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)

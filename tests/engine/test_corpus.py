@@ -444,3 +444,12 @@ def test_what_a_csv_writer_writes_is_read(tmp_path, texts):
             read(path, tmp_path / "out", **options)
     else:
         assert read(path, tmp_path / "out", **options).texts == expected
+
+
+def test_bytes_that_are_not_of_the_encoding_in_a_label_set_the_row_aside(tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_bytes("mood,text\nfröhlich,a kind word\ngood,another kind word\n".encode("cp1252"))
+    settings = ImportSettings(encoding="utf-8", label_column="mood", text_column="text", maximum_broken_share=1)
+    events = list(import_corpus([path], tmp_path / "out", settings, stop=StopToken()))
+    assert events[-1].summary["broken"] == 1
+    assert Corpus.open(tmp_path / "out").classes == ("good",)
