@@ -247,9 +247,12 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
         if error.start > 0.9 * len(sample) and len(sample) > 1000:
             return "utf-8-sig"
     from charset_normalizer import from_bytes
+    from charset_normalizer.utils import is_multi_byte_encoding
 
     matches = from_bytes(sample[: 64 * 1024])
     best = matches.best()
+    if sum(byte > 127 for byte in sample) < 0.15 * len(sample):  # a Latin alphabet, however well it reads as Chinese
+        best = next((match for match in matches if not is_multi_byte_encoding(match.encoding)), None)
     # Short samples fit several single-byte encodings alike; of those, cp1252 is what most computers wrote.
     if best is None or any(
         match.encoding == "cp1252" and (match.chaos, match.coherence) == (best.chaos, best.coherence)

@@ -453,3 +453,11 @@ def test_bytes_that_are_not_of_the_encoding_in_a_label_set_the_row_aside(tmp_pat
     events = list(import_corpus([path], tmp_path / "out", settings, stop=StopToken()))
     assert events[-1].summary["broken"] == 1
     assert Corpus.open(tmp_path / "out").classes == ("good",)
+
+
+@pytest.mark.parametrize("words", [("spät", "schön"), ("spät", "müde"), ("heißer", "spät")])
+def test_a_small_western_file_is_not_taken_for_chinese(tmp_path, words):
+    path = tmp_path / "texts.csv"
+    path.write_bytes("text,label\n{} Tee,5\n{} dran,1\n".format(*words).encode("cp1252"))
+    list(import_corpus([path], tmp_path / "out", ImportSettings(), stop=StopToken()))
+    assert Corpus.open(tmp_path / "out").texts == [f"{words[0]} Tee", f"{words[1]} dran"]
