@@ -140,7 +140,6 @@ class MainWindow(QMainWindow):
         page.next_asked.connect(self._next)
         page.back_asked.connect(self._back)
         page.help_asked.connect(self.show_help)
-        page.notice.connect(self.note)
 
     def _connect(self) -> None:
         self.welcome.new_asked.connect(self.projects.new)

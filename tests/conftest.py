@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load
 
 from engine.settings import PromptSettings
 
@@ -73,15 +74,6 @@ def make_t5() -> Callable[..., Path]:
 def smooth_tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with GELU: with ReLU the inner gradient jumps, and finite differences see the jumps."""
     return _make_t5(tmp_path_factory.mktemp("smooth-tiny-t5"), seed=0, feed_forward_proj="gelu")
-
-
-def load(folder: Path):
-    """Load a T5 folder in float32 on the CPU."""
-    from engine.backbones.load import load_backbone
-    from engine.settings import BackboneSettings
-    from engine.stage import result_of
-
-    return result_of(load_backbone(BackboneSettings(backbone=str(folder), device="cpu")))
 
 
 @pytest.fixture

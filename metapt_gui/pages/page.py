@@ -38,6 +38,9 @@ class Context:
     offline: Callable[[], bool]
 
 
+WARNINGS_SHOWN = 2
+"""Warnings of a run that its page shows; the log has all."""
+
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 
 
@@ -65,7 +68,6 @@ class Page(QWidget):
     next_asked = Signal()
     back_asked = Signal()
     help_asked = Signal()
-    notice = Signal(str)
 
     primary_text = "Start"
     primary_tooltip = ""
@@ -79,6 +81,7 @@ class Page(QWidget):
         self.document, self.runner, self.host = context.document, context.runner, context.host
         self._checkpoint: int | None = None
         self._failed: Run | None = None
+        self._warnings: list[str] = []
         self._state = State.TODO
         self._build()
         self.runner.started.connect(self._on_started)
@@ -213,6 +216,8 @@ class Page(QWidget):
             self.banner.show_text(
                 "Something before this step has changed since. Run it again to use what is there now."
             )
+        elif self._failed is None and self._warnings:
+            self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         elif self._failed is None:
             self.banner.hide()
 
@@ -250,6 +255,7 @@ class Page(QWidget):
 
     def _on_started(self, run: Run) -> None:
         if self.mine(run):
+            self._warnings.clear()
             self.progress.setRange(0, 0)
             self.progress_text.setText("Starting the engine …")
             self.on_started(run)
@@ -263,7 +269,9 @@ class Page(QWidget):
             text = "   ".join(filter(None, [event.message, wording.progress(event)]))
             self.progress_text.setText(text)
         elif isinstance(event, Notice):
-            self.notice.emit(event.text)
+            if event.level == "warning" and event.text not in self._warnings:
+                self._warnings.append(event.text)
+                self.show_state(self._state)
         elif isinstance(event, Checkpointed):
             self._checkpoint = event.step
         self.on_event(run, event)

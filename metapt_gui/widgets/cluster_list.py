@@ -194,8 +194,8 @@ class ClusterList(QWidget):
         self.central.setText("")
         if chosen:
             total = sum(group.size for group in chosen)
-            labels = ", ".join(f"{name} {count:,}" for name, count in one.labels.items()) if one else ""
-            self.facts.setText(wording.count(total, "texts") + (f": {labels}" if labels else ""))
+            labels = ", ".join(f"{name}: {count:,}" for name, count in one.labels.items()) if one else ""
+            self.facts.setText(wording.count(total, "texts") + (f"   ({labels})" if labels else ""))
         if one:
             self.terms.setText("Telling words: " + ", ".join(one.terms) if one.terms else "")
             shown = [self._texts[row] for row in one.central_rows if row in self._texts]

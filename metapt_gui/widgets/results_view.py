@@ -59,7 +59,7 @@ class ResultsView(QWidget):
         self._results: Results | None = None
         self.note = label("Nothing has been tuned yet.", wrap=True)
         self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
-        self.per_class = _table(("class (texts)", "precision", "recall", "F1"), "Figures of each class")
+        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class")
         self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
         self.errors.setWordWrap(False)
         self.matrix = ConfusionMatrix("Confusion matrix")
@@ -87,7 +87,7 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([362, 348])
+        upper.setSizes([384, 326])
         lower.setSizes([260, 450])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)

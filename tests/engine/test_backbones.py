@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import load
+from loading import load
 
 from engine.backbones import devices
 from engine.backbones.devices import available_devices, resolve_device, resolve_precision

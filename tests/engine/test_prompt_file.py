@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loading import load
 from safetensors.torch import save_file
 
 from engine.errors import MetaPTError, PromptFileError, StorageError

@@ -210,7 +210,7 @@ def test_initialisations(make_scorer):
 
 
 def test_a_v1_1_backbone_with_its_own_head_is_scored_with_it(make_t5, tmp_path):
-    from conftest import load
+    from loading import load
     from safetensors.torch import load_file, save_file
 
     folder = make_t5(tmp_path / "v1.1", 0, feed_forward_proj="gated-gelu", tie_word_embeddings=False)

@@ -495,3 +495,20 @@ def test_keys_are_listed(hands: Hands) -> None:
     for key in ("F5", "Ctrl+1", "Ctrl+6", "Ctrl+E", "?"):
         assert QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) in listed
     dialog.reject()
+
+
+def test_warnings_of_a_run_stay_on_its_page_and_in_the_log_once(hands: Hands, tmp_path: Path) -> None:
+    path = tmp_path / "one class.csv"
+    path.write_text("text,label\n" + "".join(f"text number {n},same\n" for n in range(20)), encoding="utf-8")
+    hands.next_file(tmp_path / "mine.metapt")
+    hands.click(hands.window.welcome.new)
+    page = hands.window.page
+    assert isinstance(page, ImportPage)
+    hands.next_file(path)
+    hands.click(page.drop.browse)
+    hands.until(lambda: page.model.rowCount() == 20)
+    hands.choose(page.label_column, "label")
+    hands.run(page)
+    assert page.banner.isVisible()
+    assert "Nothing can be learnt from one class" in page.banner.text.text()
+    assert hands.window.log.toPlainText().count("Nothing can be learnt") == 1
