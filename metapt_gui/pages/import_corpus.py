@@ -327,8 +327,6 @@ class ImportPage(Page):
         self._on_columns()
 
     def _on_columns(self) -> None:
-        if self.label_column.currentText() == self.text_column.currentText():
-            self.label_column.setCurrentText(NO_LABEL)
         self._show_columns({})
         self._on_changed()
 
@@ -356,6 +354,8 @@ class ImportPage(Page):
             return self._preview_problem
         if not self._preview:
             return "The file is still being looked at."
+        if self.label_column.currentText() == self.text_column.currentText():
+            return "The same column cannot hold the text and the label."
         if self.role == "source" and self.label_column.currentText() == NO_LABEL:
             return "Labelled texts need a label column; choose one."
         return self.form.problem()
