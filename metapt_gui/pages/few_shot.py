@@ -74,12 +74,7 @@ class FewShotPage(Page):
         self.side.renamed.connect(self._on_renamed)
         self.side.suggest_asked.connect(self._suggest)
         self.side.labels_chosen.connect(self._import_labels)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.addWidget(self.tabs)
-        self.splitter.addWidget(self.side)
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setChildrenCollapsible(False)
-        self.body.addWidget(self.splitter, 1)
+        self.set_columns(self.tabs, self.side)
 
     def plots(self) -> list[Any]:
         """Return the plots."""

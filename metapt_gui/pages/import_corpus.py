@@ -118,12 +118,7 @@ class ImportPage(Page):
         left.addWidget(self.table_or_empty)
         left.addWidget(charts)
         left.setSizes([400, 220])
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self._side())
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setChildrenCollapsible(False)
-        self.body.addWidget(self.splitter, 1)
+        self.set_columns(left, self._side())
 
     def _side(self) -> QWidget:
         side = SideScroll(336)

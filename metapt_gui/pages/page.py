@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
 from engine.errors import EngineProcessError, MetaPTError
@@ -161,6 +161,15 @@ class Page(QWidget):
         self.body.setSpacing(GRID)
         outer.addLayout(self.body, 1)
         outer.addLayout(self._foot())
+
+    def set_columns(self, left: QWidget, side: QWidget) -> None:
+        """Fill the body: what is looked at, as wide as it can be, and the controls beside it."""
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(side)
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setChildrenCollapsible(False)
+        self.body.addWidget(self.splitter, 1)
 
     def _foot(self) -> QHBoxLayout:
         self.back = button("Back", "Go to the step before.", self.back_asked.emit)

@@ -95,12 +95,7 @@ class PseudoLabelPage(Page):
         left.addWidget(self.histogram)
         left.addWidget(self.audit)
         left.setChildrenCollapsible(False)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self._side())
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setChildrenCollapsible(False)
-        self.body.addWidget(self.splitter, 1)
+        self.set_columns(left, self._side())
 
     def _side(self) -> QWidget:
         side = SideScroll(336)
