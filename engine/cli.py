@@ -20,12 +20,12 @@ from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.options import settings_as_options
-from engine.command_line.steps import engine_steps
+from engine.command_line.steps import engine_alone, engine_steps
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
-from engine.running.pipeline import Stopped, import_job, merged_summaries, read_pipeline, run_pipeline
+from engine.running.pipeline import Stopped, import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
 from engine.running.process import EngineProcess
 from engine.settings import (
     AnnotateSettings,
@@ -51,6 +51,9 @@ ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project fo
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
 Words = Annotated[
     list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
+]
+Data = Annotated[
+    Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
 ]
 DEFAULT_PROJECT = Path("project.metapt")
 DEMO_SENTENCES = (
@@ -282,9 +285,7 @@ def export(
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file; `metapt template` prints one with every option.")],
-    data: Annotated[
-        Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
-    ] = None,
+    data: Data = None,
     project: Annotated[
         Path | None, typer.Option("--project", "-p", help="Project folder, instead of the file's.")
     ] = None,
@@ -313,6 +314,21 @@ def demo(
     with Project.open(project, read_only=True) as opened:
         prompt = str(opened.role("tune") / "prompt.safetensors")
     _classify(DEMO_SENTENCES, prompt, BackboneSettings(), json)
+
+
+@app.command("pretrain-backbone")
+def pretrain_backbone(
+    config: Annotated[Path, typer.Argument(help="TOML file with the texts, the shape and the phases.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the backbone is its folder 'model'.")],
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Pre-train a small T5 on texts of your own; run again to go on where it was stopped."""
+    settings = read_pretraining(config, data=data)
+    with engine_alone(json) as run:
+        run(jobs.PretrainBackboneJob(settings=settings), out)
+    if not json:
+        tables.out.print(f"The backbone is {out / 'model'}; give it to other commands with --backbone", soft_wrap=True)
 
 
 @app.command()

@@ -301,3 +301,69 @@ class FullModelSettings(Settings):
     epochs: int = option(200, "At most this many passes over the training texts.", unit="epochs", ge=1)
     patience: int = option(5, "Stop after this many epochs without improvement.", unit="epochs", ge=1)
     weight_decay: float = option(0.01, "Weight decay of AdamW.", ge=0, advanced=True)
+
+
+class LabelledTask(Settings):
+    """A supervised task that a backbone is pre-trained on beside filling spans."""
+
+    files: list[str] = option([], "Files, folders or globs.", min_length=1)
+    text_column: str = option("text", "Column that holds the text.")
+    label_column: str = option("label", "Column that holds the label.")
+    words: dict[str, str] = option({}, "Answer for each label, such as 0=negative; empty answers with the label.")
+    questions: list[str] = option(
+        [], "What is put after a text, one drawn each time; {mask} is where the answer belongs.", min_length=1
+    )
+
+
+class PretrainingPhase(Settings):
+    """A stretch of pre-training: how long, how fast, and what is trained."""
+
+    steps: int = option(1000, "Steps of this phase.", unit="steps", ge=1)
+    tokens_per_step: int = option(4096, "Tokens of input a step, of all objectives.", unit="tokens", ge=64)
+    learning_rate: float = option(0.01, "Highest relative rate: the share by which a step moves a weight.", gt=0)
+    warmup_steps: int = option(100, "Steps of linear warm-up.", unit="steps", ge=0)
+    final_rate: float = option(0.02, "Share of the highest rate that the cosine ends at.", ge=0, le=1)
+    spans: float = option(1.0, "Share of the tokens for span corruption (15 % in spans of 3).", ge=0)
+    prefix: float = option(0.0, "Share of the tokens for prefix language modelling.", ge=0)
+    chosen_words: float = option(0.0, "Share of the tokens for filling in one of the chosen words.", ge=0)
+    vectors: float = option(0.0, "Share of the tokens for matching Sentence-BERT's vectors.", ge=0)
+    answers: float = option(0.0, "Share of the tokens for the labelled tasks.", ge=0)
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> PretrainingPhase:
+        if not any((self.spans, self.prefix, self.chosen_words, self.vectors, self.answers)):
+            raise ValueError("all shares are 0")
+        return self
+
+
+class PretrainBackboneSettings(Settings):
+    """How a T5 of one's own is pre-trained, from text to a folder that every command takes as a backbone."""
+
+    files: list[str] = option([], "Texts: files, folders or globs with a column 'text'; labels are not read.")
+    keep_out: list[str] = option([], "Test sets; rows that share a sentence with one of them are removed.")
+    start: str = option("", "Folder of a T5 to go on from, with its vocabulary and shape; empty starts anew.")
+    pieces: int = option(12_000, "Size of the vocabulary without the sentinels.", unit="pieces", ge=200, le=60_000)
+    lower_case: bool = option(True, "Fold capitals, so that a small vocabulary goes further.")
+    width: int = option(256, "Length of a token's vector, d_model.", ge=8)
+    feed_forward: int = option(1024, "Width of the feed-forward layers.", ge=8)
+    heads: int = option(4, "Attention heads of width / heads each.", ge=1)
+    encoder_layers: int = option(4, "Layers of the encoder.", ge=1)
+    decoder_layers: int = option(2, "Layers of the decoder.", ge=1)
+    length: int = option(128, "Tokens of input for span corruption; twice a prefix.", unit="tokens", ge=16)
+    chosen_words: list[str] = option([], "Words that 'chosen_words' cuts out and asks for.")
+    passages: int = option(200_000, "Short texts whose Sentence-BERT vectors are matched.", unit="texts", ge=0)
+    teacher_layers: list[int] = option(
+        [0, 3, 5, 6], "Layers of Sentence-BERT whose mean states are matched; 0 is its embeddings.", min_length=1
+    )
+    word_vectors: bool = option(True, "Begin with Sentence-BERT's word vectors, projected to the width.")
+    vector_weight: float = option(1.0, "Weight of matching vectors beside a cross-entropy.", gt=0)
+    tasks: list[LabelledTask] = option([], "Supervised tasks.")
+    phases: list[PretrainingPhase] = option([], "What is trained, one after the other.", min_length=1)
+    validation_rows: int = option(500, "Texts held out.", unit="texts", ge=1)
+    validate_every: int = option(250, "Steps between validations.", unit="steps", ge=1)
+    checkpoint_every: int = option(500, "Steps between checkpoints.", unit="steps", ge=1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", "What matrices are multiplied in; auto takes bfloat16 where that is faster. Weights stay float32."
+    )
+    seed: int = option(0, "Seed of the weights, the sampling and the texts held out.", ge=0)

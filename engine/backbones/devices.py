@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -66,6 +68,29 @@ def resolve_precision(name: Literal["auto", "float32", "bfloat16"], device: torc
         wanted = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if wanted else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+@cache
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices at least 1.5 times as fast as float32 ones (some CPUs do)."""
+    if device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return multiply_rate(device, torch.bfloat16) > 1.5 * multiply_rate(device, torch.float32)
+
+
+def multiply_rate(device: torch.device, precision: torch.dtype, size: int = 1024, seconds: float = 0.1) -> float:
+    """Measure how many floating-point operations a second the device does in products of square matrices."""
+    left, right = (torch.ones(size, size, device=device, dtype=precision) for _ in range(2))
+    done, began, elapsed = 0, 0.0, 0.0
+    while elapsed < seconds:
+        if done == 2:  # the first two find the kernel and warm up
+            began = time.perf_counter()
+        left @ right
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        done += 1
+        elapsed = time.perf_counter() - began if done > 2 else 0.0
+    return 2 * size**3 * (done - 2) / elapsed
 
 
 def available_devices() -> list[DeviceInfo]:

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
-from engine.events import Finished, Notice
+from engine.events import Notice
+from engine.running.backbone_jobs import BackboneJob, PretrainBackboneJob
 from engine.running.job import Job
 from engine.running.session import Session
 from engine.settings import (
@@ -309,18 +310,6 @@ class ProbeJob(_TargetJob):
         )
 
 
-class BackboneJob(Job):
-    """Load a backbone, fetching it first if need be."""
-
-    stage = "backbone"
-    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
-
-    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        backbone = yield from session.backbone(self.backbone)
-        facts = {"name": backbone.identity.name, "parameters": backbone.parameters, "width": backbone.width}
-        yield Finished(str(folder), "completed", {**facts, "device": str(backbone.device)})
-
-
 class PredictJob(Job):
     """Classify the texts of files with a prompt into CSV, Parquet or JSONL."""
 
@@ -383,6 +372,7 @@ JOBS: dict[str, type[Job]] = {
         BackboneJob,
         PredictJob,
         EvaluateJob,
+        PretrainBackboneJob,
     )
 }
 

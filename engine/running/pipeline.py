@@ -32,6 +32,7 @@ from engine.settings import (
     FullModelSettings,
     ImportSettings,
     MetaTrainSettings,
+    PretrainBackboneSettings,
     PretrainSettings,
     PromptSettings,
     Settings,
@@ -83,28 +84,55 @@ def read_pipeline(path: Path, *, data: Path | None = None) -> PipelineSettings:
     StorageError
         If it cannot be read.
     """
-    with storage_errors(path):
-        raw = path.read_bytes()
-    try:
-        values = tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
+    values = _read_toml(path)
     for section in ("source", "open_text", "target", "test"):
         corpus = values.get(section)
         if isinstance(corpus, dict) and isinstance(corpus.get("files"), list):
-            corpus["files"] = [_resolved(str(name), path.parent, data) for name in corpus["files"]]
+            corpus["files"] = _resolved(corpus["files"], path.parent, data)
     return validated(PipelineSettings, values, where=str(path))
 
 
-def _resolved(name: str, folder: Path, data: Path | None) -> str:
-    if "{data}" in name:
-        if data is None:
+def read_pretraining(path: Path, *, data: Path | None = None) -> PretrainBackboneSettings:
+    """Read the TOML file of a pre-training, its file names as in `read_pipeline`.
+
+    Raises
+    ------
+    SettingsError, StorageError
+        As `read_pipeline`.
+    """
+    values = _read_toml(path)
+    for part in [values, *(task for task in values.get("tasks", []) if isinstance(task, dict))]:
+        for name in {"files", "keep_out"} & set(part):
+            if isinstance(part[name], list):
+                found = find_sources(_resolved(part[name], path.parent, data))
+                part[name] = list(dict.fromkeys(str(source.path.absolute()) for source in found))
+    if values.get("start"):
+        (values["start"],) = _resolved([values["start"]], path.parent, data)
+    return validated(PretrainBackboneSettings, values, where=str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    with storage_errors(path):
+        raw = path.read_bytes()
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
+
+
+def _resolved(names: list[Any], folder: Path, data: Path | None) -> list[str]:
+    found = []
+    for name in map(str, names):
+        if "{data}" not in name:
+            found.append(str(folder.resolve() / Path(name).expanduser()))
+        elif data is not None:
+            found.append(name.replace("{data}", str(data.resolve())))
+        else:
             raise SettingsError(
                 f"'{name}' needs a data folder",
                 remedy="Give it with --data or in the environment variable METAPT_DATA.",
             )
-        return name.replace("{data}", str(data.resolve()))
-    return str(folder.resolve() / Path(name).expanduser())
+    return found
 
 
 class Runner(Protocol):
@@ -152,16 +180,32 @@ class Steps:
         return folder
 
     def _run(self, role: str, job: Job, folder: Path) -> None:
-        last: Event | None = None
-        for event in self._runner(job, folder):
-            self._show(role, event)
-            last = event
-        if isinstance(last, Failed):
-            raise error_from(last)
-        if isinstance(last, Finished) and last.outcome == "stopped":
+        try:
+            run_to_end(self._runner, job, folder, lambda event: self._show(role, event))
+        except Stopped:
             if (folder / "prompt.safetensors").exists():
                 self.project.assign(role, folder)
-            raise Stopped
+            raise
+
+
+def run_to_end(runner: Runner, job: Job, folder: Path, show: Callable[[Event], None]) -> None:
+    """Run ``job`` into ``folder`` and show its events.
+
+    Raises
+    ------
+    MetaPTError
+        If it failed.
+    Stopped
+        If the person stopped it.
+    """
+    last: Event | None = None
+    for event in runner(job, folder):
+        show(event)
+        last = event
+    if isinstance(last, Failed):
+        raise error_from(last)
+    if isinstance(last, Finished) and last.outcome == "stopped":
+        raise Stopped
 
 
 def import_job(files: list[str], settings: ImportSettings) -> ImportJob:

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 
 from engine.backbones.memory import fitting_rows, halved
-from engine.errors import TrainingError
-from engine.events import Checkpointed, Metric, Notice
-from engine.prompting.scorer import PromptScorer
-from engine.stage import Part, ProgressMeter, StopToken
-from engine.training.checkpoint import (
+from engine.checkpoint import (
     fingerprint,
     load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
 )
+from engine.errors import TrainingError
+from engine.events import Checkpointed, Metric, Notice
+from engine.prompting.scorer import PromptScorer
+from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.examples import Examples
 from engine.training.schedules import EarlyStopping, linear_warmup_decay
 from engine.training.validation import score_rows

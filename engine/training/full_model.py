@@ -9,6 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.checkpoint import NAME as CHECKPOINT
+from engine.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from engine.errors import TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
 from engine.events import Checkpointed, Finished, Metric
@@ -16,14 +24,6 @@ from engine.prompting.scorer import PromptScorer
 from engine.settings import FullModelSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import write_json
-from engine.training.checkpoint import NAME as CHECKPOINT
-from engine.training.checkpoint import (
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
 from engine.training.examples import Draw, Examples
 from engine.training.schedules import EarlyStopping, linear_warmup_decay
 from engine.training.validation import score_rows

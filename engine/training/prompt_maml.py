@@ -12,6 +12,13 @@ import numpy as np
 import torch
 
 from engine.backbones.memory import fitting_rows, halved
+from engine.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from engine.errors import SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
@@ -19,13 +26,6 @@ from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import MetaTrainSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
-from engine.training.checkpoint import (
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
 from engine.training.examples import Examples, MetaTask, support_and_query
 from engine.training.meta_gradient import MetaGradient, adapt, meta_gradient
 from engine.training.schedules import EarlyStopping

@@ -1,0 +1,370 @@
+"""Pre-train a T5: span corruption first, then with prefix language modelling and whatever else the recipe mixes in."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+
+from engine.backbones.devices import multiplies_bfloat16, multiply_rate, resolve_device
+from engine.backbones.objectives import (
+    PAD,
+    Batch,
+    ChosenWords,
+    LabelledTexts,
+    Objective,
+    PrefixLanguageModel,
+    SentenceVectors,
+    SpanCorruption,
+)
+from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
+from engine.backbones.relative_adamw import RelativeAdamW
+from engine.backbones.vocabulary import SENTINELS
+from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from engine.errors import SettingsError, TrainingError
+from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.settings import PretrainBackboneSettings, PretrainingPhase
+from engine.stage import ProgressMeter, Stage, StopToken
+from engine.storage import save_tensors, write_json
+
+OBJECTIVES = ("spans", "prefix", "chosen_words", "vectors", "answers")
+CLIP = 1.0
+VALIDATION_BATCHES = 16
+
+
+def pretrain_backbone(
+    text: PreparedText,
+    start: T5ForConditionalGeneration | None,
+    folder: Path,
+    settings: PretrainBackboneSettings,
+    *,
+    teacher: Teacher,
+    stop: StopToken,
+) -> Stage:
+    """Train a T5 on ``text`` and write it as ``folder/model``, bfloat16, with ``folder/training.json``.
+
+    A run that was stopped goes on where it was, bit for bit on a CPU: every batch is a function of seed and step.
+
+    Parameters
+    ----------
+    text
+        See `engine.backbones.pretraining_text.prepare_text`.
+    start
+        Model to go on from, or ``None``.
+    settings
+        See `PretrainBackboneSettings`.
+    teacher
+        Where word vectors come from.
+
+    Raises
+    ------
+    SettingsError
+        If a phase trains what there is nothing for.
+    CheckpointError, TrainingError
+        As in `engine.training.prompt_maml.meta_train`.
+    """
+    trainer = _Trainer(text, start, settings, teacher)
+    steps = sum(phase.steps for phase in settings.phases)
+    run = fingerprint({**settings.model_dump(), "checkpoint_every": 0, "validate_every": 0}, text.fingerprint)
+    saved = load_checkpoint(folder, run)
+    if saved is not None:
+        trainer.restore(saved.tensors, saved.state)
+        for sentence in saved.notices:
+            yield Notice(sentence)
+    yield Notice(
+        f"{trainer.parameters / 1e6:.1f} million weights, {len(text.texts.values) / 1e6:.1f} million tokens of text, "
+        f"{trainer.device} in {str(trainer.precision).removeprefix('torch.')}"
+    )
+    meter = ProgressMeter(STAGE, steps, "steps", done=trainer.step)
+    with ThreadPoolExecutor(1) as background:
+        ahead = background.submit(trainer.batches, trainer.step) if trainer.step < steps else None
+        while ahead is not None:
+            batches = ahead.result()
+            ahead = background.submit(trainer.batches, trainer.step + 1) if trainer.step + 1 < steps else None
+            losses = trainer.train(batches)
+            for name, loss in losses.items():
+                yield Metric(f"loss of {name.replace('_', ' ')}", trainer.step, loss)
+            ended = trainer.step == steps
+            if ended or trainer.step % settings.validate_every == 0:
+                yield from trainer.validate()
+            if ended or stop.requested or trainer.step % settings.checkpoint_every == 0:
+                yield Checkpointed(str(save_checkpoint(folder, trainer.tensors(), trainer.state(), run)), trainer.step)
+            if stop.requested and not ended:
+                yield Finished(str(folder), "stopped", trainer.summary())
+                return
+            yield meter.at(trainer.step, f"Pre-training, {trainer.log.rate():,.0f} tokens a second")
+    save_backbone(trainer.model, text.tokenizer, folder / "model")
+    write_json(folder / "training.json", trainer.summary())
+    yield Finished(str(folder), "completed", trainer.summary())
+
+
+def save_backbone(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights in bfloat16, configuration and vocabulary, as transformers loads them."""
+    tokenizer.save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    shared = model.get_input_embeddings().weight.data_ptr()
+    tensors = {
+        name: weight.detach().to("cpu", torch.bfloat16).contiguous()
+        for name, weight in model.state_dict().items()
+        if name == "shared.weight" or weight.data_ptr() != shared
+    }
+    save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+
+
+@dataclass
+class _Log:
+    """Tokens, seconds and multiplications so far."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+    multiplications: float = 0.0
+
+    def rate(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+class _Trainer:
+    """Model, optimiser and where they are; `train` takes a step."""
+
+    def __init__(
+        self,
+        text: PreparedText,
+        start: T5ForConditionalGeneration | None,
+        settings: PretrainBackboneSettings,
+        teacher: Teacher,
+    ) -> None:
+        self.settings = settings
+        self.device = resolve_device(settings.device)
+        fast = multiplies_bfloat16(self.device) if settings.precision == "auto" else settings.precision == "bfloat16"
+        self.precision = torch.bfloat16 if fast else torch.float32
+        self._peak = multiply_rate(self.device, self.precision)
+        torch.manual_seed(settings.seed)
+        self.model = start if start is not None else _new_model(text.tokenizer, settings, teacher)
+        self.model.requires_grad_(True).train().to(self.device)
+        self._objectives = _objectives(text, settings)
+        width = text.vectors.shape[1] if text.vectors is not None else 1
+        self._head = torch.nn.Linear(self.model.config.d_model, width).to(self.device)
+        self._weights = [*self.model.parameters(), *self._head.parameters()]
+        self._optimizer = RelativeAdamW(self._weights, lr=settings.phases[0].learning_rate)
+        self._validation = _objectives(text, settings, validation=True)
+        self.step, self.log = 0, _Log()
+        self._curve: list[dict[str, float]] = []
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the model, shared ones counted once."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def batches(self, step: int) -> dict[str, Batch]:
+        """Return the batch of every objective of ``step``."""
+        phase, _ = self._phase(step)
+        shares = _shares(phase)
+        return {
+            name: self._objectives[name].batch(
+                np.random.default_rng([self.settings.seed, step, OBJECTIVES.index(name)]),
+                round(phase.tokens_per_step * share),
+            )
+            for name, share in shares.items()
+        }
+
+    def train(self, batches: dict[str, Batch]) -> dict[str, float]:
+        """Take one step and return the loss of every objective."""
+        began = time.perf_counter()
+        phase, place = self._phase(self.step)
+        losses = {}
+        for name, batch in batches.items():
+            loss = self._loss(batch)
+            losses[name] = loss.detach()
+            (loss * (self.settings.vector_weight if batch.vectors is not None else 1.0)).backward()
+            self.log.tokens += batch.tokens
+            self.log.multiplications += 3 * self._forward_cost(batch)
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"The gradient is no longer a number at step {self.step + 1} (rate {phase.learning_rate})",
+                remedy="Lower the learning rate.",
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = phase.learning_rate * warmup_cosine(place, phase.warmup_steps, phase.steps, phase.final_rate)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        found = {name: float(loss) for name, loss in losses.items()}
+        self.log.seconds += time.perf_counter() - began
+        return found
+
+    def validate(self) -> Iterator[Metric | Notice]:
+        """Yield the loss of every objective on held-out text, and how well the device is used."""
+        self.model.eval()
+        point: dict[str, float] = {"step": self.step, "tokens": self.log.tokens}
+        for number, (name, objective) in enumerate(self._validation.items()):
+            losses = []
+            for index in range(VALIDATION_BATCHES):
+                with torch.no_grad():
+                    losses.append(float(self._loss(objective.batch(np.random.default_rng([7, number, index]), 2048))))
+            point[name] = float(np.mean(losses))
+            yield Metric("validation loss", self.step, point[name], name.replace("_", " "))
+        self.model.train()
+        self._curve.append(point)
+        told = ", ".join(f"{name.replace('_', ' ')} {loss:.3f}" for name, loss in point.items() if name in OBJECTIVES)
+        yield Notice(
+            f"Step {self.step:,}: held-out loss {told}; {self.log.rate():,.0f} tokens a second, "
+            f"{self.log.multiplications / self.log.seconds / self._peak:.0%} of the device's measured rate"
+        )
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all that a checkpoint holds."""
+        named = dict(self.model.named_parameters())
+        head = {f"head.{name}": weight for name, weight in self._head.named_parameters()}
+        return optimizer_tensors(self._optimizer) | {f"model.{name}": weight for name, weight in named.items()} | head
+
+    def state(self) -> dict[str, Any]:
+        """Return the rest of it."""
+        return {"step": self.step, "log": vars(self.log), "curve": self._curve}
+
+    def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """Put back what `tensors` and `state` returned."""
+        restore_optimizer(self._optimizer, tensors)
+        with torch.no_grad():
+            for name, weight in self.model.named_parameters():
+                weight.copy_(tensors[f"model.{name}"])
+            for name, weight in self._head.named_parameters():
+                weight.copy_(tensors[f"head.{name}"])
+        self.step, self._curve, self.log = state["step"], state["curve"], _Log(**state["log"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `training.json` says."""
+        return {
+            "parameters": self.parameters,
+            "steps": self.step,
+            "tokens": self.log.tokens,
+            "seconds": round(self.log.seconds, 1),
+            "tokens_per_second": round(self.log.rate()),
+            "share_of_multiply_rate": round(self.log.multiplications / max(self.log.seconds, 1e-9) / self._peak, 3),
+            "device": str(self.device),
+            "precision": str(self.precision).removeprefix("torch."),
+            "validation": self._curve,
+        }
+
+    def _phase(self, step: int) -> tuple[PretrainingPhase, int]:
+        for phase in self.settings.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        raise IndexError(step)
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        inputs = torch.from_numpy(batch.inputs).to(self.device, non_blocking=True)
+        mask = (inputs != PAD).long()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
+            if batch.vectors is not None:
+                states = self.model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state.float()
+                mean = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+                wanted = torch.from_numpy(batch.vectors).to(self.device, non_blocking=True)
+                return torch.nn.functional.mse_loss(self._head(mean).float(), wanted)
+            labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+            answer: torch.Tensor = self.model(
+                input_ids=inputs, attention_mask=mask, labels=labels, use_cache=False
+            ).loss
+        return answer.float()
+
+    def _forward_cost(self, batch: Batch) -> float:
+        """Floating-point operations of the matrix products of one pass forward."""
+        config = self.model.config
+        rows, length = batch.inputs.shape
+        inner = config.num_heads * config.d_kv
+        attention = 4 * config.d_model * inner
+        feed_forward = (3 if config.is_gated_act else 2) * config.d_model * config.d_ff
+        cost = config.num_layers * rows * length * (attention + feed_forward + 2 * length * inner)
+        if batch.labels is None:
+            return 2.0 * (cost + rows * self._head.weight.numel())
+        answer = batch.labels.shape[1]
+        decoder = rows * answer * (attention + attention / 2 + feed_forward + 2 * (answer + length) * inner)
+        decoder += rows * length * attention / 2
+        return 2.0 * (cost + config.num_decoder_layers * decoder + rows * answer * config.d_model * config.vocab_size)
+
+
+def warmup_cosine(step: int, warmup: int, total: int, final: float) -> float:
+    """Return the factor of the rate at ``step`` (from 0): up over ``warmup`` steps, then a cosine down to ``final``."""
+    if step < warmup:
+        return (step + 1) / warmup
+    place = (step - warmup) / max(1, total - warmup)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * place))
+
+
+def _shares(phase: PretrainingPhase) -> dict[str, float]:
+    shares = {name: float(getattr(phase, name)) for name in OBJECTIVES}
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items() if share}
+
+
+def _objectives(
+    text: PreparedText, settings: PretrainBackboneSettings, *, validation: bool = False
+) -> dict[str, Objective]:
+    """Return the objectives that some phase trains, over the training or the held-out text."""
+    wanted = {name for phase in settings.phases for name in _shares(phase)}
+    stream = (text.validation if validation else text.texts).values
+    sentinels = np.array(text.tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(SENTINELS)]))
+    found: dict[str, Objective] = {}
+    if "spans" in wanted or validation:
+        found["spans"] = SpanCorruption(stream, sentinels, settings.length)
+    if "prefix" in wanted:
+        found["prefix"] = PrefixLanguageModel(stream, settings.length // 2)
+    if "chosen_words" in wanted:
+        ids = [text.tokenizer(word, add_special_tokens=False).input_ids for word in settings.chosen_words]
+        single = [word[0] for word in ids if len(word) == 1]
+        if not single:
+            raise SettingsError("None of the chosen words is one token", remedy="Name words that the texts have.")
+        found["chosen_words"] = ChosenWords(stream, sentinels, single, settings.length // 2)
+    if "vectors" in wanted:
+        if text.vectors is None or text.passages is None:
+            raise SettingsError("A phase matches vectors, but there are no passages", remedy="Raise 'passages'.")
+        held = max(1, len(text.passages) // 100)
+        part = range(held) if validation else range(held, len(text.passages))
+        found["vectors"] = SentenceVectors(text.passages, text.vectors, part)
+    if "answers" in wanted and not validation:
+        if text.tasks is None:
+            raise SettingsError("A phase answers tasks, but there are none", remedy="Name some in 'tasks'.")
+        found["answers"] = LabelledTexts(**vars(text.tasks), length=settings.length // 2)
+    return found
+
+
+def _new_model(
+    tokenizer: PreTrainedTokenizerBase, settings: PretrainBackboneSettings, teacher: Teacher
+) -> T5ForConditionalGeneration:
+    shape: dict[str, Any] = {
+        "vocab_size": -(-len(tokenizer) // 64) * 64,  # a multiple of 64 multiplies fastest
+        "d_model": settings.width,
+        "d_kv": settings.width // settings.heads,
+        "d_ff": settings.feed_forward,
+        "num_layers": settings.encoder_layers,
+        "num_decoder_layers": settings.decoder_layers,
+        "num_heads": settings.heads,
+        "dropout_rate": 0.0,
+        "decoder_start_token_id": 0,
+    }
+    model = T5ForConditionalGeneration._from_config(T5Config(**shape), attn_implementation="sdpa")
+    if settings.word_vectors:
+        table = model.get_input_embeddings().weight
+        pieces = [str(tokenizer.convert_ids_to_tokens(number)) for number in range(settings.pieces)]
+        vectors = _principal_components(teacher.word_vectors(pieces[3:]), settings.width)
+        with torch.no_grad():
+            table[3 : settings.pieces] = torch.from_numpy(vectors / vectors.std())
+    return model
+
+
+def _principal_components(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Project ``vectors`` [n, d] onto their first ``width`` principal components (all, and zeros, if d is less)."""
+    centred = vectors - vectors.mean(0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    kept = centred @ directions[:, ::-1][:, :width]
+    return np.pad(kept, ((0, 0), (0, width - kept.shape[1]))).astype(np.float32)
