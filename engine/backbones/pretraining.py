@@ -180,13 +180,11 @@ class _Trainer:
         """Take one step and return the loss of every objective."""
         began = time.perf_counter()
         phase, place = self._phase(self.step)
-        losses = {}
-        for name, batch in batches.items():
-            loss = self._loss(batch)
-            losses[name] = loss.detach()
-            (loss * (self.settings.vector_weight if batch.vectors is not None else 1.0)).backward()
-            self.log.tokens += batch.tokens
-            self.log.multiplications += 3 * self._forward_cost(batch)
+        with self._autocast():  # one context and one pass back: weights are cast once for all objectives
+            losses = {name: self._loss(batch) for name, batch in batches.items()}
+        torch.stack([loss * self._importance(name) for name, loss in losses.items()]).sum().backward()
+        self.log.tokens += sum(batch.tokens for batch in batches.values())
+        self.log.multiplications += 3 * sum(self._forward_cost(batch) for batch in batches.values())
         norm = torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
         if not torch.isfinite(norm):
             raise TrainingError(
@@ -198,7 +196,7 @@ class _Trainer:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        found = {name: float(loss) for name, loss in losses.items()}
+        found = {name: loss.item() for name, loss in losses.items()}
         self.log.seconds += time.perf_counter() - began
         return found
 
@@ -209,8 +207,8 @@ class _Trainer:
         for number, (name, objective) in enumerate(self._validation.items()):
             losses = []
             for index in range(VALIDATION_BATCHES):
-                with torch.no_grad():
-                    losses.append(float(self._loss(objective.batch(np.random.default_rng([7, number, index]), 2048))))
+                with torch.no_grad(), self._autocast():
+                    losses.append(self._loss(objective.batch(np.random.default_rng([7, number, index]), 2048)).item())
             point[name] = float(np.mean(losses))
             yield Metric("validation loss", self.step, point[name], name.replace("_", " "))
         self.model.train()
@@ -262,19 +260,22 @@ class _Trainer:
             step -= phase.steps
         raise IndexError(step)
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16)
+
+    def _importance(self, name: str) -> float:
+        return self.settings.vector_weight if name == "vectors" else 1.0
+
     def _loss(self, batch: Batch) -> torch.Tensor:
         inputs = torch.from_numpy(batch.inputs).to(self.device, non_blocking=True)
         mask = (inputs != PAD).long()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
-            if batch.vectors is not None:
-                states = self.model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state.float()
-                mean = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
-                wanted = torch.from_numpy(batch.vectors).to(self.device, non_blocking=True)
-                return torch.nn.functional.mse_loss(self._head(mean).float(), wanted)
-            labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
-            answer: torch.Tensor = self.model(
-                input_ids=inputs, attention_mask=mask, labels=labels, use_cache=False
-            ).loss
+        if batch.vectors is not None:
+            states = self.model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state.float()
+            mean = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
+            wanted = torch.from_numpy(batch.vectors).to(self.device, non_blocking=True)
+            return torch.nn.functional.mse_loss(self._head(mean).float(), wanted)
+        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+        answer: torch.Tensor = self.model(input_ids=inputs, attention_mask=mask, labels=labels, use_cache=False).loss
         return answer.float()
 
     def _forward_cost(self, batch: Batch) -> float:
