@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
-from engine.annotation.selection import check_kept, class_thresholds, domain_bar, notices, read_scores, select
+from engine.annotation.selection import (
+    Scores,
+    Selection,
+    check_classes,
+    check_kept,
+    class_thresholds,
+    domain_bar,
+    notices,
+    read_scores,
+    select,
+)
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Finished, Notice, Progress
@@ -19,6 +29,7 @@ from engine.storage import read_json, write_json
 STAGE = "select"
 REJECTED = ""
 """What an edit says of a row that shall not be used."""
+BY_HAND = "rejected by hand"
 
 
 def reselect(
@@ -44,22 +55,37 @@ def reselect(
     Raises
     ------
     DataError
-        If an edit fits no row or class, or nothing is kept.
+        If an edit fits no row or class, the scores are of other texts, or nothing is kept.
+    SettingsError
+        If a threshold is for a class that does not exist.
     """
     classes = labelled.classes
+    check_classes(classes, settings)
     scores, before = read_scores(annotated / "scores.parquet", classes), read_json(annotated / "annotation.json")
     if len(scores.predicted) != unlabelled.rows:
         raise DataError("The scores are of other texts", where=annotated, remedy="Pseudo-label again.")
     yield Progress(STAGE, 0, unlabelled.rows, "rows", message="Choosing")
-    predicted, confidence = scores.predicted.copy(), scores.confidence.copy()
-    excluded = scores.already_labelled.copy()
+    if stop.requested:
+        yield Finished(str(folder), "stopped")
+        return
     for row, name in edits.items():
         if not 0 <= row < unlabelled.rows or name not in (*classes, REJECTED):
-            raise DataError(f"Row {row + 1} cannot be labelled '{name}'", where=unlabelled.folder)
-        excluded[row] = True  # the person decided: it does not take part in the selection
-    bar = domain_bar(scores.domain, settings)
-    chosen = select(predicted, confidence, scores.domain, excluded, classes, settings, domain_threshold=bar)
+            raise DataError(
+                f"Row {row + 1} cannot be labelled '{name}'", where=unlabelled.folder, remedy="Undo that correction."
+            )
     given = np.array(sorted(row for row, name in edits.items() if name != REJECTED), np.int64)
+    rejected = np.array(sorted(row for row, name in edits.items() if name == REJECTED), np.int64)
+    bar = domain_bar(scores.domain, settings)
+    # The person decided about the edited rows: only the others take part in the selection.
+    others = np.delete(np.arange(unlabelled.rows), list(edits))
+    undecided = Scores(*(column[others] for column in scores))
+    among = select(*undecided, classes, settings, domain_threshold=bar)
+    dropped = dict(among.dropped)
+    if len(rejected):
+        counts = np.bincount(scores.predicted[rejected], minlength=len(classes)).tolist()
+        dropped[BY_HAND] = dict(zip(classes, counts, strict=True))
+    chosen = Selection(others[among.rows], dropped)
+    predicted, confidence = scores.predicted.copy(), scores.confidence.copy()
     if not len(given):
         check_kept(chosen, unlabelled)
     for row in given:

@@ -47,17 +47,21 @@ def write_scores(
     confidence: np.ndarray,
     domain: np.ndarray,
     already_labelled: np.ndarray,
+    rows: np.ndarray | None = None,
 ) -> None:
-    """Write class, confidence and domain score of every row, so that thresholds can be moved without computing anew."""
-    names = pa.array([classes[number] for number in predicted], pa.string())
-    table = pa.table(
-        {
-            "label": names,
-            "confidence": pa.array(confidence),
-            "domain": pa.array(domain),
-            "already_labelled": pa.array(already_labelled),
-        }
-    )
+    """Write class, confidence and domain score of every row, so that thresholds can be moved without computing anew.
+
+    ``rows`` (int64 [n]) says where each row stands in the corpus that a part was taken from, if it was.
+    """
+    columns = {
+        "label": pa.array([classes[number] for number in predicted], pa.string()),
+        "confidence": pa.array(confidence),
+        "domain": pa.array(domain),
+        "already_labelled": pa.array(already_labelled),
+    }
+    if rows is not None:
+        columns["row"] = pa.array(rows)
+    table = pa.table(columns)
     with replacing(folder / "scores.parquet") as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.corpus.store import Corpus, parquet_errors
-from engine.errors import DataError, StorageError
+from engine.errors import DataError, SettingsError, StorageError
 from engine.settings import AnnotateSettings
 
 NEIGHBOURS = 10
@@ -41,6 +41,22 @@ def domain_scores(vectors: np.ndarray, labelled: np.ndarray) -> np.ndarray:
         likeness = vectors[start : start + CHUNK] @ labelled.T
         scores[start : start + CHUNK] = np.partition(likeness, -nearest, 1)[:, -nearest:].mean(1)
     return scores
+
+
+def check_classes(classes: Sequence[str], settings: AnnotateSettings) -> None:
+    """Refuse a confidence for a class that does not exist.
+
+    Raises
+    ------
+    SettingsError
+        If there is one.
+    """
+    unknown = sorted(set(settings.class_confidence) - set(classes))
+    if unknown:
+        raise SettingsError(
+            f"There is no class {', '.join(unknown)} to set a confidence for",
+            remedy=f"The classes are {', '.join(classes)}.",
+        )
 
 
 def class_thresholds(classes: Sequence[str], settings: AnnotateSettings) -> np.ndarray:

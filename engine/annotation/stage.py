@@ -11,19 +11,24 @@ from sklearn.model_selection import train_test_split
 from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
-from engine.annotation.selection import check_kept, class_thresholds, domain_bar, domain_scores, notices, select
+from engine.annotation.selection import (
+    check_classes,
+    check_kept,
+    class_thresholds,
+    domain_bar,
+    domain_scores,
+    notices,
+    select,
+)
 from engine.corpus.store import Corpus
 from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import Encoder
-from engine.errors import DataError, SettingsError
+from engine.errors import DataError
 from engine.evaluation.metrics import evaluate
 from engine.events import Finished, Notice, Progress
 from engine.settings import AnnotateSettings
 from engine.stage import Stage, StopToken
 from engine.storage import write_json
-
-AUDITED = 50
-HISTOGRAM = 20
 
 
 def annotate(
@@ -35,6 +40,7 @@ def annotate(
     encoder: Encoder,
     cache: Path,
     stop: StopToken,
+    rows: np.ndarray | None = None,
 ) -> Stage:
     """Label the texts of one corpus with what another one teaches.
 
@@ -42,6 +48,12 @@ def annotate(
     class), ``scores.parquet`` (class, confidence and domain score of every unlabelled row, so that thresholds can be
     moved without computing anew) and ``annotation.json`` (what was kept and dropped and why, calibration before and
     after).
+
+    Parameters
+    ----------
+    rows
+        Where each text of ``unlabelled`` stands in the corpus that it was drawn from, int64 [n], if it was;
+        ``scores.parquet`` then says so.
 
     Raises
     ------
@@ -51,7 +63,8 @@ def annotate(
         If a threshold is for a class that does not exist.
     """
     classes = labelled.classes
-    _check(labelled, settings)
+    check_classes(classes, settings)
+    _check(labelled)
     labelled_vectors = yield from embed(labelled.texts, encoder, cache, stop=stop, stage=STAGE)
     vectors = None
     if labelled_vectors is not None:
@@ -91,7 +104,7 @@ def annotate(
     check_kept(chosen, unlabelled)
     write_corpus(folder, labelled, unlabelled, chosen.rows, predicted, confidence)
     remember([unlabelled.texts[row] for row in chosen.rows], vectors[chosen.rows], encoder, cache)
-    write_scores(folder, classes, predicted, confidence, domain, already_labelled)
+    write_scores(folder, classes, predicted, confidence, domain, already_labelled, rows)
     write_audit(folder, classes, unlabelled, chosen.rows, predicted, confidence, settings)
     kept = np.bincount(predicted[chosen.rows], minlength=len(classes))
     held_out_chances = [probabilities(held_out_logits, value) for value in (1.0, temperature)]
@@ -124,14 +137,8 @@ def annotate(
     yield Finished(str(folder), "completed", summary)
 
 
-def _check(labelled: Corpus, settings: AnnotateSettings) -> None:
+def _check(labelled: Corpus) -> None:
     classes = labelled.classes
-    unknown = sorted(set(settings.class_confidence) - set(classes))
-    if unknown:
-        raise SettingsError(
-            f"There is no class {', '.join(unknown)} to set a confidence for",
-            remedy=f"The classes are {', '.join(classes)}.",
-        )
     counts = np.bincount(labelled.labels[labelled.labels >= 0], minlength=len(classes))
     if len(classes) < 2 or counts.min() < 2:
         raise DataError(

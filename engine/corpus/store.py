@@ -111,28 +111,9 @@ class Corpus:
         with parquet_errors(self.path), pq.ParquetFile(self.path, pre_buffer=False) as stream:
             yield from stream.iter_batches(size, columns=list(columns))
 
-    def sample(self, folder: Path, rows: int, seed: int = 0) -> Corpus:
-        """Write a corpus of at most ``rows`` random rows into ``folder``, each class in its share, and return it."""
-        order = np.random.default_rng(seed).permutation(self.rows)
-        chosen = np.sort(_spread(order, self.labels, rows))
-        with parquet_errors(self.path):
-            table = pq.read_table(self.path).take(pa.array(chosen))
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        with writing_parquet(folder, table.schema) as writer:
-            writer.write_table(table)
-        return describe(folder, self.classes, len(chosen), f"{self.content_hash} {rows} {seed}", self.words)
-
     def _column(self, name: str) -> pa.ChunkedArray:
         with parquet_errors(self.path):
             return pq.read_table(self.path, columns=[name]).column(0)
-
-
-def _spread(order: np.ndarray, labels: np.ndarray, rows: int) -> np.ndarray:
-    """Return the first ``rows`` of ``order``, after the first two of every class."""
-    first = np.concatenate([order[labels[order] == number][:2] for number in np.unique(labels)])
-    rest = order[~np.isin(order, first)]
-    return np.concatenate([first, rest])[: max(rows, len(first))]
 
 
 @contextmanager

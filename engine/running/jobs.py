@@ -6,6 +6,7 @@ Importing this module is light (no torch); the stages are imported when a job ru
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,20 +62,16 @@ class AnnotateJob(Job):
     settings: AnnotateSettings = Field(default_factory=AnnotateSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.annotation.dry_run import dry_run
         from engine.annotation.stage import annotate
 
-        labelled, unlabelled, settings = Corpus.open(self.labelled), Corpus.open(self.unlabelled), self.settings
-        if self.sample is not None:  # few texts, taught by few, and all of them shown
-            labelled = labelled.sample(folder / "labelled", max(200, 25 * self.sample))
-            unlabelled = unlabelled.sample(folder / "unlabelled", self.sample)
-            everything = {"confidence": 0, "class_confidence": {}, "out_of_domain_share": 0, "balance": False}
-            settings = settings.model_copy(update={**everything, "maximum_rows": None})
-        return annotate(
-            labelled,
-            unlabelled,
+        start = annotate if self.sample is None else partial(dry_run, sample=self.sample)
+        return start(
+            Corpus.open(self.labelled),
+            Corpus.open(self.unlabelled),
             folder,
-            settings,
-            encoder=session.sentence_encoder(settings.device),
+            self.settings,
+            encoder=session.sentence_encoder(self.settings.device),
             cache=Path(self.cache),
             stop=stop,
         )

@@ -1,0 +1,70 @@
+"""Annotate a few texts, taught by a few, to see within seconds what an annotation would be like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine.annotation.stage import annotate
+from engine.corpus.importing import content_hash
+from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.embedding.sentence_bert import Encoder
+from engine.settings import AnnotateSettings
+from engine.stage import Stage, StopToken
+
+TAUGHT_PER_TEXT, LEAST_TAUGHT = 25, 200
+
+
+def dry_run(
+    labelled: Corpus,
+    unlabelled: Corpus,
+    folder: Path,
+    settings: AnnotateSettings,
+    *,
+    sample: int,
+    encoder: Encoder,
+    cache: Path,
+    stop: StopToken,
+) -> Stage:
+    """Label ``sample`` random texts and keep them all; see `engine.annotation.stage.annotate` for what it leaves.
+
+    The annotator learns from at most 25 labelled rows a text (at least 200). The two small corpora are left in
+    ``folder/labelled`` and ``folder/unlabelled``, and ``scores.parquet`` has a column ``row`` with the row in
+    ``unlabelled``.
+    """
+    random = np.random.default_rng(settings.seed)
+    rows = np.sort(random.permutation(unlabelled.rows)[:sample])
+    taught = _labelled_rows(labelled.labels, max(LEAST_TAUGHT, TAUGHT_PER_TEXT * sample), random)
+    everything = {"confidence": 0.0, "class_confidence": {}, "out_of_domain_share": 0.0, "balance": False}
+    yield from annotate(
+        _part(labelled, taught, folder / "labelled"),
+        _part(unlabelled, rows, folder / "unlabelled"),
+        folder,
+        settings.model_copy(update={**everything, "maximum_rows": None}),
+        encoder=encoder,
+        cache=cache,
+        stop=stop,
+        rows=rows,
+    )
+
+
+def _labelled_rows(labels: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Return ``count`` random rows that have a label, two of every class among them even if that makes more."""
+    order = random.permutation(np.flatnonzero(labels >= 0))
+    first = np.array([row for number in np.unique(labels[order]) for row in order[labels[order] == number][:2]], int)
+    rest = order[~np.isin(order, first)]
+    return np.sort(np.concatenate([first, rest[: max(0, count - len(first))]]))
+
+
+def _part(corpus: Corpus, rows: np.ndarray, folder: Path) -> Corpus:
+    """Write the rows ``rows`` of a corpus, ascending int64, as a corpus of their own."""
+    parts, start = [], 0
+    for batch in corpus.batches(columns=SCHEMA.names):
+        mine = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+        parts.append(batch.take(pa.array(mine)))
+        start += batch.num_rows
+    with writing_parquet(folder, SCHEMA) as writer:
+        writer.write_table(pa.Table.from_batches(parts, SCHEMA))
+    return describe(folder, corpus.classes, len(rows), content_hash(folder / "corpus.parquet"), corpus.words)
