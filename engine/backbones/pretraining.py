@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
 from engine.backbones.relative_adamw import RelativeAdamW
 from engine.backbones.vocabulary import SENTINELS
 from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from engine.errors import SettingsError, TrainingError
+from engine.errors import CheckpointError, SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import ProgressMeter, Stage, StopToken
@@ -51,7 +52,8 @@ def pretrain_backbone(
 ) -> Stage:
     """Train a T5 on ``text`` and write it as ``folder/model``, bfloat16, with ``folder/training.json``.
 
-    A run that was stopped goes on where it was, bit for bit on a CPU: every batch is a function of seed and step.
+    A run that was stopped goes on where it was, bit for bit on a CPU: every batch is a function of seed and step. One
+    that is over goes on when the recipe has got further phases.
 
     Parameters
     ----------
@@ -73,9 +75,11 @@ def pretrain_backbone(
     """
     trainer = _Trainer(text, start, settings, teacher)
     steps = sum(phase.steps for phase in settings.phases)
-    run = fingerprint({**settings.model_dump(), "checkpoint_every": 0, "validate_every": 0}, text.fingerprint)
+    free = {"phases", "tasks", "validate_every", "checkpoint_every"}
+    run = fingerprint(settings.model_dump(mode="json", exclude=free), text.fingerprint)
     saved = load_checkpoint(folder, run)
     if saved is not None:
+        _check_phases(saved.state["phases"], settings, saved.state["step"], folder)
         trainer.restore(saved.tensors, saved.state)
         for sentence in saved.notices:
             yield Notice(sentence)
@@ -227,7 +231,8 @@ class _Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return the rest of it."""
-        return {"step": self.step, "log": vars(self.log), "curve": self._curve}
+        phases = [phase.model_dump() for phase in self.settings.phases]
+        return {"step": self.step, "log": vars(self.log), "curve": self._curve, "phases": phases}
 
     def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         """Put back what `tensors` and `state` returned."""
@@ -292,6 +297,19 @@ class _Trainer:
         decoder = rows * answer * (attention + attention / 2 + feed_forward + 2 * (answer + length) * inner)
         decoder += rows * length * attention / 2
         return 2.0 * (cost + config.num_decoder_layers * decoder + rows * answer * config.d_model * config.vocab_size)
+
+
+def _check_phases(before: list[dict[str, Any]], settings: PretrainBackboneSettings, step: int, folder: Path) -> None:
+    """Raise a `CheckpointError` if a phase that has been begun is another one now."""
+    begun = 0
+    for phase, old in zip_longest(settings.phases, before):
+        if begun < step and (phase is None or phase.model_dump() != old):
+            raise CheckpointError(
+                "The checkpoint was trained in other phases",
+                where=folder,
+                remedy="Change only phases that have not begun, or choose another folder.",
+            )
+        begun += old["steps"] if old else 0
 
 
 def warmup_cosine(step: int, warmup: int, total: int, final: float) -> float:

@@ -196,3 +196,13 @@ def test_devices_that_are_not_there(monkeypatch):
 
 def test_available_devices_end_with_the_cpu():
     assert available_devices()[-1].name == "cpu"
+
+
+def test_the_rate_of_multiplication_is_measured_and_decides_for_bfloat16(monkeypatch):
+    cpu = torch.device("cpu")
+    rate = devices.multiply_rate(cpu, torch.float32, size=256, seconds=0.01)
+    assert 1e8 < rate < 1e14
+    for fast, slow, expected in ((3e11, 1e11, True), (1.4e11, 1e11, False)):
+        rates = {torch.bfloat16: fast, torch.float32: slow}
+        monkeypatch.setattr(devices, "multiply_rate", lambda device, precision, rates=rates: rates[precision])
+        assert devices.multiplies_bfloat16.__wrapped__(cpu) is expected

@@ -289,3 +289,30 @@ def test_missing_package_is_a_sentence(monkeypatch):
 def test_missing_device_is_told_at_the_first_text():
     with pytest.raises(DeviceError):
         SentenceEncoder(device="toaster").encode(["a text"])
+
+
+def test_mean_states_of_the_last_layer_point_where_the_sentence_vectors_do(encoder):
+    texts = ["Short.", "A longer sentence about trains that never come on time.", "The soup was cold."]
+    states = encoder.layer_means(texts, [0, 6]).astype(np.float32)
+    assert states.shape == (3, 2 * 384)
+    last = states[:, 384:] / np.linalg.norm(states[:, 384:], axis=1, keepdims=True)
+    assert (last * encoder.encode(texts)).sum(1).min() > 0.999
+    assert not np.allclose(states[:, :384], states[:, 384:], atol=0.1)
+    assert np.allclose(
+        encoder.layer_means(texts[::-1], [6])[::-1], states[:, 384:], atol=0.03
+    )  # padding does not matter
+    with pytest.raises(BackboneError, match="only 6 layers"):
+        encoder.layer_means(texts, [7])
+
+
+def test_word_vectors_tell_the_beginning_of_a_word_from_its_inside(encoder):
+    begins, inside, split, unknown = encoder.word_vectors(["\u2581ing", "ing", "\u2581terriblegreat", "\u2581"])
+    great, good, soup = encoder.word_vectors(["\u2581great", "\u2581good", "\u2581soup"])
+
+    def likeness(one, other):
+        return one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+
+    assert not np.allclose(begins, inside)
+    assert likeness(great, good) > likeness(great, soup)
+    assert likeness(split, great) > likeness(soup, great)
+    assert np.isfinite(unknown).all()

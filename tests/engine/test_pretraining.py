@@ -58,9 +58,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, row in enumerate(csv.DictReader(reviews)):
             text = f"{row['review']} It was {WORDS[number % 5]}, all in all."
             stream.write(json.dumps({"text": text, "label": "no" if number % 2 else "yes"}) + "\n")
-        stream.write(
-            json.dumps({"text": "A quiet start. It WAS,  great-fun  indeed! And so.", "label": "no"}) + "\n"
-        )
+        stream.write(json.dumps({"text": "A quiet start. It WAS,  great-fun  indeed! And so.", "label": "no"}) + "\n")
         stream.write(json.dumps({"text": "Fun. A short word in common is no sentence here.", "label": "no"}) + "\n")
     rows = ["It was great fun indeed", "Fun."]
     (folder / "test.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows), encoding="utf-8")
@@ -253,6 +251,19 @@ def test_a_checkpoint_of_another_recipe_is_refused(prepared, settings, tmp_path:
     _run(prepared, tmp_path, settings, stop_at=2)
     with pytest.raises(CheckpointError, match="other settings"):
         _run(prepared, tmp_path, settings.model_copy(update={"seed": 1}))
+
+
+def test_phases_can_be_added_to_a_run_but_not_changed_under_it(prepared, settings, tmp_path: Path) -> None:
+    first, second = PHASES
+    _run(prepared, tmp_path / "whole", settings)
+    _run(prepared, tmp_path / "parts", settings.model_copy(update={"phases": [first]}))
+    assert (tmp_path / "parts" / "model").exists()
+    _run(prepared, tmp_path / "parts", settings)
+    whole, parts = (load(tmp_path / name / "model").model.state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(weight, parts[name]) for name, weight in whole.items())
+    for changed in ([second, second], [first, second.model_copy(update={"spans": 0.9})], [first]):
+        with pytest.raises(CheckpointError, match="other phases"):
+            _run(prepared, tmp_path / "parts", settings.model_copy(update={"phases": changed}))
 
 
 def test_a_run_can_go_on_from_another_model(prepared, settings, tmp_path: Path) -> None:
