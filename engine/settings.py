@@ -176,7 +176,7 @@ class BackboneSettings(Settings):
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["auto", "float32", "bfloat16"] = option(
-        "auto", "auto computes in bfloat16 on CUDA and in float32 elsewhere.", advanced=True
+        "auto", "auto multiplies in bfloat16 where the device has instructions for it, else in float32.", advanced=True
     )
     offline: bool = option(False, "Never touch the network.", advanced=True)
     threads: int | None = option(
@@ -364,6 +364,6 @@ class PretrainBackboneSettings(Settings):
     checkpoint_every: int = option(500, "Steps between checkpoints.", unit="steps", ge=1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["auto", "float32", "bfloat16"] = option(
-        "auto", "What matrices are multiplied in; auto takes bfloat16 where that is faster. Weights stay float32."
+        "auto", "auto multiplies in bfloat16 where the device has instructions for it; weights stay float32."
     )
     seed: int = option(0, "Seed of the weights, the sampling and the texts held out.", ge=0)

@@ -11,4 +11,4 @@ def load(folder: Path):
     from engine.settings import BackboneSettings
     from engine.stage import result_of
 
-    return result_of(load_backbone(BackboneSettings(backbone=str(folder), device="cpu")))
+    return result_of(load_backbone(BackboneSettings(backbone=str(folder), device="cpu", precision="float32")))

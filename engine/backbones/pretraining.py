@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
-from engine.backbones.devices import multiplies_bfloat16, multiply_rate, resolve_device
+from engine.backbones.devices import multiply_rate, resolve_device, resolve_precision
 from engine.backbones.objectives import (
     PAD,
     Batch,
@@ -148,8 +148,7 @@ class _Trainer:
     ) -> None:
         self.settings = settings
         self.device = resolve_device(settings.device)
-        fast = multiplies_bfloat16(self.device) if settings.precision == "auto" else settings.precision == "bfloat16"
-        self.precision = torch.bfloat16 if fast else torch.float32
+        self.precision = resolve_precision(settings.precision, self.device)
         self._peak = multiply_rate(self.device, self.precision)
         torch.manual_seed(settings.seed)
         self.model = start if start is not None else _new_model(text.tokenizer, settings, teacher)

@@ -24,7 +24,7 @@ def test_the_bundled_backbone_knows_its_words_and_every_default_word_is_one_toke
     from engine.prompting.verbalizer import make_verbalizer
     from engine.settings import PAPER_WORDS
 
-    backbone = result_of(load_backbone(BackboneSettings(device="cpu")))
+    backbone = result_of(load_backbone(BackboneSettings(device="cpu", precision="float32")))
     for classes in PAPER_WORDS:
         names = tuple(str(number) for number in range(classes))
         assert make_verbalizer(names, {}, backbone.tokenizer).single_tokens
@@ -190,7 +190,6 @@ def test_devices_that_are_not_there(monkeypatch):
         resolve_device("cuda:3")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert resolve_precision("auto", torch.device("cuda")) is torch.bfloat16
-    assert resolve_precision("auto", torch.device("cpu")) is torch.float32
     assert resolve_precision("bfloat16", torch.device("cpu")) is torch.bfloat16
 
 
@@ -198,11 +197,15 @@ def test_available_devices_end_with_the_cpu():
     assert available_devices()[-1].name == "cpu"
 
 
-def test_the_rate_of_multiplication_is_measured_and_decides_for_bfloat16(monkeypatch):
+def test_the_rate_of_multiplication_is_measured():
     cpu = torch.device("cpu")
     rate = devices.multiply_rate(cpu, torch.float32, size=256, seconds=0.01)
     assert 1e8 < rate < 1e14
-    for fast, slow, expected in ((3e11, 1e11, True), (1.4e11, 1e11, False)):
-        rates = {torch.bfloat16: fast, torch.float32: slow}
-        monkeypatch.setattr(devices, "multiply_rate", lambda device, precision, rates=rates: rates[precision])
-        assert devices.multiplies_bfloat16.__wrapped__(cpu) is expected
+
+
+@pytest.mark.parametrize("has", [{}, {"avx512_bf16": True}, {"amx_bf16": True}, {"avx512_bf16": False, "avx2": True}])
+def test_auto_computes_in_bfloat16_where_the_processor_has_it(monkeypatch, has):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    expected = torch.bfloat16 if any(has.get(name) for name in ("avx512_bf16", "amx_bf16")) else torch.float32
+    assert resolve_precision("auto", torch.device("cpu")) is expected
+    assert resolve_precision("float32", torch.device("cpu")) is torch.float32
