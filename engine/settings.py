@@ -326,7 +326,9 @@ class PretrainingPhase(Settings):
     spans: float = option(1.0, "Share of the tokens for span corruption (15 % in spans of 3).", ge=0)
     prefix: float = option(0.0, "Share of the tokens for prefix language modelling.", ge=0)
     chosen_words: float = option(0.0, "Share of the tokens for filling in one of the chosen words.", ge=0)
+    chosen_words_weight: float = option(1.0, "Weight of that loss beside the others.", gt=0)
     vectors: float = option(0.0, "Share of the tokens for matching Sentence-BERT's vectors.", ge=0)
+    vectors_weight: float = option(4.0, "Weight of that loss beside the others.", gt=0)
     answers: float = option(0.0, "Share of the tokens for the labelled tasks.", ge=0)
 
     @model_validator(mode="after")
@@ -356,7 +358,6 @@ class PretrainBackboneSettings(Settings):
         [0, 3, 5, 6], "Layers of Sentence-BERT whose mean states are matched; 0 is its embeddings.", min_length=1
     )
     word_vectors: bool = option(True, "Begin with Sentence-BERT's word vectors, projected to the width.")
-    vector_weight: float = option(1.0, "Weight of matching vectors beside a cross-entropy.", gt=0)
     tasks: list[LabelledTask] = option([], "Supervised tasks.")
     phases: list[PretrainingPhase] = option([], "What is trained, one after the other.", min_length=1)
     validation_rows: int = option(500, "Texts held out.", unit="texts", ge=1)

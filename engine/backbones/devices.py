@@ -72,7 +72,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for products of bfloat16 matrices: more than twice as fast as float32."""
     if device.type == "cpu":
         # Asked and not measured: a busy machine must not choose otherwise when a run is resumed.
-        has = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
+        has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
         return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
 

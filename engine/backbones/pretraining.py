@@ -185,7 +185,7 @@ class _Trainer:
         phase, place = self._phase(self.step)
         with self._autocast():  # one context and one pass back: weights are cast once for all objectives
             losses = {name: self._loss(batch) for name, batch in batches.items()}
-        torch.stack([loss * self._importance(name) for name, loss in losses.items()]).sum().backward()
+        torch.stack([loss * getattr(phase, f"{name}_weight", 1.0) for name, loss in losses.items()]).sum().backward()
         self.log.tokens += sum(batch.tokens for batch in batches.values())
         self.log.multiplications += 3 * sum(self._forward_cost(batch) for batch in batches.values())
         norm = torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
@@ -266,9 +266,6 @@ class _Trainer:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16)
-
-    def _importance(self, name: str) -> float:
-        return self.settings.vector_weight if name == "vectors" else 1.0
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         inputs = torch.from_numpy(batch.inputs).to(self.device, non_blocking=True)
