@@ -327,13 +327,15 @@ class PretrainingPhase(Settings):
     prefix: float = option(0.0, "Share of the tokens for prefix language modelling.", ge=0)
     chosen_words: float = option(0.0, "Share of the tokens for filling in one of the chosen words.", ge=0)
     chosen_words_weight: float = option(1.0, "Weight of that loss beside the others.", gt=0)
+    verdicts: float = option(0.0, "Share of the tokens for telling a verdict whose sentence was cut out.", ge=0)
+    verdicts_weight: float = option(1.0, "Weight of that loss beside the others.", gt=0)
     vectors: float = option(0.0, "Share of the tokens for matching Sentence-BERT's vectors.", ge=0)
     vectors_weight: float = option(4.0, "Weight of that loss beside the others.", gt=0)
     answers: float = option(0.0, "Share of the tokens for the labelled tasks.", ge=0)
 
     @model_validator(mode="after")
     def _trains_something(self) -> PretrainingPhase:
-        if not any((self.spans, self.prefix, self.chosen_words, self.vectors, self.answers)):
+        if not any((self.spans, self.prefix, self.chosen_words, self.verdicts, self.vectors, self.answers)):
             raise ValueError("all shares are 0")
         return self
 
@@ -353,6 +355,7 @@ class PretrainBackboneSettings(Settings):
     decoder_layers: int = option(2, "Layers of the decoder.", ge=1)
     length: int = option(128, "Tokens of input for span corruption; twice a prefix.", unit="tokens", ge=16)
     chosen_words: list[str] = option([], "Words that 'chosen_words' cuts out and asks for.")
+    verdict_words: list[str] = option([], "Words of judgement that 'verdicts' asks for.")
     passages: int = option(200_000, "Short texts whose Sentence-BERT vectors are matched.", unit="texts", ge=0)
     teacher_layers: list[int] = option(
         [0, 3, 5, 6], "Layers of Sentence-BERT whose mean states are matched; 0 is its embeddings.", min_length=1

@@ -151,16 +151,47 @@ class ChosenWords:
         word = rng.choice(len(self._starts), rows, p=self._chances)
         place = self._places[self._starts[word] + rng.integers(self._counts[word])]
         before = rng.integers(self.length // 8, self.length, rows)
-        index = (place - before)[:, None] + np.arange(self.length)
-        texts = self._stream[index].astype(np.int64)
+        texts = self._stream[(place - before)[:, None] + np.arange(self.length)].astype(np.int64)
         ends = np.cumsum(texts == END, 1) - (texts == END)
-        rows_index = np.arange(rows)
-        answers = texts[rows_index, before].copy()
-        texts[rows_index, before] = self._sentinel
-        texts[ends != ends[rows_index, before][:, None]] = PAD
-        texts[(texts[:, -1] != PAD) & (before < self.length - 1), -1] = END
+        own = ends == ends[np.arange(rows), before][:, None]
+        answers = texts[np.arange(rows), before].copy()
+        texts[np.arange(rows), before] = self._sentinel
+        hidden = self._hidden(texts, before)
+        enough = (own & ~hidden).sum(1, keepdims=True) > self.length // 8
+        own &= ~(hidden & enough)
+        texts[~own] = PAD
+        texts[own[:, -1] & (before < self.length - 1), -1] = END
         labels = np.stack([np.full(rows, self._sentinel), answers, np.full(rows, END)], 1)
         return Batch(texts, labels)
+
+    def _hidden(self, texts: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Return what is hidden beside the word, bool [rows, length]."""
+        return np.zeros(texts.shape, bool)
+
+
+class Verdicts(ChosenWords):
+    """A whole sentence with a word of judgement is cut out, and the word is asked for: what was the verdict?
+
+    Only what the other sentences say tells. Where they say too little, the word alone is cut out.
+
+    Parameters
+    ----------
+    stops
+        Ids of the pieces that end a sentence.
+    """
+
+    def __init__(
+        self, stream: np.ndarray, sentinels: np.ndarray, words: Sequence[int], length: int, stops: Sequence[int]
+    ) -> None:
+        super().__init__(stream, sentinels, words, length)
+        self._stops = np.asarray([*stops, END])
+
+    def _hidden(self, texts: np.ndarray, before: np.ndarray) -> np.ndarray:
+        column, at = np.arange(texts.shape[1]), before[:, None]
+        stop = np.isin(texts, self._stops)
+        first = np.where(stop & (column < at), column, -1).max(1, keepdims=True)
+        last = np.where(stop & (column > at), column, texts.shape[1]).min(1, keepdims=True)
+        return (column > first) & (column <= last) & (column != at) & (texts != END)
 
 
 class SentenceVectors:

@@ -25,6 +25,7 @@ from engine.backbones.objectives import (
     PrefixLanguageModel,
     SentenceVectors,
     SpanCorruption,
+    Verdicts,
 )
 from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
 from engine.backbones.relative_adamw import RelativeAdamW
@@ -36,7 +37,8 @@ from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import save_tensors, write_json
 
-OBJECTIVES = ("spans", "prefix", "chosen_words", "vectors", "answers")
+OBJECTIVES = ("spans", "prefix", "chosen_words", "vectors", "answers", "verdicts")
+STOPS = {".", "!", "?", ";"}
 CLIP = 1.0
 VALIDATION_BATCHES = 16
 
@@ -330,16 +332,18 @@ def _objectives(
     stream = (text.validation if validation else text.texts).values
     sentinels = np.array(text.tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(SENTINELS)]))
     found: dict[str, Objective] = {}
+    around = settings.length // 2
     if "spans" in wanted or validation:
         found["spans"] = SpanCorruption(stream, sentinels, settings.length)
     if "prefix" in wanted:
-        found["prefix"] = PrefixLanguageModel(stream, settings.length // 2)
+        found["prefix"] = PrefixLanguageModel(stream, around)
     if "chosen_words" in wanted:
-        ids = [text.tokenizer(word, add_special_tokens=False).input_ids for word in settings.chosen_words]
-        single = [word[0] for word in ids if len(word) == 1]
-        if not single:
-            raise SettingsError("None of the chosen words is one token", remedy="Name words that the texts have.")
-        found["chosen_words"] = ChosenWords(stream, sentinels, single, settings.length // 2)
+        words = _single_tokens(text.tokenizer, settings.chosen_words, "chosen words")
+        found["chosen_words"] = ChosenWords(stream, sentinels, words, around)
+    if "verdicts" in wanted:
+        words = _single_tokens(text.tokenizer, settings.verdict_words, "words of judgement")
+        stops = [number for piece, number in text.tokenizer.get_vocab().items() if piece.strip("\u2581") in STOPS]
+        found["verdicts"] = Verdicts(stream, sentinels, words, around, stops)
     if "vectors" in wanted:
         if text.vectors is None or text.passages is None:
             raise SettingsError("A phase matches vectors, but there are no passages", remedy="Raise 'passages'.")
@@ -349,7 +353,14 @@ def _objectives(
     if "answers" in wanted and not validation:
         if text.tasks is None:
             raise SettingsError("A phase answers tasks, but there are none", remedy="Name some in 'tasks'.")
-        found["answers"] = LabelledTexts(**vars(text.tasks), length=settings.length // 2)
+        found["answers"] = LabelledTexts(**vars(text.tasks), length=around)
+    return found
+
+
+def _single_tokens(tokenizer: PreTrainedTokenizerBase, words: list[str], name: str) -> list[int]:
+    found = [ids[0] for word in words if len(ids := tokenizer(word, add_special_tokens=False).input_ids) == 1]
+    if not found:
+        raise SettingsError(f"None of the {name} is one token", remedy="Name words that the texts have.")
     return found
 
 

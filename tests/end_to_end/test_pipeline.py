@@ -14,6 +14,7 @@ import pytest
 from test_bad_input import ENVIRONMENT, ROOT, metapt
 
 from engine.storage import read_json
+from resources import BUNDLED_BACKBONE
 
 PIPELINE = """
 compare = ["PPT", "PT", "linear probe"]
@@ -167,7 +168,7 @@ def test_from_an_installed_wheel_outside_the_checkout(tiny_t5, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
         assert "resources/sample/pipeline.toml" in archive.namelist()
-        assert "resources/backbones/t5-reviews-start/model.safetensors" in archive.namelist()
+        assert f"resources/backbones/{BUNDLED_BACKBONE}/model.safetensors" in archive.namelist()
     where = metapt("--version", cwd=tmp_path, root=site)
     assert str(site) in where.stdout, where.stderr
     answer = metapt("run", pipeline(tmp_path, tiny_t5, site), cwd=tmp_path, root=site)

@@ -12,6 +12,7 @@ from engine.backbones.objectives import (
     PrefixLanguageModel,
     SentenceVectors,
     SpanCorruption,
+    Verdicts,
 )
 
 SENTINELS = np.arange(9099, 8999, -1)
@@ -110,6 +111,39 @@ def test_a_chosen_word_is_asked_for_in_its_own_text_only(stream: np.ndarray) -> 
     share = (batch.labels[:, 1] == rare).mean()
     frequency = (stream == rare).sum() / np.isin(stream, [rare, common]).sum()
     assert frequency < 0.01 < 0.04 < share  # as the root of the frequency: rarer words are asked for more
+
+
+def test_a_verdict_is_asked_for_without_its_sentence_and_with_its_neighbours() -> None:
+    stop, word = 5, 6
+    rng = np.random.default_rng(0)
+    texts = []
+    for _ in range(2000):  # three sentences of one text repeat a number of their own; the middle one has the word
+        numbers = rng.integers(100, 9000, 3)
+        sentences = [[number] * int(rng.integers(9, 14)) + [stop] for number in numbers]
+        sentences[1].insert(2, word)
+        texts += [*sentences[0], *sentences[1], *sentences[2], END]
+    objective = Verdicts(np.array(texts, np.uint16), SENTINELS, [word], 64, [stop])
+    batch = objective.batch(np.random.default_rng(0), 64 * 500)
+    assert batch.labels is not None
+    assert (batch.labels == [SENTINELS[0], word, END]).all()
+    for row in batch.inputs:
+        kept = row[(row != PAD) & (row != END)]
+        place = int(np.flatnonzero(kept == SENTINELS[0])[0])
+        before, after = kept[:place], kept[place + 1 :]
+        assert len(set(before.tolist()) - {stop}) <= 1
+        assert len(set(after.tolist()) - {stop}) <= 1
+        assert len(before) == 0 or before[-1] == stop  # the whole sentence is gone, and no other
+        assert len(kept) > 9
+        assert not set(before.tolist()) & set(after.tolist()) - {stop}
+    sizes = (batch.inputs != PAD).sum(1)
+    assert sizes.mean() > 10
+
+
+def test_a_sentence_that_fills_the_window_keeps_its_other_words() -> None:
+    stream = np.full(4000, 50, np.uint16)
+    stream[::200] = 6
+    batch = Verdicts(stream, SENTINELS, [6], 64, [5]).batch(np.random.default_rng(0), 64 * 20)
+    assert ((batch.inputs == 50).sum(1) > 50).all()
 
 
 def test_vectors_belong_to_their_texts_and_are_standardised() -> None:

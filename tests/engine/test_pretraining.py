@@ -28,7 +28,7 @@ from resources import resource
 WORDS = ("terrible", "bad", "maybe", "good", "great")
 PHASES = [
     PretrainingPhase(steps=4, tokens_per_step=256, spans=0.5, chosen_words=0.2, vectors=0.3),
-    PretrainingPhase(steps=4, tokens_per_step=256, spans=0.4, prefix=0.2, vectors=0.2, answers=0.2),
+    PretrainingPhase(steps=4, tokens_per_step=256, spans=0.3, prefix=0.2, vectors=0.2, answers=0.2, verdicts=0.2),
 ]
 
 
@@ -83,6 +83,7 @@ def settings(texts: Path) -> PretrainBackboneSettings:
         decoder_layers=1,
         length=32,
         chosen_words=["good", "bad", "great", "terrible"],
+        verdict_words=["good", "bad", "great", "terrible"],
         passages=100,
         teacher_layers=[0, 1],
         tasks=[question],
@@ -202,7 +203,7 @@ def test_training_lowers_every_held_out_loss(prepared, settings, tmp_path: Path)
     for event in events:
         if isinstance(event, Metric) and event.name == "validation loss":
             curves.setdefault(event.group, []).append(event.value)
-    assert set(curves) == {"spans", "prefix", "chosen words", "vectors"}
+    assert set(curves) == {"spans", "prefix", "chosen words", "vectors", "verdicts"}
     for name, curve in curves.items():
         assert len(curve) == 6
         assert curve[-1] < curve[0], name
