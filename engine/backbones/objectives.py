@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.errors import DataError
+
 PAD, END = 0, 1
 IGNORED = -100
 
@@ -78,6 +80,7 @@ class SpanCorruption:
             raw += 1
         self.raw_length = raw
         self._noise, self._spans, _ = _shape(raw, density, mean_span)
+        _check_length(stream, raw)
 
     def batch(self, rng: np.random.Generator, tokens: int) -> Batch:
         """Return inputs [rows, length] and the spans that were cut out, each after its sentinel."""
@@ -113,6 +116,7 @@ class PrefixLanguageModel:
 
     def __init__(self, stream: np.ndarray, length: int) -> None:
         self._stream, self.length = stream, length
+        _check_length(stream, 2 * length)
 
     def batch(self, rng: np.random.Generator, tokens: int) -> Batch:
         """Return inputs [rows, length] and what follows, [rows, length]."""
@@ -134,6 +138,11 @@ class ChosenWords:
         Ids of the words.
     length
         Tokens of text around the word at most; other texts' tokens are padding.
+
+    Raises
+    ------
+    DataError
+        If none of the words occurs.
     """
 
     def __init__(self, stream: np.ndarray, sentinels: np.ndarray, words: Sequence[int], length: int) -> None:
@@ -141,6 +150,8 @@ class ChosenWords:
         places = np.flatnonzero(np.isin(stream, np.asarray(words, stream.dtype)))
         self._places = places[(places >= length) & (places < len(stream) - length)]
         self._places = self._places[np.argsort(stream[self._places], kind="stable")]
+        if not len(self._places):
+            raise DataError("None of the words occurs in the texts", remedy="Name words that the texts have.")
         _, self._starts, counts = np.unique(stream[self._places], return_index=True, return_counts=True)
         self._counts = counts
         self._chances = np.sqrt(counts) / np.sqrt(counts).sum()
@@ -284,6 +295,14 @@ def padded(rows: Sequence[np.ndarray], filler: int) -> np.ndarray:
 def rows_for(tokens: int, length: int) -> int:
     """Return how many rows of ``length`` make about ``tokens`` tokens, at least one."""
     return max(1, round(tokens / length))
+
+
+def _check_length(stream: np.ndarray, length: int) -> None:
+    if len(stream) < length:
+        raise DataError(
+            f"The texts have {len(stream):,} tokens, fewer than the {length:,} of one example",
+            remedy="Give more texts, or lower 'length'.",
+        )
 
 
 def _shape(raw: int, density: float, mean_span: float) -> tuple[int, int, int]:

@@ -31,7 +31,7 @@ from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
 from engine.backbones.relative_adamw import RelativeAdamW
 from engine.backbones.vocabulary import SENTINELS
 from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from engine.errors import CheckpointError, SettingsError, TrainingError
+from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import ProgressMeter, Stage, StopToken
@@ -327,34 +327,45 @@ def _shares(phase: PretrainingPhase) -> dict[str, float]:
 def _objectives(
     text: PreparedText, settings: PretrainBackboneSettings, *, validation: bool = False
 ) -> dict[str, Objective]:
-    """Return the objectives that some phase trains, over the training or the held-out text."""
+    """Return what some phase trains, over the training text or, where it has what is asked, over the held-out one."""
     wanted = {name for phase in settings.phases for name in _shares(phase)}
-    stream = (text.validation if validation else text.texts).values
-    sentinels = np.array(text.tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(SENTINELS)]))
+    if validation:
+        wanted = (wanted | {"spans"}) - {"answers"}
     found: dict[str, Objective] = {}
-    around = settings.length // 2
-    if "spans" in wanted or validation:
-        found["spans"] = SpanCorruption(stream, sentinels, settings.length)
-    if "prefix" in wanted:
-        found["prefix"] = PrefixLanguageModel(stream, around)
-    if "chosen_words" in wanted:
-        words = _single_tokens(text.tokenizer, settings.chosen_words, "chosen words")
-        found["chosen_words"] = ChosenWords(stream, sentinels, words, around)
-    if "verdicts" in wanted:
-        words = _single_tokens(text.tokenizer, settings.verdict_words, "words of judgement")
-        stops = [number for piece, number in text.tokenizer.get_vocab().items() if piece.strip("\u2581") in STOPS]
-        found["verdicts"] = Verdicts(stream, sentinels, words, around, stops)
-    if "vectors" in wanted:
+    for name in OBJECTIVES:
+        if name in wanted:
+            try:
+                found[name] = _objective(name, text, settings, validation)
+            except DataError:
+                if not validation:
+                    raise
+    return found
+
+
+def _objective(name: str, text: PreparedText, settings: PretrainBackboneSettings, validation: bool) -> Objective:
+    stream = (text.validation if validation else text.texts).values
+    tokenizer, around = text.tokenizer, settings.length // 2
+    sentinels = np.array(tokenizer.convert_tokens_to_ids([f"<extra_id_{number}>" for number in range(SENTINELS)]))
+    if name == "spans":
+        return SpanCorruption(stream, sentinels, settings.length)
+    if name == "prefix":
+        return PrefixLanguageModel(stream, around)
+    if name == "chosen_words":
+        words = _single_tokens(tokenizer, settings.chosen_words, "chosen words")
+        return ChosenWords(stream, sentinels, words, around)
+    if name == "verdicts":
+        words = _single_tokens(tokenizer, settings.verdict_words, "words of judgement")
+        stops = [number for piece, number in tokenizer.get_vocab().items() if piece.strip("\u2581") in STOPS]
+        return Verdicts(stream, sentinels, words, around, stops)
+    if name == "vectors":
         if text.vectors is None or text.passages is None:
             raise SettingsError("A phase matches vectors, but there are no passages", remedy="Raise 'passages'.")
         held = max(1, len(text.passages) // 100)
         part = range(held) if validation else range(held, len(text.passages))
-        found["vectors"] = SentenceVectors(text.passages, text.vectors, part)
-    if "answers" in wanted and not validation:
-        if text.tasks is None:
-            raise SettingsError("A phase answers tasks, but there are none", remedy="Name some in 'tasks'.")
-        found["answers"] = LabelledTexts(**vars(text.tasks), length=around)
-    return found
+        return SentenceVectors(text.passages, text.vectors, part)
+    if text.tasks is None:
+        raise SettingsError("A phase answers tasks, but there are none", remedy="Name some in 'tasks'.")
+    return LabelledTexts(**vars(text.tasks), length=around)
 
 
 def _single_tokens(tokenizer: PreTrainedTokenizerBase, words: list[str], name: str) -> list[int]:

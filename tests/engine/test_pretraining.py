@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
@@ -290,6 +291,21 @@ def test_phases_that_have_nothing_to_train_on_are_refused(prepared, settings, tm
     unknown = settings.model_copy(update={"chosen_words": ["antidisestablishmentarianism"]})
     with pytest.raises(SettingsError, match="None of the chosen words"):
         _run(prepared, tmp_path, unknown)
+    alone = settings.model_copy(update={"phases": [PretrainingPhase(answers=1.0)]})
+    with pytest.raises(SettingsError, match="there are none"):
+        _run(dataclasses.replace(prepared, tasks=None), tmp_path, alone)
+
+
+def test_held_out_texts_that_lack_the_words_or_are_too_short_are_no_obstacle(
+    prepared, settings, tmp_path: Path
+) -> None:
+    few = Tokens.of([prepared.tokenizer("It rained.").input_ids])
+    events = _run(dataclasses.replace(prepared, validation=few), tmp_path, settings)
+    assert {event.group for event in events if isinstance(event, Metric) and event.name == "validation loss"} == {
+        "vectors"
+    }
+    with pytest.raises(DataError, match="fewer than the"):
+        _run(dataclasses.replace(prepared, texts=few), tmp_path / "short", settings)
 
 
 def test_relative_adamw_is_adamw_with_a_rate_times_the_size_of_the_weight() -> None:
