@@ -29,11 +29,12 @@ from engine.backbones.load import Backbone, load_backbone
 from engine.backbones.objectives import SpanCorruption
 from engine.events import Event, Metric, Notice
 from engine.project import Project
-from engine.running.pipeline import Steps, read_pipeline, run_pipeline
+from engine.running import jobs
+from engine.running.pipeline import Steps, import_job, read_pipeline
 from engine.running.process import EngineProcess
-from engine.settings import BackboneSettings
+from engine.settings import BackboneSettings, ImportSettings
 from engine.stage import result_of
-from engine.storage import write_json
+from engine.storage import read_json, write_json
 
 CONFIGS = Path(__file__).parent / "configs"
 CLOZES = (
@@ -122,11 +123,32 @@ def prompts(settings: BackboneSettings, data: Path, work: Path) -> dict[str, Any
     """Return dataset -> method -> summary over the seeds."""
     found = {}
     with Project.open_or_create(work) as project, EngineProcess() as engine:
+        steps = Steps(project, engine.run, show)
         for dataset, config in (("SST-2", "yelp_to_sst2.toml"), ("Amazon-2", "yelp_to_amazon2.toml")):
             pipeline = read_pipeline(CONFIGS / config, data=data)
-            found[dataset] = run_pipeline(
-                pipeline.model_copy(update={"backbone": settings}), Steps(project, engine.run, show)
+            corpora = {
+                role: str(
+                    steps.run(role, import_job(corpus.files, ImportSettings(**corpus.model_dump(exclude={"files"}))))
+                )
+                for role, corpus in (("source", pipeline.source), ("target", pipeline.target), ("test", pipeline.test))
+                if corpus is not None
+            }
+            source, common = corpora["source"], {"backbone": settings, "prompt": pipeline.prompt}
+            grouping = pipeline.cluster.model_copy(update={"projection": "none"})
+            cache = str(project.cache.resolve())
+            groups = steps.run("clusters", jobs.ClusterJob(corpus=source, cache=cache, settings=grouping))
+            meta = jobs.MetaTrainJob(corpus=source, clusters=str(groups), settings=pipeline.meta_train, **common)
+            learned = steps.run("meta-train", meta)
+            ppt = steps.run("pretrain-prompt", jobs.PretrainJob(corpus=source, settings=pipeline.pretrain, **common))
+            starts = {name: str(run / "prompt.safetensors") for name, run in (("MetaPT", learned), ("PPT", ppt))}
+            tune = jobs.TuneJob(
+                starts=starts | {"PT": "vocabulary"},
+                corpus=corpora["target"],
+                test=corpora["test"],
+                tune=pipeline.tune,
+                **common,
             )
+            found[dataset] = read_json(steps.run("tune", tune) / "results.json")["summary"]
             print(dataset, {name: round(part["accuracy_mean"], 4) for name, part in found[dataset].items()}, flush=True)
     return found
 
@@ -142,7 +164,9 @@ def main() -> None:
     parser.add_argument("--skip-prompts", action="store_true", help="only spans and the linear probe")
     arguments = parser.parse_args()
     began = time.time()
-    backbone = result_of(load_backbone(BackboneSettings(backbone=arguments.backbone, device="cpu")))
+    backbone = result_of(
+        load_backbone(BackboneSettings(backbone=arguments.backbone, device="cpu", precision="float32"))
+    )
     reviews = pq.read_table(arguments.data / "downstream" / "amazon2_test.parquet").column("text").to_pylist()
     result: dict[str, Any] = {
         "command": "python -m benchmarks.backbone --data DIR",

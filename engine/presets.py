@@ -19,9 +19,9 @@ _SMALL: Values = {
     "tune": {"epochs": 30},
 }
 _BUNDLED_RATES: Values = {
-    "meta_train": {"alpha": 1000.0, "beta": 1.0},
+    "meta_train": {"alpha": 30.0, "beta": 0.1},
     "prompt": {},
-    "tune": {"learning_rate": 0.3},
+    "tune": {"learning_rate": 0.1},
 }
 _SIZES: dict[Preset, Values] = {
     "quick": {

@@ -11,7 +11,7 @@ from pathlib import Path
 _open_files = ExitStack()
 atexit.register(_open_files.close)
 
-BUNDLED_BACKBONE = "t5-reviews-start"
+BUNDLED_BACKBONE = "t5-metapt-small"
 """Name of the T5 that ships with MetaPT, a folder of ``resources/backbones``."""
 
 

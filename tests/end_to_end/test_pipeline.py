@@ -34,6 +34,7 @@ projection = "pca"
 [backbone]
 backbone = "{backbone}"
 device = "cpu"
+precision = "float32"
 threads = 1
 [prompt]
 soft_tokens = 4

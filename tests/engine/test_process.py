@@ -71,7 +71,7 @@ def test_cancelling_ends_the_job_and_nothing_of_it_arrives_later(engine, tmp_pat
 
 
 def test_questions_are_answered_while_a_job_runs(engine, tmp_path, tiny_t5):
-    backbone = BackboneSettings(backbone=str(tiny_t5), device="cpu").model_dump()
+    backbone = BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32").model_dump()
     stream = engine.run(CountJob(to=100_000, seconds=0.001), tmp_path)
     next(stream)
     assert engine.ask("word_tokens", backbone=backbone, word="good") == ["▁good"]
@@ -83,7 +83,7 @@ def test_questions_are_answered_while_a_job_runs(engine, tmp_path, tiny_t5):
 
 
 def test_a_late_answer_is_not_taken_for_another_questions(engine, tmp_path, tiny_t5):
-    backbone = BackboneSettings(backbone=str(tiny_t5), device="cpu").model_dump()
+    backbone = BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32").model_dump()
     stream = engine.run(CountJob(to=100_000, seconds=0.2), tmp_path)
     next(stream)
     with pytest.raises(EngineProcessError, match="did not answer within 0 seconds"):
@@ -141,7 +141,7 @@ def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, tiny_t5, make_scorer
     training = jobs.MetaTrainJob(
         corpus=str(folder),
         clusters=str(tmp_path / "clusters"),
-        backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu"),
+        backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32"),
         prompt={"soft_tokens": 4, "text_tokens": 32},
         settings={"shots": 2, "steps": 6, "validate_every": 3, "checkpoint_every": 2, "alpha": 1.0, "beta": 0.3},
     )

@@ -241,7 +241,7 @@ def own_classes_job(tmp_path, tiny_t5) -> jobs.TuneJob:
         classes=["good", "okay", "bad"],
         words={"good": "great", "okay": "okay", "bad": "terrible"},
         labels={3: "okay", 2: "okay", 6: "okay", 0: "good"},
-        backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu"),
+        backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32"),
         prompt={"soft_tokens": 4, "text_tokens": 16},
         tune={"training_rows": 12, "validation_rows": 12, "test_rows": 15, "seeds": 2, "epochs": 2},
     )
@@ -299,7 +299,7 @@ def test_tuning_for_own_classes(own_classes_job, tmp_path):
 
 
 def test_loading_a_backbone_is_a_job(tmp_path, tiny_t5):
-    job = jobs.BackboneJob(backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu"))
+    job = jobs.BackboneJob(backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32"))
     session = Session()
     *_, last = perform(job, tmp_path / "run", session, StopToken())
     backbone = result_of(session.backbone(job.backbone))
@@ -370,8 +370,8 @@ def drawn(examples, pool: np.ndarray, settings: TuneSettings) -> dict[str, dict[
     }
 
 
-SETTINGS = TuneSettings(training_rows=12, validation_rows=15, seeds=2, first_seed=7, epochs=3, learning_rate=0.3)
-SEEDS = (7, 8)
+SEEDS = (3, 4)
+SETTINGS = TuneSettings(training_rows=12, validation_rows=15, seeds=2, first_seed=SEEDS[0], epochs=3, learning_rate=0.3)
 
 
 def test_predictions_on_test_rows_agree_with_the_results(make_scorer, make_examples, tmp_path):
@@ -396,7 +396,7 @@ def test_without_test_rows_each_run_is_measured_on_its_own_validation_rows(make_
     results, last = tune_few(scorer, examples, tmp_path, SETTINGS, test=np.empty(0, np.int64))
     draws = drawn(examples, np.arange(60), SETTINGS)
     assert results["draws"] == draws
-    assert draws["7"]["validation"] != draws["8"]["validation"]
+    assert draws[str(SEEDS[0])]["validation"] != draws[str(SEEDS[1])]["validation"]
     check_predictions(tmp_path, results, scorer, examples, {seed: draws[str(seed)]["validation"] for seed in SEEDS})
     check_best(tmp_path, results)
     assert results["measured_on"] == "validation"
