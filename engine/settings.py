@@ -347,6 +347,10 @@ class PretrainBackboneSettings(Settings):
     keep_out: list[str] = option([], "Test sets; rows that share a sentence with one of them are removed.")
     start: str = option("", "Folder of a T5 to go on from, with its vocabulary and shape; empty starts anew.")
     pieces: int = option(12_000, "Size of the vocabulary without the sentinels.", unit="pieces", ge=200, le=60_000)
+    words: list[str] = option(
+        sorted({word for words in PAPER_WORDS.values() for word in words}),
+        "Words that have to be one token each: the label words that prompts will use.",
+    )
     lower_case: bool = option(True, "Fold capitals, so that a small vocabulary goes further.")
     width: int = option(256, "Length of a token's vector, d_model.", ge=8)
     feed_forward: int = option(1024, "Width of the feed-forward layers.", ge=8)

@@ -78,7 +78,7 @@ def pretrain_backbone(
     trainer = _Trainer(text, start, settings, teacher)
     steps = sum(phase.steps for phase in settings.phases)
     free = {"phases", "tasks", "validate_every", "checkpoint_every"}
-    run = fingerprint(settings.model_dump(mode="json", exclude=free), text.fingerprint)
+    run = fingerprint(settings.model_dump(mode="json", exclude=free, exclude_defaults=True), text.fingerprint)
     saved = load_checkpoint(folder, run)
     if saved is not None:
         _check_phases(saved.state["phases"], settings, saved.state["step"], folder)

@@ -19,12 +19,17 @@ from engine.corpus.importing import content_hash, import_corpus
 from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
 from engine.errors import DataError
 from engine.events import Finished, Notice
-from engine.settings import PAPER_WORDS, ImportSettings, LabelledTask, PretrainBackboneSettings
+from engine.settings import ImportSettings, LabelledTask, PretrainBackboneSettings
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.storage import read_json, write_json
 
 STAGE = "pretrain-backbone"
 VOCABULARY_TEXTS = 60_000
+PREPARED_BY = (
+    "files", "keep_out", "start", "pieces", "words", "lower_case", "passages", "teacher_layers", "tasks",
+    "validation_rows", "seed",
+)  # fmt: skip
+"""Settings that the prepared text depends on; the others can be changed and it stays."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -233,9 +238,8 @@ def prepare_text(
     DataError, StorageError
         As in `gather_texts`, `engine.backbones.vocabulary.train_vocabulary`, or if too few texts are left.
     """
-    names = ("files", "keep_out", "start", "pieces", "lower_case", "passages", "teacher_layers", "tasks")
-    values = settings.model_dump(mode="json")
-    wanted = fingerprint([values[name] for name in (*names, "validation_rows", "seed")])
+    chosen = settings.model_dump(mode="json", include=set(PREPARED_BY), exclude_defaults=True)
+    wanted = fingerprint(chosen)
     marker = folder / "prepared.json"
     if not marker.exists() or read_json(marker)["settings"] != wanted:
         removed = yield from _prepare(settings, folder, teacher, stop)
@@ -275,7 +279,7 @@ def _prepare(settings: PretrainBackboneSettings, folder: Path, teacher: Teacher,
             rest[:VOCABULARY_TEXTS],
             folder / "vocabulary",
             pieces=settings.pieces,
-            words=sorted({word for words in PAPER_WORDS.values() for word in words}),
+            words=settings.words,
             lower_case=settings.lower_case,
         )
     (yield from tokens_of(held, tokenizer, "Making tokens")).save(folder / "validation")
