@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,9 @@ def pretrain_backbone(
 def save_backbone(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write weights in bfloat16, configuration and vocabulary, as transformers loads them."""
     tokenizer.save_pretrained(folder)
+    pieces = Path(tokenizer.name_or_path) / "spiece.model"  # transformers leaves it out; other programs need it
+    if pieces.is_file():
+        shutil.copyfile(pieces, folder / pieces.name)
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     shared = model.get_input_embeddings().weight.data_ptr()

@@ -87,8 +87,10 @@ def test_a_folder_with_spiece_model_only_loads(copy):
     from resources import BUNDLED_BACKBONE, resource
 
     (copy / "tokenizer.json").unlink()
-    shutil.copy(resource("backbones", BUNDLED_BACKBONE, "spiece.model"), copy)
-    assert load(copy).tokenizer("good", add_special_tokens=False)["input_ids"] == [62]
+    bundled = resource("backbones", BUNDLED_BACKBONE)
+    shutil.copy(bundled / "spiece.model", copy)
+    text = "A Good soup, ÄNOTHER <extra_id_0>!"
+    assert load(copy).tokenizer(text).input_ids == load(bundled).tokenizer(text).input_ids
 
 
 # The hub, without a network -------------------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ def test_result_is_a_backbone_in_bfloat16_that_loads_and_is_the_trained_one(prep
         names = list(stream.keys())
         assert {stream.get_tensor(name).dtype for name in names} == {torch.bfloat16}
     assert "shared.weight" in names
+    assert (tmp_path / "model" / "spiece.model").exists()
     assert "lm_head.weight" not in names
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as stream:
         trained = stream.get_tensor("model.encoder.block.0.layer.1.DenseReluDense.wi.weight")

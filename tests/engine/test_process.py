@@ -76,7 +76,7 @@ def test_questions_are_answered_while_a_job_runs(engine, tmp_path, tiny_t5):
     next(stream)
     assert engine.ask("word_tokens", backbone=backbone, word="good") == ["▁good"]
     preview = engine.ask("preview", backbone=backbone, prompt={"soft_tokens": 7}, text="Cold soup")
-    assert preview.startswith("[7 soft tokens] Cold soup It was")
+    assert preview.startswith("[7 soft tokens] cold soup it was")
     with pytest.raises(EngineProcessError, match="no question"):
         engine.ask("import_os")
     stream.close()
