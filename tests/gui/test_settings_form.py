@@ -14,14 +14,23 @@ from engine.settings import (
     BackboneSettings,
     ClusterSettings,
     ImportSettings,
+    LabelledTask,
     MetaTrainSettings,
+    PretrainBackboneSettings,
+    PretrainingPhase,
     PretrainSettings,
     PromptSettings,
     Settings,
 )
 from metapt_gui.widgets.settings_form import SettingsForm
 
-MODELS = [model for model in Settings.__subclasses__() if model.__module__ == engine.settings.__name__]
+FILE_ONLY = (LabelledTask, PretrainingPhase, PretrainBackboneSettings)
+"""Parts of the recipe of a backbone: a TOML file, no form."""
+MODELS = [
+    model
+    for model in Settings.__subclasses__()
+    if model.__module__ == engine.settings.__name__ and model not in FILE_ONLY
+]
 
 
 @pytest.fixture
