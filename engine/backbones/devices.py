@@ -69,7 +69,7 @@ def resolve_precision(name: Literal["auto", "float32", "bfloat16"], device: torc
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16 matrices: more than twice as fast as float32."""
+    """Whether the device has instructions for products of bfloat16 matrices, which make them faster than float32."""
     if device.type == "cpu":
         # Asked and not measured: a busy machine must not choose otherwise when a run is resumed.
         has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
