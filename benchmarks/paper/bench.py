@@ -1,0 +1,206 @@
+"""Jobs of the experiments: each is run once into a project, so that an interrupted command goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
+from benchmarks.paper.data import WORDS, Dataset
+from engine.corpus.store import Corpus
+from engine.presets import Preset, preset
+from engine.running import jobs
+from engine.running.pipeline import Steps, import_job
+from engine.settings import (
+    AnnotateSettings,
+    BackboneSettings,
+    ClusterSettings,
+    FullModelSettings,
+    ImportSettings,
+    MetaTrainSettings,
+    PretrainSettings,
+    PromptSettings,
+    TuneSettings,
+)
+from engine.storage import read_json, write_json
+from engine.training.examples import few_shot_draws
+
+OPEN_TEXT = ("bbc_news", "agnews_test", "wikitext2_valid_test", "webtext_snippets", "fdumtl_unlabelled", "imdb_unsup")
+GROUPS = 10
+PPT_RATE, FT_RATE = 0.3, 0.001
+"""Chosen by ``--only choose``, as the presets' rates are; the paper's 3e-5 for all weights is T5-base's."""
+
+Runs = dict[str, dict[str, Any]]
+"""Method -> seed -> figures."""
+
+
+@dataclass
+class Bench:
+    """What the experiments are made of; the settings are a preset's where an experiment does not change them.
+
+    Attributes
+    ----------
+    rows
+        Of the labelled source, balanced over its classes.
+    """
+
+    data: Path
+    work: Path
+    steps: Steps
+    backbone: BackboneSettings
+    seeds: int
+    rows: int
+    preset: Preset = "laptop"
+
+    def settings(self, part: str) -> dict[str, Any]:
+        """Return the values of ``meta_train``, ``prompt`` or ``tune`` settings."""
+        values = preset(self.preset, self.backbone.backbone)[part]
+        return values | {"seeds": self.seeds} if part == "tune" else values
+
+    @property
+    def prompt(self) -> PromptSettings:
+        """Template, length and loss."""
+        return PromptSettings(**self.settings("prompt"))
+
+    @property
+    def cache(self) -> str:
+        """Folder of Sentence-BERT's vectors."""
+        return str(self.steps.project.cache.resolve())
+
+    def yelp(self, rows: int | None = None) -> str:
+        """Labelled source (Y)."""
+        files = [str(self.data / "pretraining" / "yelp5_train.parquet")]
+        return self._import("source", files, label_column="label", maximum_rows=rows or self.rows, balance=True)
+
+    def pseudo_labelled(self) -> str:
+        """Open-domain text, twice as many rows as the source, with labels that Yelp teaches."""
+        files = [str(self.data / "text" / f"{name}.parquet") for name in OPEN_TEXT]
+        text = self._import("open-text", files, maximum_rows=2 * self.rows)
+        settings = AnnotateSettings(confidence=0.35, out_of_domain_share=0.5)
+        job = jobs.AnnotateJob(labelled=self.yelp(), unlabelled=text, cache=self.cache, settings=settings)
+        return str(self.steps.run("annotated", job))
+
+    def clusters(self, corpus: str, **settings: Any) -> str:
+        """Groups of ``corpus``: K-means with K = 10 unless ``settings`` say otherwise."""
+        chosen = ClusterSettings(**{"projection": "none", "clusters": GROUPS, **settings})
+        return str(self.steps.run("clusters", jobs.ClusterJob(corpus=corpus, cache=self.cache, settings=chosen)))
+
+    def meta(self, corpus: str, clusters: str, *, prompt: dict[str, Any] | None = None, **changes: Any) -> str:
+        """Prompt that was meta-trained on ``clusters``."""
+        job = jobs.MetaTrainJob(
+            corpus=corpus,
+            clusters=clusters,
+            backbone=self.backbone,
+            prompt=self.prompt.model_copy(update=prompt or {}),
+            settings=MetaTrainSettings(**self.settings("meta_train") | changes),
+        )
+        return str(self.steps.run("meta-train", job) / "prompt.safetensors")
+
+    def pretrained(self, corpus: str, **changes: Any) -> str:
+        """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start."""
+        meta = MetaTrainSettings(**self.settings("meta_train"))
+        values: dict[str, Any] = {
+            "initialisation": meta.initialisation,
+            "batch_size": 2 * meta.shots * GROUPS,
+            "steps": meta.steps,
+            "epochs": 1000,
+            "validate_every": meta.validate_every,
+            "validation_rows": GROUPS * meta.validation_rows,
+            "patience": meta.patience,
+            "learning_rate": PPT_RATE,
+        }
+        settings = PretrainSettings(**values | changes)
+        job = jobs.PretrainJob(corpus=corpus, backbone=self.backbone, prompt=self.prompt, settings=settings)
+        return str(self.steps.run("pretrain-prompt", job) / "prompt.safetensors")
+
+    def tuned(self, dataset: Dataset, starts: dict[str, str], **tune: Any) -> Runs:
+        """Figures of every start and seed."""
+        job = jobs.TuneJob(backbone=self.backbone, prompt=self.prompt, starts=starts, **self._task(dataset, **tune))
+        return figures(self.steps.run("tune", job))
+
+    def tuned_on_few(self, dataset: Dataset, starts: dict[str, str], per_class: int) -> Runs:
+        """Figures with ``per_class`` labels of each class and no others, drawn anew for every seed."""
+        found: Runs = {}
+        table = pq.read_table(dataset.pool, columns=["text", "label"])
+        labels = table.column("label").to_numpy()
+        for seed in range(self.seeds):
+            rng = np.random.default_rng([seed, per_class])
+            rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)])
+            pool = self.work / f"{dataset.name}-{per_class}-{seed}.parquet"
+            pq.write_table(table.take(pa.array(np.sort(rows))), pool)
+            few = Dataset(dataset.name, pool, dataset.test, dataset.classes)
+            for method, runs in self.tuned(few, starts, seeds=1, first_seed=seed).items():
+                found.setdefault(method, {}).update(runs)
+        return found
+
+    def probes(self, dataset: Dataset) -> Runs:
+        """Figures of the linear probes on Sentence-BERT, alone and with the source."""
+        job = jobs.ProbeJob(source=self.yelp(), cache=self.cache, **self._task(dataset))
+        return figures(self.steps.run("linear-probe", job))
+
+    def full_model(self, dataset: Dataset, rate: float = FT_RATE) -> Runs:
+        """Figures of full-model tuning, FT, in float32; as many epochs at most as the prompts have."""
+        backbone = self.backbone.model_copy(update={"precision": "float32"})
+        task = self._task(dataset)
+        settings = FullModelSettings(learning_rate=rate, epochs=task["tune"].epochs)
+        job = jobs.FullModelJob(backbone=backbone, prompt=self.prompt, settings=settings, **task)
+        return {"FT": figures(self.steps.run("full-model", job))["full model"]}
+
+    def contrastive(self, dataset: Dataset) -> Runs:
+        """Figures of SetFit-style fine-tuning on the same draws; each seed is kept in the work folder."""
+        kept = self.work / "contrastive" / f"{dataset.name}-{ROUNDS}.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        found: dict[str, Any] = read_json(kept) if kept.exists() else {}
+        task = self._task(dataset)
+        pool, test = Corpus.open(task["corpus"]), Corpus.open(task["test"])
+        labelled = np.flatnonzero(pool.labels >= 0)
+        for seed, draw in few_shot_draws(pool.labels, labelled, task["tune"]):
+            if str(seed) not in found:
+                rows = np.concatenate([draw.training, draw.validation])
+                texts = [pool.texts[row] for row in rows]
+                tested = contrastive_probe(texts, pool.labels[rows], test.texts, test.labels, pool.classes, seed=seed)
+                found[str(seed)] = _figures(tested.to_dict())
+                write_json(kept, found)
+        return {"SetFit": found}
+
+    def _import(self, role: str, files: Sequence[str], **settings: Any) -> str:
+        return str(self.steps.run(role, import_job(list(files), ImportSettings(text_column="text", **settings))))
+
+    def _task(self, dataset: Dataset, **tune: Any) -> dict[str, Any]:
+        """The target's part of a job."""
+        reading: dict[str, Any] = {
+            "label_column": "label",
+            "drop_duplicates": False,
+            "minimum_characters": 1,
+            "words": WORDS.get(dataset.classes, {}),
+        }
+        return {
+            "corpus": self._import("target", [str(dataset.pool)], **reading),
+            "test": self._import("test", [str(dataset.test)], **reading),
+            "tune": TuneSettings(**self.settings("tune") | tune),
+        }
+
+
+def figures(folder: Path) -> Runs:
+    """Return what the run in ``folder`` measured on the test rows."""
+    result = read_json(folder / "results.json")
+    found: Runs = {}
+    for run, evaluation in result["evaluations"].items():
+        method, _, seed = run.rpartition(" seed ") if " seed " in run else ("full model", "", run)
+        steps = result.get("runs", {}).get(run, {}).get("best_step")
+        found.setdefault(method, {})[seed] = _figures(evaluation) | ({} if steps is None else {"best_step": steps})
+    return found
+
+
+def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "accuracy": round(evaluation["accuracy"], 5),
+        "macro_f1": round(evaluation["macro_f1"], 5),
+        "recall": {name: round(part["recall"], 4) for name, part in evaluation["per_class"].items()},
+    }

@@ -1,0 +1,90 @@
+"""The few-shot targets: any folder of NAME_train.parquet, NAME_dev.parquet, NAME_test.parquet (text, label)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.storage import read_json
+
+TEST_ROWS = Path(__file__).parent / "test_rows.json"
+"""Number and SHA-256 of the test rows of every known target, fixed before anything was measured."""
+WORDS: dict[int, dict[str, str]] = {
+    2: {"0": "bad", "1": "good"},
+    3: {"0": "bad", "1": "maybe", "2": "good"},
+    5: {"0": "terrible", "1": "bad", "2": "maybe", "3": "good", "4": "great"},
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A few-shot target: labelled examples are drawn from ``pool``, methods are measured on ``test``."""
+
+    name: str
+    pool: Path
+    test: Path
+    classes: int
+
+
+def find_datasets(folders: Iterable[Path], work: Path) -> list[Dataset]:
+    """Return the targets in ``folders``.
+
+    Methods are tested on the test file; where there is none on the dev file; without that on a seeded quarter of train,
+    written into ``work``.
+
+    Raises
+    ------
+    SystemExit
+        If there is none, or the test rows of a known target are not those of ``test_rows.json``.
+    """
+    fixed = read_json(TEST_ROWS)
+    found = []
+    for train in sorted(path for folder in folders for path in folder.glob("*_train.parquet")):
+        name = train.name.removesuffix("_train.parquet")
+        others = [train.with_name(f"{name}_{part}.parquet") for part in ("test", "dev")]
+        present = [path for path in others if path.exists()]
+        pool, test = (train, present[0]) if present else split(train, work, name, share=0.25)
+        if name in fixed and fixed[name] != described(test):
+            raise SystemExit(f"{name}: the test rows are not those of {TEST_ROWS.name}; figures could not be compared.")
+        found.append(Dataset(name, pool, test, len(pq.read_table(pool, columns=["label"]).column(0).unique())))
+    if not found:
+        raise SystemExit("There is no NAME_train.parquet in the data folders.")
+    return found
+
+
+def for_development(datasets: Sequence[Dataset], work: Path, rows: int = 1000) -> list[Dataset]:
+    """Return the same targets with no test row in them: what settings are chosen on.
+
+    A quarter of each training file (at most ``rows``) takes the place of the test set, written into ``work``.
+    """
+    found = []
+    for dataset in datasets:
+        pool, held = split(dataset.pool, work, f"{dataset.name}-development", share=0.25, most=rows)
+        found.append(Dataset(dataset.name, pool, held, dataset.classes))
+    return found
+
+
+def split(path: Path, work: Path, name: str, *, share: float, most: int | None = None) -> tuple[Path, Path]:
+    """Write a seeded ``share`` of the rows (at most ``most``) to one file and the rest to another: rest, share."""
+    table = pq.read_table(path, columns=["text", "label"])
+    order = np.random.default_rng(0).permutation(len(table))
+    border = min(int(len(table) * share), most or len(table))
+    work.mkdir(parents=True, exist_ok=True)
+    paths = work / f"{name}-rest.parquet", work / f"{name}-share.parquet"
+    for target, rows in zip(paths, (order[border:], order[:border]), strict=True):
+        pq.write_table(table.take(pa.array(np.sort(rows))), target)
+    return paths
+
+
+def described(path: Path) -> dict[str, object]:
+    """Return number and hash of the rows, whatever their order."""
+    table = pq.read_table(path, columns=["text", "label"])
+    texts, labels = (table.column(name).to_pylist() for name in ("text", "label"))
+    rows = sorted(f"{text}\t{label}" for text, label in zip(texts, labels, strict=True))
+    return {"rows": len(rows), "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}

@@ -1,0 +1,125 @@
+"""The paper's tables and figures, and what goes beyond them: target -> condition -> method -> seed -> figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.paper.bench import Bench, Runs
+from benchmarks.paper.data import Dataset
+
+Found = dict[str, Runs]
+"""Condition -> method -> seed -> figures."""
+
+
+def table1(bench: Bench, dataset: Dataset) -> Found:
+    """Every method, 40 + 40 labelled examples."""
+    yelp, pseudo = bench.yelp(), bench.pseudo_labelled()
+    starts = {
+        "MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)),
+        "PPT(Y)": bench.pretrained(yelp),
+        "MetaPT": bench.meta(pseudo, bench.clusters(pseudo)),
+        "PPT": bench.pretrained(pseudo),
+        "PT": "random",
+        "PT, vocabulary": "vocabulary",
+    }
+    return {"40 + 40": bench.tuned(dataset, starts) | bench.full_model(dataset) | bench.probes(dataset)}
+
+
+def setfit(bench: Bench, dataset: Dataset) -> Found:
+    """Contrastive fine-tuning of Sentence-BERT on the same draws; a row of table 1, apart because it takes long."""
+    return {"40 + 40": bench.contrastive(dataset)}
+
+
+def table2(bench: Bench, dataset: Dataset) -> Found:
+    """Ways of grouping, and PPT, which has no groups."""
+    yelp = bench.yelp()
+    ways = {"K-means": "kmeans", "LDA": "lda", "random": "random", "label": "label"}
+    starts = {name: bench.meta(yelp, bench.clusters(yelp, method=method)) for name, method in ways.items()}
+    return {"40 + 40": bench.tuned(dataset, starts | {"PPT": bench.pretrained(yelp)})}
+
+
+def figure2(bench: Bench, dataset: Dataset) -> Found:
+    """Few-shot sizes: so many examples to train on, and as many to validate."""
+    yelp = bench.yelp()
+    starts = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp), "PT": "random"}
+    sizes = (10, 20, 40, 80, 160, 320)
+    return {str(size): bench.tuned(dataset, starts, training_rows=size, validation_rows=size) for size in sizes}
+
+
+def figure3a(bench: Bench, dataset: Dataset) -> Found:
+    """Rows of the source."""
+    found = {}
+    for rows in (1000, 3000, 10_000, 22_000):
+        yelp = bench.yelp(rows)
+        start = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp)}
+        found[str(rows)] = bench.tuned(dataset, start)
+    return found
+
+
+def figure3b(bench: Bench, dataset: Dataset) -> Found:
+    """Number of groups."""
+    yelp = bench.yelp()
+    starts = {str(k): bench.meta(yelp, bench.clusters(yelp, clusters=k)) for k in (3, 6, 10, 20, 30)}
+    return {name: {"MetaPT(Y)": runs} for name, runs in bench.tuned(dataset, starts).items()}
+
+
+def beyond(bench: Bench, dataset: Dataset) -> Found:
+    """Gradients, initialisations, inner steps, prompt length and the loss, everything else as in table 1."""
+    yelp = bench.yelp()
+    groups = bench.clusters(yelp)
+    starts = {
+        "MetaPT(Y)": bench.meta(yelp, groups),
+        "exact": bench.meta(yelp, groups, gradient="exact"),
+        "Reptile": bench.meta(yelp, groups, gradient="reptile"),
+        "from random": bench.meta(yelp, groups, initialisation="random"),
+        "from label text": bench.meta(yelp, groups, initialisation="label_text"),
+        "3 inner steps": bench.meta(yelp, groups, inner_steps=3),
+        "learned inner rates": bench.meta(yelp, groups, learn_inner_rates=True),
+        "100 soft tokens": bench.meta(yelp, groups, prompt={"soft_tokens": 100}),
+        "loss over the vocabulary": bench.meta(yelp, groups, prompt={"loss": "vocabulary"}),
+    }
+    return {"40 + 40": bench.tuned(dataset, starts)}
+
+
+def fewer(bench: Bench, dataset: Dataset) -> Found:
+    """A handful of labels of each class and no others."""
+    yelp = bench.yelp()
+    starts = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp), "PT": "random"}
+    return {f"{size} a class": bench.tuned_on_few(dataset, starts, size) for size in (2, 4, 8)}
+
+
+def choose(bench: Bench, dataset: Dataset) -> Found:
+    """Rates and steps of the meta-training, on rows held out of the training files: what the presets come from."""
+    yelp = bench.yelp()
+    groups = bench.clusters(yelp)
+    starts = {
+        f"alpha {alpha:g}, beta {beta:g}": bench.meta(yelp, groups, alpha=alpha, beta=beta)
+        for alpha, beta in ((30.0, 0.1), (30.0, 0.3), (100.0, 0.3), (300.0, 0.3), (1000.0, 0.3), (300.0, 0.1))
+    }
+    starts |= {f"PPT {rate:g}": bench.pretrained(yelp, learning_rate=rate) for rate in (0.1, 0.3, 1.0)}
+    starts |= {"PT": "random", "PT, vocabulary": "vocabulary"}
+    found = {f"tuned at {rate:g}": bench.tuned(dataset, starts, learning_rate=rate) for rate in (0.03, 0.1, 0.3)}
+    return found | {f"FT at {rate:g}": bench.full_model(dataset, rate) for rate in (0.0001, 0.0003, 0.001)}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run, on which targets (empty: all), and on which rows."""
+
+    run: Callable[[Bench, Dataset], Found]
+    targets: tuple[str, ...] = ()
+    development: bool = False
+
+
+EXPERIMENTS = {
+    "table1": Experiment(table1),
+    "setfit": Experiment(setfit),
+    "table2": Experiment(table2, ("sst5",)),
+    "figure2": Experiment(figure2, ("sst2",)),
+    "figure3a": Experiment(figure3a, ("sst5",)),
+    "figure3b": Experiment(figure3b, ("sst5",)),
+    "beyond": Experiment(beyond, ("sst2", "amazon2")),
+    "fewer": Experiment(fewer, ("sst2", "amazon2")),
+    "choose": Experiment(choose, ("sst2", "amazon5", "sentihood"), development=True),
+}

@@ -1,0 +1,91 @@
+"""What the figures say: tables, and differences that are paired over the seeds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+COMPARED = (("MetaPT(Y)", "PPT(Y)"), ("MetaPT", "PPT"), ("MetaPT(Y)", "PT"), ("PPT(Y)", "PT"))
+
+Document = Mapping[str, Any]
+"""Experiment -> target -> {"figures": condition -> method -> seed -> figures, ...}, as in the results file."""
+
+
+def values(runs: Mapping[str, Mapping[str, Any]], name: str) -> np.ndarray:
+    """Return the figure ``name`` of every seed that has it."""
+    return np.array([run[name] for run in runs.values() if name in run], float)
+
+
+def paired(one: Mapping[str, Any], other: Mapping[str, Any], name: str = "accuracy") -> tuple[float, float] | None:
+    """Return the mean difference over the seeds that both have and the half width of its 95 % interval (Student's t).
+
+    ``None`` with fewer than two seeds.
+    """
+    both = sorted(set(one) & set(other))
+    if len(both) < 2:
+        return None
+    differences = np.array([one[seed][name] - other[seed][name] for seed in both])
+    width = stats.t.ppf(0.975, len(both) - 1) * differences.std(ddof=1) / np.sqrt(len(both))
+    return float(differences.mean()), float(width)
+
+
+def rows_of(document: Document, experiment: str) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Yield target, condition, method, seed -> figures."""
+    for target, entry in document.get(experiment, {}).items():
+        for condition, methods in entry["figures"].items():
+            for method, runs in methods.items():
+                yield target, condition, method, runs
+
+
+def table(document: Document, experiment: str, name: str = "accuracy") -> str:
+    """Return Markdown: methods down, targets and conditions across, mean ± sample deviation in percent."""
+    cells: dict[str, dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    found = list(rows_of(document, experiment))
+    several = {target: len({condition for t, condition, *_ in found if t == target}) > 1 for target, *_ in found}
+    for target, condition, method, runs in found:
+        column = f"{target}, {condition}" if several[target] else target
+        columns[column] = None
+        figures = 100 * values(runs, name)
+        if len(figures):
+            spread = f" ± {figures.std(ddof=1):.1f}" if len(figures) > 1 else ""
+            cells.setdefault(method, {})[column] = f"{figures.mean():.1f}{spread}"
+    lines = ["| |" + "".join(f" {column} |" for column in columns), "|---|" + "---|" * len(columns)]
+    lines += [
+        f"| {method} |" + "".join(f" {row.get(column, '')} |" for column in columns) for method, row in cells.items()
+    ]
+    return "\n".join(lines)
+
+
+def differences(document: Document, experiment: str) -> str:
+    """Return Markdown: paired differences in points and their 95 % intervals, the ones that are none in brackets."""
+    lines = ["| target | difference | points (95 % interval) |", "|---|---|---|"]
+    for target, entry in document.get(experiment, {}).items():
+        for condition, methods in entry["figures"].items():
+            for one, other in COMPARED:
+                if one in methods and other in methods:
+                    found = paired(methods[one], methods[other])
+                    if found is not None:
+                        text = f"{100 * found[0]:+.1f} ± {100 * found[1]:.1f}"
+                        told = text if abs(found[0]) > found[1] else f"({text})"
+                        lines.append(f"| {target}, {condition} | {one} - {other} | {told} |")
+    return "\n".join(lines)
+
+
+def write_csv(document: Document, path: Path) -> None:
+    """Write one row a seed: what the tables and plots are made of."""
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["experiment", "target", "condition", "method", "seed", "accuracy", "macro_f1", "best_step"])
+        for experiment in document:
+            for target, condition, method, runs in rows_of(document, experiment):
+                for seed, run in runs.items():
+                    step = run.get("best_step", "")
+                    writer.writerow(
+                        [experiment, target, condition, method, seed, run["accuracy"], run["macro_f1"], step]
+                    )
