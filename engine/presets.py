@@ -19,9 +19,9 @@ _SMALL: Values = {
     "tune": {"epochs": 30},
 }
 _BUNDLED_RATES: Values = {
-    "meta_train": {"alpha": 30.0, "beta": 0.1},
+    "meta_train": {"alpha": 100.0, "beta": 0.3},
     "prompt": {},
-    "tune": {"learning_rate": 0.1},
+    "tune": {"learning_rate": 0.03},
 }
 _SIZES: dict[Preset, Values] = {
     "quick": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
+from engine.backbones.beginning import new_backbone, save_backbone
 from engine.backbones.devices import multiply_rate, resolve_device, resolve_precision
 from engine.backbones.objectives import (
     PAD,
@@ -36,7 +36,7 @@ from engine.errors import CheckpointError, DataError, SettingsError, TrainingErr
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import ProgressMeter, Stage, StopToken
-from engine.storage import save_tensors, write_json
+from engine.storage import write_json
 
 OBJECTIVES = ("spans", "prefix", "chosen_words", "vectors", "answers", "verdicts")
 STOPS = {".", "!", "?", ";"}
@@ -113,23 +113,6 @@ def pretrain_backbone(
     yield Finished(str(folder), "completed", trainer.summary())
 
 
-def save_backbone(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights in bfloat16, configuration and vocabulary, as transformers loads them."""
-    tokenizer.save_pretrained(folder)
-    pieces = Path(tokenizer.name_or_path) / "spiece.model"  # transformers leaves it out; other programs need it
-    if pieces.is_file():
-        shutil.copyfile(pieces, folder / pieces.name)
-    model.config.save_pretrained(folder)
-    model.generation_config.save_pretrained(folder)
-    shared = model.get_input_embeddings().weight.data_ptr()
-    tensors = {
-        name: weight.detach().to("cpu", torch.bfloat16).contiguous()
-        for name, weight in model.state_dict().items()
-        if name == "shared.weight" or weight.data_ptr() != shared
-    }
-    save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
-
-
 @dataclass
 class _Log:
     """Tokens, seconds and multiplications so far."""
@@ -157,7 +140,7 @@ class _Trainer:
         self.precision = resolve_precision(settings.precision, self.device)
         self._peak = multiply_rate(self.device, self.precision)
         torch.manual_seed(settings.seed)
-        self.model = start if start is not None else _new_model(text.tokenizer, settings, teacher)
+        self.model = start if start is not None else new_backbone(text.tokenizer, settings, teacher)
         self.model.requires_grad_(True).train().to(self.device)
         self._objectives = _objectives(text, settings)
         width = text.vectors.shape[1] if text.vectors is not None else 1
@@ -377,35 +360,3 @@ def _single_tokens(tokenizer: PreTrainedTokenizerBase, words: list[str], name: s
     if not found:
         raise SettingsError(f"None of the {name} is one token", remedy="Name words that the texts have.")
     return found
-
-
-def _new_model(
-    tokenizer: PreTrainedTokenizerBase, settings: PretrainBackboneSettings, teacher: Teacher
-) -> T5ForConditionalGeneration:
-    shape: dict[str, Any] = {
-        "vocab_size": -(-len(tokenizer) // 64) * 64,  # a multiple of 64 multiplies fastest
-        "d_model": settings.width,
-        "d_kv": settings.width // settings.heads,
-        "d_ff": settings.feed_forward,
-        "num_layers": settings.encoder_layers,
-        "num_decoder_layers": settings.decoder_layers,
-        "num_heads": settings.heads,
-        "dropout_rate": 0.0,
-        "decoder_start_token_id": 0,
-    }
-    model = T5ForConditionalGeneration._from_config(T5Config(**shape), attn_implementation="sdpa")
-    if settings.word_vectors:
-        table = model.get_input_embeddings().weight
-        pieces = [str(tokenizer.convert_ids_to_tokens(number)) for number in range(settings.pieces)]
-        vectors = _principal_components(teacher.word_vectors(pieces[3:]), settings.width)
-        with torch.no_grad():
-            table[3 : settings.pieces] = torch.from_numpy(vectors / vectors.std())
-    return model
-
-
-def _principal_components(vectors: np.ndarray, width: int) -> np.ndarray:
-    """Project ``vectors`` [n, d] onto their first ``width`` principal components (all, and zeros, if d is less)."""
-    centred = vectors - vectors.mean(0)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    kept = centred @ directions[:, ::-1][:, :width]
-    return np.pad(kept, ((0, 0), (0, width - kept.shape[1]))).astype(np.float32)
