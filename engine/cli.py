@@ -7,6 +7,7 @@ file cannot be used; 5 the device is missing or out of memory; 6 a file cannot b
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -388,6 +389,7 @@ def _words(pairs: list[str] | None) -> dict[str, str]:
 
 def main() -> None:
     """Entry point: every failure becomes one sentence on standard error and an exit code."""
+    multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

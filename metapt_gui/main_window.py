@@ -17,17 +17,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine import __version__
-from engine.errors import MetaPTError
+from engine.errors import MetaPTError, StorageError
 from engine.events import Event, Failed, Finished, Notice, Progress
-from engine.folders import user_folders
-from metapt_gui import help_texts, wording
+from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import Question, TableDialog, TextDialog, show_error
+from metapt_gui.dialogs import Question, show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
+from metapt_gui.help import Help
 from metapt_gui.icons import app_icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.menus import Menus
@@ -80,6 +79,7 @@ class MainWindow(QMainWindow):
         self.runner = JobRunner(self.host, self.document, self)
         self.background = Background(self)
         self.projects = Projects(self, self.document, self.runner, self.background, settings)
+        self.help = Help(self)
         self._closing = False
         self._build()
         self._connect()
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
         page.set_theme(self.themes.theme)
         page.next_asked.connect(self._next)
         page.back_asked.connect(self._back)
-        page.help_asked.connect(self.show_help)
+        page.help_asked.connect(self.help.page)
 
     def _connect(self) -> None:
         self.welcome.new_asked.connect(self.projects.new)
@@ -326,39 +326,6 @@ class MainWindow(QMainWindow):
         self.settings.set("offline", offline)
         self.status.show_network(offline)
 
-    def show_help(self) -> None:
-        """Explain the page."""
-        key, title = (self.page.step.key, self.page.step.title) if self.page is not None else ("", "MetaPT")
-        TextDialog(self, f"Help: {title}", help_texts.TEXTS[key]).open()
-
-    def show_keys(self) -> None:
-        """List all keys."""
-        TableDialog(self, "Keyboard", ("Keys", "What they do"), [*self.menus.shortcuts(), *help_texts.PAGE_KEYS]).open()
-
-    def show_folders(self) -> None:
-        """Say where settings, caches and logs are."""
-        rows = [(name, str(path)) for name, path in user_folders().items()]
-        TableDialog(self, "Folders", ("What", "Where"), rows).open()
-
-    def show_about(self) -> None:
-        """Say what this is."""
-        TextDialog(self, "About MetaPT", help_texts.ABOUT.format(version=__version__)).open()
-
-    def offer_crash_report(self) -> None:
-        """Offer the report of a crash of an earlier start."""
-        unseen = self.crashes.unseen()
-        if unseen:
-            newest = unseen[-1]
-            details = newest.read_text(encoding="utf-8", errors="replace")
-            for path in unseen:
-                self.crashes.mark_seen(path)
-            error = MetaPTError(
-                "MetaPT ended unexpectedly last time",
-                where=newest.with_suffix(".seen.log"),
-                remedy="Your projects are as they were. To report it, copy the details.",
-            )
-            show_error(self, error, details)
-
     # Files dropped, and the end ---------------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -369,13 +336,27 @@ class MainWindow(QMainWindow):
     @reporting
     def dropEvent(self, event: QDropEvent) -> None:
         """Open a project that was dropped; hand other files to the import page, in a new project if there is none."""
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        self._take([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
+
+    @reporting
+    def open_path(self, path: Path) -> None:
+        """Open what was named when the window was started: a project, a prompt, or texts."""
+        path = path.expanduser().absolute()
+        if not path.exists():
+            raise StorageError("There is no such file or folder", where=path, remedy="Check the path.")
+        self._take([path.parent if path.name == "project.json" else path])
+
+    def _take(self, paths: list[Path]) -> None:
         if not paths or not self.projects.ready_for(paths[0]):
             return
-        self.show_step(0)
-        page = self.pages[0]
-        assert isinstance(page, ImportPage)
-        page.set_files([str(path) for path in paths])
+        prompt = paths[0].suffix == ".safetensors"
+        number = len(PAGES) - 1 if prompt else 0
+        self.show_step(number)
+        page = self.pages[number]
+        if isinstance(page, UsePage):
+            page.use(str(paths[0]))
+        elif isinstance(page, ImportPage):
+            page.set_files([str(path) for path in paths])
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask what to do with a running job; end the engine and its threads; never leave half of anything."""

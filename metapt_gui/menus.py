@@ -77,10 +77,10 @@ class Menus:
         self.offline.toggled.connect(window.set_offline)
 
         help_ = bar.addMenu("&Help")
-        self.help = self._add(help_, "&Help for this page", window.show_help, keys.HelpContents)
-        self.keys = self._add(help_, "&Keyboard", window.show_keys, "?")
-        self._add(help_, "&Folders of settings and logs", window.show_folders)
-        self._add(help_, "&About MetaPT", window.show_about)
+        self.help = self._add(help_, "&Help for this page", window.help.page, keys.HelpContents)
+        self.keys = self._add(help_, "&Keyboard", window.help.keys, "?")
+        self._add(help_, "&Folders of settings and logs", window.help.folders)
+        self._add(help_, "&About MetaPT", window.help.about)
 
     def _add(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -242,11 +243,15 @@ class UsePage(Page):
         if output.suffix not in (".csv", ".parquet", ".jsonl"):
             ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
             output = output.with_name(output.name + ending)
+        self.classify_files([Path(name) for name in files], output)
+
+    def classify_files(self, files: Sequence[Path], output: Path) -> None:
+        """Classify the texts of ``files`` into ``output``, whose ending says the format."""
         self.run(
             "predictions",
             PredictJob(
                 prompt=str(self._prompt),
-                files=[str(Path(name).absolute()) for name in files],
+                files=[str(path.absolute()) for path in files],
                 output=str(output.absolute()),
                 backbone=self._backbone(),
                 reading=ImportSettings(),
@@ -268,14 +273,15 @@ class UsePage(Page):
         name, _ = QFileDialog.getSaveFileName(self, "Save the prompt", "prompt.safetensors", "Prompt (*.safetensors)")
         if name:
             path = Path(name) if name.endswith(".safetensors") else Path(f"{name}.safetensors")
-            self._export(path, peft=False)
+            self.export(path, peft=False)
 
     def _save_peft(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save a PEFT folder", "prompt-peft", "")
         if name:
-            self._export(Path(name), peft=True)
+            self.export(Path(name), peft=True)
 
-    def _export(self, path: Path, *, peft: bool) -> None:
+    def export(self, path: Path, *, peft: bool) -> None:
+        """Write the prompt as a file, or as a folder that PEFT reads."""
         self.saved.setText("")
         self.host.ask(
             "export_prompt",
@@ -302,15 +308,16 @@ class UsePage(Page):
     def _load(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load a prompt", "", "Prompts (*.safetensors)")
         if name:
-            self._use(name)
+            self.use(name)
 
     def _load_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Load a prompt from a PEFT folder")
         if name:
-            self._use(name)
+            self.use(name)
 
     @reporting
-    def _use(self, name: str) -> None:
+    def use(self, name: str) -> None:
+        """Use the prompt of a file or of a PEFT folder instead of the project's."""
         self.host.ask("describe_prompt", partial(self._on_loaded, name), self._on_not_saved, key="load", prompt=name)
 
     def _on_loaded(self, name: str, _facts: dict[str, Any]) -> None:
