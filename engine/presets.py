@@ -30,7 +30,7 @@ _SIZES: dict[Preset, Values] = {
         "tune": {"seeds": 3},
     },
     "laptop": {
-        "meta_train": {"steps": 500, "validate_every": 50, "validation_rows": 20, "checkpoint_every": 25},
+        "meta_train": {"steps": 300, "validate_every": 50, "validation_rows": 40, "checkpoint_every": 25},
         "prompt": {"text_tokens": 128},
         "tune": {},
     },
@@ -38,7 +38,7 @@ _SIZES: dict[Preset, Values] = {
 }
 DESCRIPTIONS: dict[Preset, str] = {
     "quick": "To see how it works: 100 first-order steps, 20 soft tokens, texts cut at 48 tokens. Minutes on a laptop.",
-    "laptop": "For a computer without a GPU: 500 first-order steps, 20 soft tokens, texts cut at 128 tokens.",
+    "laptop": "For a computer without a GPU: 300 first-order steps, 20 soft tokens, texts cut at 128 tokens.",
     "paper": "As in the paper: exact meta-gradient, 20,000 steps, 100 soft tokens, texts of 512 tokens. Needs a GPU.",
 }
 

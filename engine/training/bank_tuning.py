@@ -198,8 +198,7 @@ def _backward(
     losses = np.zeros(len(active))
     for start in range(0, len(flat), per_pass):
         part = slice(start, start + per_pass)
-        batch, labels = examples.batch(flat[part], bank.device)
-        each = scorer.losses(bank, batch, torch.from_numpy(owner[part]).to(bank.device), labels)
+        each = examples.losses(scorer, bank, flat[part], owner[part])
         weighted = each * torch.from_numpy(weight[part]).to(each)
         total += torch.autograd.grad(weighted.sum(), bank)[0]
         np.add.at(losses, owner[part], weighted.detach().cpu().numpy())

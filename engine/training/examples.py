@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from engine.errors import DataError
+from engine.prompting.passes import length_groups
+from engine.prompting.scorer import PromptScorer
 from engine.prompting.template import Batch, EncodedTexts
 from engine.settings import TuneSettings
 
@@ -26,6 +28,26 @@ class Examples:
     def batch(self, rows: np.ndarray, device: torch.device) -> tuple[Batch, torch.Tensor]:
         """Return the texts at ``rows`` and their labels, int64 [B], on ``device``."""
         return self.texts.batch(rows, device), torch.from_numpy(self.labels[rows]).to(device, non_blocking=True)
+
+    def losses(self, scorer: PromptScorer, bank: torch.Tensor, rows: np.ndarray, owner: np.ndarray) -> torch.Tensor:
+        """Return the loss of each row under its own prompt, float32 [B]; on a CPU, texts of like length share a pass.
+
+        Parameters
+        ----------
+        bank
+            Soft prompts, float32 [R, n, d].
+        rows, owner
+            Rows and the prompt of each, int64 [B].
+        """
+        device = scorer.backbone.device
+        groups = length_groups(self.texts.lengths[rows]) if device.type == "cpu" else [np.arange(len(rows))]
+        parts = []
+        for places in groups:
+            batch, labels = self.batch(rows[places], device)
+            prompts = torch.from_numpy(owner[places]).to(device, non_blocking=True)
+            parts.append(scorer.losses(bank, batch, prompts, labels))
+        back = np.argsort(np.concatenate(groups))
+        return torch.cat(parts)[torch.from_numpy(back).to(device, non_blocking=True)]
 
 
 @dataclass(frozen=True)

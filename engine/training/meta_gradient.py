@@ -51,10 +51,8 @@ class _Set:
     def task_losses(self, bank: torch.Tensor) -> torch.Tensor:
         """Mean loss of each task under its own prompt, float32 [K]."""
         tasks, shots = self.rows.shape
-        device = self.scorer.backbone.device
-        batch, labels = self.examples.batch(self.rows.ravel(), device)
-        owner = torch.arange(tasks, device=device).repeat_interleave(shots)
-        return self.scorer.losses(bank, batch, owner, labels).view(tasks, shots).mean(1)
+        owner = np.repeat(np.arange(tasks), shots)
+        return self.examples.losses(self.scorer, bank, self.rows.ravel(), owner).view(tasks, shots).mean(1)
 
 
 def adapt(
