@@ -32,7 +32,7 @@ from engine.project import Project
 from engine.running import jobs
 from engine.running.pipeline import Steps, import_job, read_pipeline
 from engine.running.process import EngineProcess
-from engine.settings import BackboneSettings, ImportSettings
+from engine.settings import BackboneSettings, ClusterSettings, ImportSettings
 from engine.stage import result_of
 from engine.storage import read_json, write_json
 
@@ -134,7 +134,9 @@ def prompts(settings: BackboneSettings, data: Path, work: Path) -> dict[str, Any
                 if corpus is not None
             }
             source, common = corpora["source"], {"backbone": settings, "prompt": pipeline.prompt}
-            grouping = pipeline.cluster.model_copy(update={"projection": "none"})
+            grouping = ClusterSettings(
+                method=pipeline.cluster.method, clusters=pipeline.cluster.clusters, projection="none"
+            )
             cache = str(project.cache.resolve())
             groups = steps.run("clusters", jobs.ClusterJob(corpus=source, cache=cache, settings=grouping))
             meta = jobs.MetaTrainJob(corpus=source, clusters=str(groups), settings=pipeline.meta_train, **common)
