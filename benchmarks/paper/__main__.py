@@ -19,10 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 
 from benchmarks.paper.bench import Bench
-from benchmarks.paper.data import find_datasets, for_development
+from benchmarks.paper.data import find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.report import differences, table, write_csv
 from engine.clustering.store import Clustering
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=["quick", "laptop", "paper"], default="laptop")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=10_000, help="of the labelled source")
+    parser.add_argument("--test-rows", type=int, help="test on a seeded sample of so many of the fixed test rows")
     parser.add_argument("--work", type=Path, default=Path("paper.metapt"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results")
     arguments = parser.parse_args()
@@ -99,6 +101,8 @@ def main() -> None:
     splits = arguments.work / "splits"
     with Project.open_or_create(arguments.work) as project, EngineProcess() as engine:
         tested = find_datasets(folders, splits)
+        if arguments.test_rows is not None:
+            tested = shortened(tested, splits, arguments.test_rows)
         steps = Steps(project, engine.run, show)
         backbone = BackboneSettings(backbone=arguments.backbone)
         bench = Bench(arguments.data[0], splits, steps, backbone, arguments.seeds, arguments.rows, arguments.preset)
@@ -113,6 +117,7 @@ def main() -> None:
                 print(f"{name}: {dataset.name}", flush=True)
                 found = experiment.run(bench, dataset)
                 entry = {"figures": found, **provenance(bench, time.time() - began)}
+                entry["test_rows"] = pq.read_metadata(dataset.test).num_rows
                 document.setdefault(name, {})[dataset.name] = entry
                 write_json(results, document)
                 write_csv(document, arguments.out / "paper.csv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,12 @@ def for_development(datasets: Sequence[Dataset], work: Path, rows: int = 1000) -
         pool, held = split(dataset.pool, work, f"{dataset.name}-development", share=0.25, most=rows)
         found.append(Dataset(dataset.name, pool, held, dataset.classes))
     return found
+
+
+def shortened(datasets: Sequence[Dataset], work: Path, rows: int) -> list[Dataset]:
+    """Return the same targets with a seeded sample of at most ``rows`` of their test rows, the same at every call."""
+    tested = [split(dataset.test, work, f"{dataset.name}-tested", share=1.0, most=rows)[1] for dataset in datasets]
+    return [replace(dataset, test=test) for dataset, test in zip(datasets, tested, strict=True)]
 
 
 def split(path: Path, work: Path, name: str, *, share: float, most: int | None = None) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from benchmarks.paper import bench as bench_module
 from benchmarks.paper import data as data_module
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
-from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development
+from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS, table1
 from benchmarks.paper.report import differences, paired, table, write_csv
 from engine.project import Project
@@ -102,6 +102,20 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert not (texts_of(chosen.test) | texts_of(chosen.pool)) & texts_of(found.test)
     assert EXPERIMENTS["choose"].development
     assert not any(experiment.development for name, experiment in EXPERIMENTS.items() if name != "choose")
+
+
+def test_fewer_test_rows_are_the_same_ones_at_every_call(tmp_path: Path):
+    folder = tmp_path / "targets"
+    write_rows(folder / "one_train.parquet", 40)
+    write_rows(folder / "one_test.parquet", 40, start=1000)
+    (whole,) = find_datasets([folder], tmp_path / "w")
+    first, again = (shortened([whole], tmp_path / f"w{number}", 15)[0] for number in (1, 2))
+    assert first.pool == whole.pool
+    assert texts_of(first.test) < texts_of(whole.test)
+    assert texts_of(first.test) == texts_of(again.test)
+    assert len(texts_of(first.test)) == 15
+    (all_of_them,) = shortened([whole], tmp_path / "w3", 1000)
+    assert texts_of(all_of_them.test) == texts_of(whole.test)
 
 
 def test_differences_are_paired_over_the_seeds_that_both_have():

@@ -1,28 +1,11 @@
-"""The engine against what a user would otherwise run: PEFT and loops, sentence-transformers and scikit-learn, Arrow.
-
-    python -m benchmarks.speed [--only meta-first-order ...] [--quick] [--out benchmarks/results/speed.json]
-
-Texts are made up from the sample's words; weights are random where only time counts. Both sides see the same rows and
-seeds; gradients and predictions are compared before anything is timed. Runs are interleaved (ours, theirs, ours ...);
-the table shows the median of each, the spread, and the median of the ratios of neighbours. What is in the output file
-of the same commit and device is not measured again. ``--quick`` takes small sizes, to see that everything runs.
-"""
+"""What is timed: each case is two ways of doing the same, ours and a user's with public libraries."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import platform
-import resource as system
-import statistics
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +13,12 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from benchmarks import reference
-from engine.backbones.devices import multiply_rate, resolve_device
+from benchmarks.speed import reference
 from engine.backbones.load import Backbone, load_backbone
 from engine.prompting.scorer import PromptScorer
 from engine.prompting.verbalizer import make_verbalizer
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
 from engine.stage import StopToken, result_of
-from engine.storage import read_json, write_json
 from engine.training.examples import Examples
 from engine.training.meta_gradient import meta_gradient
 from resources import BUNDLED_BACKBONE, resource
@@ -46,24 +27,27 @@ SHAPES = {
     "cpu": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},  # T5-small
     "cuda": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},  # T5-base
 }
-TARGETS = {
-    "meta-first-order": {"cpu": 1.2, "cuda": 15},
-    "meta-exact": {"cpu": 1.5, "cuda": 10},
-    "five-seeds": {"cpu": 1.5, "cuda": 4},
-    "classify": {"cpu": 2, "cuda": 10},
-    "embed-and-group": {"cpu": 1, "cuda": 1},
-    "import": {"cpu": 0.3, "cuda": 0.3},
-}
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two ways of doing the same, and how far their results are apart."""
+    """Two ways of doing the same.
+
+    Attributes
+    ----------
+    ours, theirs
+        What is timed.
+    facts
+        What a reader has to know of the sizes.
+    compare
+        Runs both and returns how far their results are apart, and what else was seen; ``None`` where they cannot be
+        compared.
+    """
 
     ours: Callable[[], Any]
     theirs: Callable[[], Any]
-    difference: float
     facts: dict[str, Any]
+    compare: Callable[[], dict[str, float]] | None = None
 
 
 def texts(count: int, words: int, seed: int = 0) -> list[str]:
@@ -121,7 +105,7 @@ def theirs_of(folder: Path, device: torch.device, prompt: torch.Tensor, *, atten
 def meta_case(gradient: str, device: torch.device, folder: Path, quick: bool) -> Case:
     """A meta step: K = 10 tasks, m = 4, n = 100 soft tokens (4 tasks and 20 tokens if ``quick``)."""
     tasks, soft = (4, 20) if quick else (10, 100)
-    random_t5(folder, device.type)
+    folder = random_t5(folder / "t5", device.type)
     scorers = {
         precision: scorer_on(
             result_of(load_backbone(BackboneSettings(backbone=str(folder), device=str(device), precision=precision))),
@@ -150,10 +134,12 @@ def meta_case(gradient: str, device: torch.device, folder: Path, quick: bool) ->
     def theirs() -> torch.Tensor:
         return reference.meta_gradient(model, pairs, 1.0, prefix_of(scorer), 0, exact=exact)
 
-    one, two = ours(scorers["float32"]), theirs()
-    cosine = torch.nn.functional.cosine_similarity(ours().flatten(), two.flatten(), dim=0)
-    facts = {"precision": str(backbone.precision), "cosine in that precision": round(float(cosine), 6)}
-    return Case(ours, theirs, float((one - two).norm() / two.norm()), facts)
+    def compare() -> dict[str, float]:
+        one, two = ours(scorers["float32"]), theirs()
+        cosine = torch.nn.functional.cosine_similarity(ours().flatten(), two.flatten(), dim=0)
+        return {"difference": float((one - two).norm() / two.norm()), "cosine in its own precision": float(cosine)}
+
+    return Case(ours, theirs, {"precision": str(backbone.precision), "tasks": tasks, "soft tokens": soft}, compare)
 
 
 def five_seeds_case(device: torch.device, folder: Path, quick: bool) -> Case:
@@ -193,12 +179,10 @@ def five_seeds_case(device: torch.device, folder: Path, quick: bool) -> Case:
         for model in models:
             reference.tune(model, batches, 0.03, prefix_of(scorer), 0)
 
-    ours()
-    theirs()
-    return Case(ours, theirs, float("nan"), {"seeds": seeds, "steps": steps, "precision": str(backbone.precision)})
+    return Case(ours, theirs, {"seeds": seeds, "steps": steps, "precision": str(backbone.precision)})
 
 
-def classify_case(device: torch.device, quick: bool) -> Case:
+def classify_case(device: torch.device, folder: Path, quick: bool) -> Case:
     """Classify 10,000 reviews under one prompt, equal batch size."""
     from engine.prompting.scorer import BATCH
 
@@ -218,12 +202,15 @@ def classify_case(device: torch.device, quick: bool) -> Case:
     def theirs() -> list[str]:
         return reference.classify(model, plain, backbone.tokenizer, prefix_of(scorer), BATCH)
 
-    words = np.array([backbone.tokenizer.decode([ids[0]]) for ids in scorer.verbalizer.tokens])
-    ours_words, their_words = words[ours()], np.array(theirs())
-    answered = np.isin(their_words, words)
-    apart = float((ours_words[answered] != their_words[answered]).mean()) if answered.any() else float("nan")
-    facts = {"texts": count, "texts for which generate gives a label word": int(answered.sum())}
-    return Case(ours, theirs, apart, facts | {"precision": str(backbone.precision)})
+    def compare() -> dict[str, float]:
+        words = np.array([backbone.tokenizer.decode([ids[0]]) for ids in scorer.verbalizer.tokens])
+        ours_words, their_words = words[ours()], np.array(theirs())
+        answered = np.isin(their_words, words)
+        share = float(answered.mean())
+        apart = float((ours_words[answered] != their_words[answered]).mean()) if share else 0.0
+        return {"difference": apart, "share that generate answers with a label word": share}
+
+    return Case(ours, theirs, {"texts": count, "batch": BATCH, "precision": str(backbone.precision)}, compare)
 
 
 def embed_case(device: torch.device, folder: Path, quick: bool) -> Case:
@@ -248,12 +235,15 @@ def embed_case(device: torch.device, folder: Path, quick: bool) -> Case:
         vectors = plain.encode(rows, batch_size=32, show_progress_bar=False, normalize_embeddings=True)
         return np.asarray(KMeans(10, n_init=10, random_state=0).fit_predict(vectors))
 
-    from sklearn.metrics import adjusted_rand_score
+    def compare() -> dict[str, float]:
+        from sklearn.metrics import adjusted_rand_score
 
-    return Case(ours, theirs, 1 - float(adjusted_rand_score(ours(), theirs())), {"rows": len(rows)})
+        return {"difference": 1 - float(adjusted_rand_score(ours(), theirs()))}
+
+    return Case(ours, theirs, {"rows": len(rows)}, compare)
 
 
-def import_case(folder: Path, quick: bool) -> Case:
+def import_case(device: torch.device, folder: Path, quick: bool) -> Case:
     """Import a CSV of 1 GB, cleaned and deduplicated, against Arrow's bare conversion to Parquet."""
     import pyarrow.csv
     import pyarrow.parquet
@@ -285,78 +275,23 @@ def import_case(folder: Path, quick: bool) -> Case:
             for batch in reader:
                 writer.write_batch(batch)
 
-    return Case(ours, theirs, float("nan"), {"megabytes": round(megabytes)})
+    return Case(ours, theirs, {"megabytes": round(megabytes)})
 
 
-def measured(case: Case, repeats: int) -> dict[str, Any]:
-    """Time both sides, interleaved, and return medians, spreads and the ratio (theirs / ours)."""
-    ours, theirs = [], []
-    for _ in range(repeats):
-        for run, times in ((case.ours, ours), (case.theirs, theirs)):
-            began = time.perf_counter()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - began)
-    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
-    return {
-        "ours_seconds": round(statistics.median(ours), 4),
-        "theirs_seconds": round(statistics.median(theirs), 4),
-        "ours_spread": round(max(ours) - min(ours), 4),
-        "theirs_spread": round(max(theirs) - min(theirs), 4),
-        "ratio": round(statistics.median(ratios), 3),
-        "repeats": repeats,
-        "difference": None if np.isnan(case.difference) else round(case.difference, 7),
-        "peak_memory_mb": round(system.getrusage(system.RUSAGE_SELF).ru_maxrss / 1024),
-        **case.facts,
-    }
+@dataclass(frozen=True)
+class Plan:
+    """How a case is made and how often it is run; the ratio to reach, by kind of device."""
+
+    make: Callable[[torch.device, Path, bool], Case]
+    repeats: int
+    targets: dict[str, float]
 
 
-def cases(device: torch.device, folder: Path, quick: bool) -> Iterator[tuple[str, Callable[[], Case], int]]:
-    """Yield name, maker and repeats of every case."""
-    yield "meta-first-order", lambda: meta_case("first_order", device, folder / "t5", quick), 7
-    yield "meta-exact", lambda: meta_case("exact", device, folder / "t5", quick), 5
-    yield "five-seeds", lambda: five_seeds_case(device, folder / "seeds", quick), 3
-    yield "classify", lambda: classify_case(device, quick), 3
-    yield "embed-and-group", lambda: embed_case(device, folder / "cache", quick), 3
-    yield "import", lambda: import_case(folder, quick), 3
-
-
-def main() -> None:
-    """Measure what is asked for, print a table, write JSON after every case."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", nargs="*", choices=list(TARGETS), default=list(TARGETS))
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.json")
-    arguments = parser.parse_args()
-    device = resolve_device(arguments.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    document = read_json(arguments.out) if arguments.out.exists() else {}
-    key = f"{device.type} {name}"
-    known = document.get(key, {})
-    for case_name, make, repeats in cases(device, Path(tempfile.mkdtemp()), arguments.quick):
-        old = known.get(case_name, {})
-        if case_name not in arguments.only or (old.get("commit") == commit and old.get("quick") == arguments.quick):
-            continue
-        found = measured(make(), 1 if arguments.quick else repeats)
-        found |= {"commit": commit, "quick": arguments.quick, "date": datetime.now(UTC).date().isoformat()}
-        found |= {"target": TARGETS[case_name][device.type], "threads": torch.get_num_threads()}
-        found["matrix_rate_gflops"] = {
-            kind: round(multiply_rate(device, dtype) / 1e9)
-            for kind, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
-        }
-        found["versions"] = {package: version(package) for package in ("torch", "transformers", "peft")}
-        known[case_name] = found
-        document[key] = known
-        write_json(arguments.out, document)
-        verdict = "reached" if found["ratio"] >= found["target"] else "missed"
-        print(
-            f"{case_name}: {found['ratio']:.2f} times the reference (target {found['target']}: {verdict})", flush=True
-        )
-        print(json.dumps(found, indent=1), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+CASES = {
+    "meta-first-order": Plan(partial(meta_case, "first_order"), 7, {"cpu": 1.2, "cuda": 15}),
+    "meta-exact": Plan(partial(meta_case, "exact"), 5, {"cpu": 1.5, "cuda": 10}),
+    "five-seeds": Plan(five_seeds_case, 3, {"cpu": 1.5, "cuda": 4}),
+    "classify": Plan(classify_case, 3, {"cpu": 2, "cuda": 10}),
+    "embed-and-group": Plan(embed_case, 3, {"cpu": 1, "cuda": 1}),
+    "import": Plan(import_case, 3, {"cpu": 0.3, "cuda": 0.3}),
+}

@@ -1,0 +1,110 @@
+"""The engine against what a user would otherwise run: PEFT and loops, sentence-transformers and scikit-learn, Arrow.
+
+    python -m benchmarks.speed [--only meta-first-order ...] [--quick] [--out benchmarks/results/speed.json]
+
+Texts are made up from the sample's words; weights are random where only time counts. Both sides see the same rows and
+seeds; gradients and predictions are compared before anything is timed. Runs are interleaved (ours, theirs, ours ...);
+the table shows the median of each and the median of the ratios of neighbours. What is in the output file of the same
+commit and device is not measured again. ``--quick`` takes small sizes, to see that everything runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.speed.cases import CASES
+from benchmarks.speed.measuring import compared, floating_point_operations, matrix_rates, peak_memory
+from engine.backbones.devices import resolve_device
+from engine.storage import read_json, write_json
+
+MULTIPLYING = ("meta-first-order", "meta-exact", "five-seeds", "classify")
+"""Cases whose time is that of matrix products, so that their share of the processor's rate says something."""
+
+
+def measure(name: str, device: torch.device, folder: Path, quick: bool, rates: Mapping[str, float]) -> dict[str, Any]:
+    """Compare the results, then time both sides, then count operations and memory."""
+    plan = CASES[name]
+    case = plan.make(device, folder, quick)
+    found: dict[str, Any] = dict(case.facts)
+    if case.compare is not None:
+        found |= {key: round(value, 7) for key, value in case.compare().items()}
+    else:
+        case.ours()
+        case.theirs()
+    found |= compared(case, 1 if quick else plan.repeats)
+    if name in MULTIPLYING:
+        rate = floating_point_operations(case.ours) / found["ours_seconds"]
+        found["share_of_matrix_rate"] = round(rate / rates[case.facts["precision"]], 3)
+    if "megabytes" in case.facts:
+        found["megabytes_a_second"] = round(case.facts["megabytes"] / found["ours_seconds"], 1)
+    found |= peak_memory(name, device, folder / "memory", quick)
+    found["target"] = plan.targets[device.type]
+    found["reached"] = found["ratio"] >= found["target"]
+    return found
+
+
+def table(document: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return Markdown: a row a case and device; what was not measured says so."""
+    lines = [
+        "| | device | ratio (target) | ours, s | theirs, s | share of matrix rate | peak memory, MB: ours, theirs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for device, cases in document.items():
+        for name in CASES:
+            if name not in cases:
+                lines.append(f"| {name} | {device} | not measured | | | | |")
+                continue
+            found = cases[name]
+            share = f"{found['share_of_matrix_rate']:.0%}" if "share_of_matrix_rate" in found else ""
+            lines.append(
+                f"| {name} | {device} | {found['ratio']:.2f} ({found['target']:g}: "
+                f"{'reached' if found['reached'] else 'missed'}) | {found['ours_seconds']:.2f} | "
+                f"{found['theirs_seconds']:.2f} | {share} | {found['ours_peak_mb']:,}, {found['theirs_peak_mb']:,} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is asked for, write JSON after every case, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "speed.json")
+    arguments = parser.parse_args()
+    device = resolve_device(arguments.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    document: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
+    known = document.setdefault(f"{device.type} {name}, {torch.get_num_threads()} threads", {})
+    rates: dict[str, float] = {}
+    for case in arguments.only:
+        if (known.get(case, {}).get("commit"), known.get(case, {}).get("quick")) == (commit, arguments.quick):
+            continue
+        rates = rates or matrix_rates(device)
+        with tempfile.TemporaryDirectory(prefix="metapt-speed-") as scratch:
+            found = measure(case, device, Path(scratch), arguments.quick, rates)
+        known[case] = found | {
+            "matrix_rate_gflops": {kind: round(rate / 1e9) for kind, rate in rates.items()},
+            "commit": commit,
+            "quick": arguments.quick,
+            "date": datetime.now(UTC).date().isoformat(),
+            "versions": {package: version(package) for package in ("torch", "transformers", "peft")},
+        }
+        write_json(arguments.out, document)
+        print(f"{case}: {known[case]}", flush=True)
+    print(table(document))
+
+
+if __name__ == "__main__":
+    main()

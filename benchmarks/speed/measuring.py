@@ -1,0 +1,84 @@
+"""Seconds, memory and the share of the processor's rate, of both sides of a case."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource as system
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.speed.cases import CASES, Case
+from engine.backbones.devices import multiply_rate
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Return how long ``run`` takes, its kernels on the GPU included."""
+    began = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def compared(case: Case, repeats: int) -> dict[str, Any]:
+    """Time both sides in turn (ours, theirs, ours ...): medians, spreads, and the median of the neighbours' ratios."""
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(seconds(case.ours))
+        theirs.append(seconds(case.theirs))
+    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
+    return {
+        "ours_seconds": round(statistics.median(ours), 4),
+        "theirs_seconds": round(statistics.median(theirs), 4),
+        "ours_spread": round(max(ours) - min(ours), 4),
+        "theirs_spread": round(max(theirs) - min(theirs), 4),
+        "ratio": round(statistics.median(ratios), 3),
+        "repeats": repeats,
+    }
+
+
+def floating_point_operations(run: Callable[[], Any]) -> int:
+    """Return what torch counts of matrix products and attention (kernels that it does not know are left out)."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+def matrix_rates(device: torch.device) -> dict[str, float]:
+    """Return the measured rates of matrix multiplication, operations a second."""
+    return {str(dtype): multiply_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+
+def peak_memory(name: str, device: torch.device, folder: Path, quick: bool) -> dict[str, int]:
+    """Return megabytes: the most that a process of its own held, made for the case, then running one side once."""
+    context = multiprocessing.get_context("spawn")
+    found = {}
+    for side in ("ours", "theirs"):
+        with ProcessPoolExecutor(1, mp_context=context) as child:
+            before, after = child.submit(_peak, name, side, str(device), folder / side, quick).result()
+        found[f"{side}_peak_mb"], found[f"{side}_before_mb"] = after, before
+    return found
+
+
+def _peak(name: str, side: str, device: str, folder: Path, quick: bool) -> tuple[int, int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    case = CASES[name].make(torch.device(device), folder, quick)
+    before = _resident()
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    getattr(case, side)()
+    if device.startswith("cuda"):
+        return before, round(torch.cuda.max_memory_allocated() / 2**20)
+    return before, _resident()
+
+
+def _resident() -> int:
+    """Megabytes of the most that this process has held."""
+    return round(system.getrusage(system.RUSAGE_SELF).ru_maxrss / 1024)

@@ -1,0 +1,45 @@
+"""The speed benchmark: both sides compute the same, and its table never guesses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.speed import cases
+from benchmarks.speed.__main__ import table
+from benchmarks.speed.measuring import floating_point_operations
+
+SMALL = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+
+
+@pytest.mark.parametrize("gradient", ["first_order", "exact"])
+def test_the_meta_gradient_is_that_of_peft_in_a_loop(
+    gradient: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cases.SHAPES, "cpu", SMALL)
+    found = cases.meta_case(gradient, torch.device("cpu"), tmp_path, True).compare()
+    assert found["difference"] < 1e-5
+    assert found["cosine in its own precision"] > 0.99
+
+
+def test_operations_are_counted() -> None:
+    assert floating_point_operations(lambda: torch.ones(3, 5) @ torch.ones(5, 7)) == 2 * 3 * 5 * 7
+
+
+def test_what_was_not_measured_is_said() -> None:
+    found = {
+        "ratio": 1.3,
+        "target": 1.2,
+        "reached": True,
+        "ours_seconds": 2.0,
+        "theirs_seconds": 2.6,
+        "share_of_matrix_rate": 0.5,
+        "ours_peak_mb": 1200,
+        "theirs_peak_mb": 1300,
+    }
+    lines = table({"cpu x, 2 threads": {"meta-exact": found}}).splitlines()
+    assert len(lines) == 2 + len(cases.CASES)
+    assert "| meta-exact | cpu x, 2 threads | 1.30 (1.2: reached) | 2.00 | 2.60 | 50% | 1,200, 1,300 |" in lines
+    assert sum("not measured" in line for line in lines) == len(cases.CASES) - 1
