@@ -25,7 +25,7 @@ import torch
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.data import find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
-from benchmarks.paper.report import differences, table, write_csv
+from benchmarks.paper.report import differences, joined, table, write_csv
 from engine.clustering.store import Clustering
 from engine.events import Event, Notice
 from engine.project import Project
@@ -123,6 +123,8 @@ def main() -> None:
                 write_csv(document, arguments.out / "paper.csv")
             print(f"\n{table(document, name)}\n\n{differences(document, name)}\n", flush=True)
         draw(document, bench, arguments.out, arguments.only)
+    whole = joined(document)
+    print(f"\n{table(whole, 'table 1')}\n\n{table(whole, 'table 1', 'macro_f1')}\n\n{differences(whole, 'table 1')}")
 
 
 if __name__ == "__main__":

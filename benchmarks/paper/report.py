@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,20 @@ COMPARED = (("MetaPT(Y)", "PPT(Y)"), ("MetaPT", "PPT"), ("MetaPT(Y)", "PT"), ("P
 
 Document = Mapping[str, Any]
 """Experiment -> target -> {"figures": condition -> method -> seed -> figures, ...}, as in the results file."""
+
+
+TABLE1 = ("table1", "pseudo", "setfit")
+"""Experiments whose rows stand in one table."""
+
+
+def joined(document: Document, experiments: Sequence[str] = TABLE1, name: str = "table 1") -> dict[str, Any]:
+    """Return the methods of several experiments as one experiment."""
+    targets: dict[str, Any] = {}
+    for experiment in experiments:
+        for target, condition, method, runs in rows_of(document, experiment):
+            entry = targets.setdefault(target, {"figures": {}})
+            entry["figures"].setdefault(condition, {})[method] = runs
+    return {name: targets}
 
 
 def values(runs: Mapping[str, Mapping[str, Any]], name: str) -> np.ndarray:
