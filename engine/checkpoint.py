@@ -75,7 +75,10 @@ def load_checkpoint(folder: Path, run: str) -> Checkpoint | None:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         state, environment, belongs = document["state"], document["environment"], document["run"]
         random_state = tensors.pop("torch_random_state")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if not isinstance(state, dict) or not isinstance(environment, dict):
+            raise TypeError("not the parts of a checkpoint")
+        torch.Generator().set_state(random_state)
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CheckpointError(
             "The checkpoint is damaged", where=path, remedy="Delete it to start the run from the beginning."
         ) from error
@@ -107,15 +110,30 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned."""
+    """Put back what `optimizer_tensors` returned.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not the state of such an optimiser over such parameters.
+    """
     document = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, number, part = name.split(".", 2)
-            entries.setdefault(int(number), {})[part] = tensor
-    document["state"] = entries
-    optimizer.load_state_dict(document)
+    try:
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, part = name.split(".", 2)
+                if tensor.shape not in (parameters[int(number)].shape, torch.Size()):
+                    raise ValueError(f"{name} has another shape than its parameter")
+                entries.setdefault(int(number), {})[part] = tensor
+        document["state"] = entries
+        optimizer.load_state_dict(document)
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            "The state of the optimiser in the checkpoint is damaged",
+            remedy="Delete the checkpoint to start the run from the beginning.",
+        ) from error
 
 
 def _environment() -> dict[str, Any]:

@@ -20,8 +20,15 @@ from rich.table import Table
 from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
-from engine.command_line.options import settings_as_options
-from engine.command_line.steps import engine_alone, engine_steps
+from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.steps import (
+    engine_alone,
+    engine_steps,
+    label_words,
+    training_corpus,
+    tuned_prompt,
+    tuned_prompt_in,
+)
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
@@ -120,7 +127,9 @@ def cluster(settings: ClusterSettings, project: ProjectFolder = DEFAULT_PROJECT,
     """Group the training texts (pseudo-labelled ones if there are any, the source otherwise) into meta tasks."""
     with engine_steps(project, json) as steps:
         cache = str(steps.project.cache.resolve())
-        folder = steps.run("clusters", jobs.ClusterJob(corpus=_training(steps.project), cache=cache, settings=settings))
+        folder = steps.run(
+            "clusters", jobs.ClusterJob(corpus=training_corpus(steps.project), cache=cache, settings=settings)
+        )
         if not json:
             tables.show_clusters(folder)
 
@@ -131,6 +140,7 @@ def meta_train(
     settings: MetaTrainSettings,
     prompt: PromptSettings,
     backbone: BackboneSettings,
+    preset: PresetName = "",
     word: Words = None,
     start: Annotated[str, typer.Option(help="Prompt file to start from.")] = "",
     project: ProjectFolder = DEFAULT_PROJECT,
@@ -140,14 +150,14 @@ def meta_train(
     with engine_steps(project, json) as steps:
         clusters = steps.project.role("clusters")
         job = jobs.MetaTrainJob(
-            corpus=_training(steps.project),
+            corpus=training_corpus(steps.project),
             clusters=str(clusters),
             **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
             settings=settings,
             prompt=prompt,
             backbone=backbone,
-            words=_words(word),
+            words=label_words(word),
         )
         steps.run("meta-train", job)
 
@@ -165,7 +175,11 @@ def pretrain_prompt(
     """Pre-train a prompt on all training texts without tasks (PPT), to compare with."""
     with engine_steps(project, json) as steps:
         job = jobs.PretrainJob(
-            corpus=_training(steps.project), settings=settings, prompt=prompt, backbone=backbone, words=_words(word)
+            corpus=training_corpus(steps.project),
+            settings=settings,
+            prompt=prompt,
+            backbone=backbone,
+            words=label_words(word),
         )
         steps.run("pretrain-prompt", job)
 
@@ -176,6 +190,7 @@ def tune(
     tune: TuneSettings,
     prompt: PromptSettings,
     backbone: BackboneSettings,
+    preset: PresetName = "",
     word: Words = None,
     start: Annotated[
         list[str] | None,
@@ -202,7 +217,7 @@ def tune(
             tune=tune,
             prompt=prompt,
             backbone=backbone,
-            words=_words(word),
+            words=label_words(word),
         )
         folder = steps.run("tune", job)
         if not json:
@@ -222,7 +237,7 @@ def evaluate(
     """Measure a prompt on a labelled corpus."""
     with engine_steps(project, json) as steps:
         opened = steps.project
-        job = jobs.EvaluateJob(prompt=_tuned(opened, prompt), corpus=str(opened.role(role)), backbone=backbone)
+        job = jobs.EvaluateJob(prompt=tuned_prompt(opened, prompt), corpus=str(opened.role(role)), backbone=backbone)
         folder = steps.run("evaluation", job)
         if not json:
             tables.show_evaluation(read_json(folder / "evaluation.json"))
@@ -249,11 +264,11 @@ def predict(
     if not files and not text:
         raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
     if text:
-        _classify(text, str(prompt) if prompt is not None else _tuned_in(project), where, json)
+        _classify(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
         return
     with engine_steps(project, json) as steps:
         job = jobs.PredictJob(
-            prompt=_tuned(steps.project, prompt),
+            prompt=tuned_prompt(steps.project, prompt),
             files=[str(Path(name).resolve()) for name in files or []],
             output=str(output.resolve()),
             backbone=where,
@@ -275,7 +290,7 @@ def export(
     """Take a prompt away as a small file, or as a folder that PEFT loads."""
     from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
 
-    loaded = load_prompt(prompt if prompt is not None else Path(_tuned_in(project)))
+    loaded = load_prompt(prompt if prompt is not None else Path(tuned_prompt_in(project)))
     if peft:
         save_peft(loaded, output)
     else:
@@ -354,37 +369,11 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _training(project: Project) -> str:
-    return str(project.role("annotated" if project.has_role("annotated") else "source"))
-
-
-def _tuned(project: Project, prompt: Path | None) -> str:
-    if prompt is not None:
-        return str(prompt.resolve())
-    role = "tune" if project.has_role("tune") else "meta-train"
-    return str(project.role(role) / "prompt.safetensors")
-
-
-def _tuned_in(project: Path) -> str:
-    with Project.open(project, read_only=True) as opened:
-        return _tuned(opened, None)
-
-
 def _classify(sentences: Sequence[str], prompt: str, backbone: BackboneSettings, json: bool) -> None:
     with EngineProcess() as engine:
         for sentence in sentences:
             question = {"backbone": backbone.model_dump(), "prompt": prompt, "text": sentence}
             tables.show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
-
-
-def _words(pairs: list[str] | None) -> dict[str, str]:
-    words = {}
-    for pair in pairs or []:
-        name, sign, word = pair.partition("=")
-        if not sign:
-            raise SettingsError(f"'{pair}' is not of the form class=word", where="--word", remedy="Write 1=bad, say.")
-        words[name.strip()] = word.strip()
-    return words
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ the class's ``exit_code``; the window shows it in a dialog. Anything else that e
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,10 @@ class DeviceError(MetaPTError):
     exit_code = 5
 
 
+class DeviceLostError(DeviceError):
+    """The device failed while it computed; nothing can be computed on it again in the same process."""
+
+
 class StorageError(MetaPTError):
     """A file cannot be read or written: disk full, read-only folder, damaged file."""
 
@@ -108,6 +114,10 @@ class EngineProcessError(MetaPTError):
 _OS_SENTENCES = {
     errno.ENOSPC: ("The disk is full", "Free some space, or choose a folder on another disk, and run it again."),
     errno.EDQUOT: ("The disk quota is used up", "Free some space and run it again."),
+    errno.EFBIG: (
+        "The disk does not take a file of this size",
+        "Free some space, or choose a folder on another disk, and run it again.",
+    ),
     errno.EROFS: ("The folder is read-only", "Choose a folder that you may write to."),
     errno.EACCES: ("Permission was denied", "Choose a place that you may read and write."),
     errno.EPERM: ("Permission was denied", "Choose a place that you may read and write."),
@@ -118,19 +128,44 @@ _OS_SENTENCES = {
 }
 
 
+def system_error(error: BaseException) -> OSError | None:
+    """Return the system's error that ``error`` is or tells of, ``None`` if it is none: libraries have their own words.
+
+    Safetensors and tokenizers (in Rust) write its number into their text; NumPy tells how many items it could not
+    write, and no number, which is a full disk.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is not None:
+        return OSError(int(number[1]), os.strerror(int(number[1])))
+    if isinstance(error, OSError) and re.search(r"\d+ requested and \d+ written", str(error)):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error if isinstance(error, OSError) else None
+
+
+def storage_error(error: OSError, path: str | Path | None) -> StorageError:
+    """Return the sentence for an ``OSError`` about ``path``."""
+    what, remedy = _OS_SENTENCES.get(
+        error.errno or 0,
+        (f"The file could not be read or written ({error.strerror or error})", "Check the disk, and run it again."),
+    )
+    return StorageError(what, where=path, remedy=remedy)
+
+
 @contextmanager
 def storage_errors(path: str | Path) -> Iterator[None]:
-    """Turn an ``OSError`` about ``path`` into a `StorageError` with a sentence for the person.
+    """Turn an ``OSError`` about ``path``, or what tells of one, into a `StorageError` with a sentence for the person.
 
     Raises
     ------
     StorageError
-        For any ``OSError`` raised inside the block.
+        For any error inside the block that `system_error` recognises.
     """
     try:
         yield
-    except OSError as error:
-        what, remedy = _OS_SENTENCES.get(
-            error.errno or 0, (f"The file could not be read or written ({error.strerror or error})", "Try again.")
-        )
-        raise StorageError(what, where=path, remedy=remedy) from error
+    except Exception as error:
+        told = None if isinstance(error, MetaPTError) else system_error(error)
+        if told is None:
+            raise
+        raise storage_error(told, path) from error

@@ -138,7 +138,7 @@ def to_json(event: Event) -> str:
     for item in dataclasses.fields(event):
         value = getattr(event, item.name)
         record[item.name] = value.tolist() if isinstance(value, np.ndarray) else value
-    return json.dumps(_finite(record), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_finite(record), allow_nan=False)
 
 
 def from_json(line: str) -> Event:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
+import os
 import shutil
 import sqlite3
 import time
@@ -20,21 +22,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.clustering.edits import ClusterEdit
-from engine.errors import ProjectError, ProjectLockedError, storage_errors
+from engine.errors import ProjectError, ProjectLockedError, storage_error, storage_errors
+from engine.migrations import SCHEMA, bring_up, check_known, migrate, migrated
 from engine.running.jobs import Job
 from engine.storage import read_json, write_json
 
-SCHEMA = 1
 SUFFIX = ".metapt"
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS labels (corpus TEXT, row INTEGER, class TEXT NOT NULL, PRIMARY KEY (corpus, row));
-CREATE TABLE IF NOT EXISTS label_history (
-    id INTEGER PRIMARY KEY, corpus TEXT, row INTEGER, before TEXT, after TEXT, at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS notes (subject TEXT PRIMARY KEY, note TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS cluster_edits (
-    run TEXT, cluster INTEGER, name TEXT, included INTEGER NOT NULL, merged_into INTEGER, PRIMARY KEY (run, cluster));
-"""
 
 
 class Project:
@@ -82,37 +75,28 @@ class Project:
     def open(cls, folder: str | Path, *, read_only: bool = False) -> Project:
         """Open a project, for reading only if asked to.
 
+        One of an older MetaPT is brought up to this one's schema, and a copy of it stays (`engine.migrations`).
+
         Raises
         ------
         ProjectError
-            If there is none, it is damaged, of a newer version, or open elsewhere (pass ``read_only`` then).
+            If there is none, it is damaged or of a newer version.
+        ProjectLockedError
+            If it is open elsewhere, or its folder cannot be written to (pass ``read_only`` then).
         """
         folder = Path(folder).absolute()
-        if not (folder / "project.json").is_file():
-            raise ProjectError("There is no MetaPT project here", where=folder, remedy="Choose a .metapt folder.")
-        manifest = read_json(folder / "project.json")
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
-            raise ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
-        if manifest["schema"] > SCHEMA:
-            raise ProjectError(
-                f"The project was made by a newer MetaPT (schema {manifest['schema']}, this one knows {SCHEMA})",
-                where=folder,
-                remedy="Update MetaPT.",
-            )
-        if not isinstance(manifest.get("roles"), dict):
-            raise ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
-        lock = None
-        if not read_only:
-            lock = FileLock(folder / "project.lock")
-            with storage_errors(folder):
-                try:
-                    lock.acquire(timeout=0)
-                except Timeout as error:
-                    raise ProjectLockedError(
-                        "The project is open in another window or command",
-                        where=folder,
-                        remedy="Close it there, or open it read-only.",
-                    ) from error
+        manifest = _read_manifest(folder)
+        if read_only:
+            return cls(folder, migrated(manifest), None)
+        lock = _locked(folder)
+        try:
+            manifest = _read_manifest(folder)  # now nobody else writes it
+            if manifest["schema"] < SCHEMA:
+                with _database_errors(folder / "project.db"):
+                    manifest = migrate(folder, manifest)
+        except BaseException:
+            lock.release()
+            raise
         return cls(folder, manifest, lock)
 
     @classmethod
@@ -159,6 +143,8 @@ class Project:
         for folder in sorted(runs.glob("*-*"), reverse=True):
             with contextlib.suppress(ValueError):
                 numbers.append(int(folder.name.split("-")[0]))
+            if folder.is_symlink():
+                continue  # it may lead out of the project, and a job would write there
             if not fresh and (folder / "job.json").is_file() and read_json(folder / "job.json") == document:
                 return folder, self._completed(folder)
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
@@ -274,28 +260,99 @@ class Project:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         path = self.folder / "project.db"
-        try:
+        with _database_errors(path):
             if self._database is None:
-                if self.read_only:
-                    address = f"file:{path.as_posix()}?mode=ro" if path.exists() else "file::memory:"
-                    self._database = sqlite3.connect(address, uri=True)
-                else:
-                    self._database = sqlite3.connect(path)
-                    self._database.execute("PRAGMA journal_mode = WAL")
-                    self._database.execute("PRAGMA synchronous = FULL")
-                if not self.read_only or not path.exists():
-                    self._database.executescript(_TABLES)
+                self._database = _open_to_read(path) if self.read_only else _open_to_write(path)
             with self._database:
                 yield self._database
-        except sqlite3.Error as error:
-            raise ProjectError(
-                f"The project's database cannot be used ({error})",
-                where=path,
-                remedy="Check the disk, or restore a copy.",
-            ) from error
 
     def _check_writable(self) -> None:
         if self.read_only:
             raise ProjectError(
                 "The project is open for reading only", where=self.folder, remedy="Close the other window."
             )
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "project.json"
+    if not path.is_file():
+        raise ProjectError("There is no MetaPT project here", where=folder, remedy="Choose a .metapt folder.")
+    manifest = read_json(path)
+    damaged = ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int) or manifest["schema"] < 1:
+        raise damaged
+    check_known(manifest["schema"], folder)
+    roles, values = manifest.get("roles"), manifest.get("values", {})
+    if not isinstance(roles, dict) or not isinstance(values, dict):
+        raise damaged
+    if not all(isinstance(place, str) and place.isprintable() for place in roles.values()):
+        raise damaged  # a path with a zero or half a character in it would fail later, and without a sentence
+    return manifest
+
+
+def _locked(folder: Path) -> FileLock:
+    lock = FileLock(folder / "project.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ProjectLockedError(
+            "The project is open in another window or command",
+            where=folder,
+            remedy="Close it there, or open it for reading only.",
+        ) from error
+    except OSError as error:
+        told = storage_error(error, folder)
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise told from error
+        raise ProjectLockedError(
+            f"The project cannot be changed here: {told.what[0].lower()}{told.what[1:]}",
+            where=folder,
+            remedy="Open it for reading only, or copy it to a place that you may write to.",
+        ) from error
+    return lock
+
+
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    bring_up(database)
+    return database
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open the database as it is, or, if it is of an older schema or there is none, a copy in memory."""
+    memory = sqlite3.connect(":memory:")
+    if path.exists():
+        # Where nobody can write, SQLite cannot make the files that readers and a writer share; and nobody writes.
+        alone = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+        database = sqlite3.connect(f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}", uri=True)
+        if database.execute("PRAGMA user_version").fetchone() == (SCHEMA,):
+            return database
+        with contextlib.closing(database):
+            database.backup(memory)
+    bring_up(memory)
+    return memory
+
+
+@contextlib.contextmanager
+def _database_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a sentence for the person."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        system = _SQLITE_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if system is not None:
+            raise storage_error(OSError(system, os.strerror(system)), path) from error
+        raise ProjectError(
+            f"The project's database cannot be used ({error})",
+            where=path,
+            remedy="Check the disk, or restore a copy.",
+        ) from error
+
+
+_SQLITE_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}

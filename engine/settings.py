@@ -23,8 +23,12 @@ PAPER_WORDS: dict[int, tuple[str, ...]] = {
 
 
 def default_words(classes: Sequence[str]) -> dict[str, str]:
-    """Return class -> word: the paper's words for 2, 3 or 5 classes, the names of the classes otherwise."""
-    return dict(zip(classes, PAPER_WORDS.get(len(classes), tuple(classes)), strict=True))
+    """Return class -> word: the paper's words for 2, 3 or 5 ratings, the names of the classes otherwise.
+
+    Only numbers say which class is the worst; names in the order of the alphabet would make *happy* bad.
+    """
+    words = PAPER_WORDS.get(len(classes)) if all(name.strip("+-").isdecimal() for name in classes) else None
+    return dict(zip(classes, words or classes, strict=True))
 
 
 def option(default: Any, help: str, *, unit: str = "", advanced: bool = False, **constraints: Any) -> Any:
@@ -85,8 +89,11 @@ class ImportSettings(Settings):
     )
     words: dict[str, str] = option(
         {},
-        "Label word of each class, such as 1=terrible 5=great; empty takes the paper's words for 2, 3 or 5 classes and "
+        "Label word of each class, such as 1=terrible 5=great; empty takes the paper's words for 2, 3 or 5 ratings and "
         "the names of the classes otherwise.",
+    )
+    keep_unlabelled: bool = option(
+        False, "Keep rows whose label is empty, so that they can be labelled here.", advanced=True
     )
     one_row_per: Literal["line", "file"] = option("line", "Whether a line or a whole file of plain text is one row.")
     strip_html: bool = option(True, "Remove HTML tags and decode entities.", advanced=True)
@@ -143,6 +150,7 @@ class AnnotateSettings(Settings):
         128, "Longer texts are cut when a model is fine-tuned.", unit="tokens", ge=8, le=512, advanced=True
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    offline: bool = option(False, "Never touch the network.", advanced=True)
     seed: int = option(0, "Seed of the held-out rows, the sampling and the fine-tuning.", ge=0, advanced=True)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,37 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_files(folder: Path) -> Iterator[Path]:
+    """Give an empty folder for a library that writes several files; when the block ends well they go to ``folder``.
+
+    Each of them is whole or absent there, and what stood under another name stays.
+
+    Raises
+    ------
+    StorageError
+        As `replacing`.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder) as name:
+            yield Path(name)
+            for path in sorted(Path(name).iterdir()):
+                with open(path, "rb+") as stream:
+                    os.fsync(stream.fileno())
+                os.replace(path, folder / path.name)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what was being written in ``folder`` when its process was killed; nobody else may write there now."""
+    for path in sorted(folder.rglob(".*.part")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):  # it only takes space
+                path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 atomically."""
     with replacing(path) as temporary:
@@ -51,7 +82,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a file's name, or what somebody's JSON holds, may be no Unicode; as escapes it is kept
+        text = json.dumps(value, indent=2)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -80,12 +116,7 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapp
     StorageError
         If the disk is full, the folder read-only and so on; what stood at ``path`` before is untouched.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with replacing(path) as temporary:
-        try:
-            save_file(dict(tensors), temporary, metadata=dict(metadata))
-        except SafetensorError as error:  # it wraps the system's error: "... (os error 28)"
-            number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]) if number else 0, str(error)) from error
+        save_file(dict(tensors), temporary, metadata=dict(metadata))

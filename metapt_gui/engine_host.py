@@ -15,7 +15,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from engine.errors import EngineProcessError, MetaPTError
+from engine.errors import DeviceLostError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished
 from engine.running.failures import failed
 from engine.running.jobs import Job
@@ -52,6 +52,13 @@ class _Process:
                     self._process.close(0)
                 self._process = EngineProcess(threads=self.threads)
             return self._process
+
+    def end(self) -> None:
+        """End the process at once; the next one who asks for it starts another."""
+        with self._lock:
+            if self._process is not None:
+                self._process.close(0)
+                self._process = None
 
     def current(self) -> EngineProcess | None:
         return self._process
@@ -97,6 +104,8 @@ class _JobWorker(QObject):
                         last = event
                     else:
                         self.streamed.emit(number, event)
+            if isinstance(last, Failed) and last.error == DeviceLostError.__name__:
+                self._process.end()  # in that process the device stays lost; resuming needs another one
         except Exception as error:
             last = failed(error, folder)
         if self.wanted != number:

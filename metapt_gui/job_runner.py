@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.errors import MetaPTError, ProjectError
+from engine.errors import MetaPTError, ProjectError, TrainingError
 from engine.events import Event, Failed, Finished
 from engine.running.jobs import Job
 from metapt_gui.document import Document
@@ -139,6 +139,10 @@ class JobRunner(QObject):
             return
         if isinstance(event, Finished):
             if event.outcome == "completed" or any((run.folder / name).exists() for name in RESULTS):
+                self._document.assign(run.role, run.folder)
+        elif isinstance(event, Failed) and event.error == TrainingError.__name__ and not project.has_role(run.role):
+            # A loss that was no number any more leaves the best prompt before it: better than none.
+            if (run.folder / RESULTS[0]).exists():
                 self._document.assign(run.role, run.folder)
         elif isinstance(event, Cancelled) and not (project.has_role(run.role) and project.role(run.role) == run.folder):
             project.discard(run.folder)

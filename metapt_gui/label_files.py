@@ -19,7 +19,12 @@ def read_labels(path: Path, texts: Texts, classes: Sequence[str]) -> dict[int, s
         If a column is missing, a label is no class, or nothing fits.
     """
     with storage_errors(path), open(path, newline="", encoding="utf-8-sig", errors="replace") as stream:
-        lines = list(csv.DictReader(stream))
+        try:
+            lines = list(csv.DictReader(stream))
+        except csv.Error as error:
+            raise DataError(
+                f"The file cannot be read as CSV ({error})", where=path, remedy="Check its quotes, or save it again."
+            ) from error
     columns = set(lines[0]) if lines else set()
     if "label" not in columns or not columns & {"row", "text"}:
         raise DataError(
@@ -39,7 +44,7 @@ def read_labels(path: Path, texts: Texts, classes: Sequence[str]) -> dict[int, s
             )
         if "row" in columns:
             text = (line["row"] or "").strip()
-            row = int(text) - 1 if text.isdigit() else -1
+            row = int(text) - 1 if text.isdecimal() and len(text) < 20 else -1
         else:
             row = places.get((line["text"] or "").strip(), -1)
         if 0 <= row < len(texts.texts):

@@ -61,7 +61,7 @@ class Projects(QObject):
 
     @reporting
     def open(self, path: Path, read_only: bool = False) -> None:
-        """Open a project; one that is open elsewhere is offered for reading only."""
+        """Open a project; one that is open elsewhere or cannot be written to is offered for reading only."""
         if self._busy():
             return
         if self._document.folder is not None and self._document.folder == path.absolute() and not read_only:
@@ -72,7 +72,7 @@ class Projects(QObject):
             Question(
                 self._window,
                 error.what + ".",
-                "You can look at it here; changing it is for the other window.",
+                error.remedy or "",
                 [("Open for reading only", lambda: self.open(path, True)), ("Leave it", None)],
             ).open()
 

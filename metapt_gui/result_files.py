@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from engine.corpus.store import parquet_errors
+from engine.errors import StorageError
 from engine.storage import read_json
 from metapt_gui.widgets.results_view import Results, Wrong
 
@@ -19,9 +21,22 @@ def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | No
     ----------
     corpus
         Parquet file with the texts of the task.
+
+    Raises
+    ------
+    StorageError
+        If they are damaged.
     """
     if not (folder / "results.json").exists():
         return None
+    try:
+        with parquet_errors(folder / "predictions.parquet"):
+            return _read(folder, probe, corpus)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise StorageError("The results of the tuning are damaged", where=folder, remedy="Tune again.") from error
+
+
+def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
     found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     if probe is not None and (probe / "results.json").exists():

@@ -20,14 +20,15 @@ Curves = dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
 def read_curves(folder: Path) -> Curves:
     """Return (name, group) -> steps and values; where a run was resumed, the later values count."""
     points: dict[tuple[str, str], dict[int, float]] = {}
-    with contextlib.suppress(OSError), open(folder / "events.jsonl", encoding="utf-8") as stream:
+    with contextlib.suppress(OSError), open(folder / "events.jsonl", encoding="utf-8", errors="replace") as stream:
         for line in stream:
             try:
                 event = from_json(line)
-            except (ValueError, TypeError, KeyError):
+                if isinstance(event, Metric):
+                    step = int(np.int64(event.step))
+                    points.setdefault((event.name, event.group), {})[step] = float(event.value)
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 continue  # the last line of a run that was killed may be half a line
-            if isinstance(event, Metric):
-                points.setdefault((event.name, event.group), {})[event.step] = event.value
     found: Curves = {}
     for key, values in points.items():
         steps = np.array(sorted(values), np.int64)
@@ -39,24 +40,18 @@ def describe_runs(folders: list[Path], notes: dict[str, str]) -> list[RunLine]:
     """Return a line about each run of meta-training."""
     lines = []
     for folder in folders:
-        try:
-            result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
-            job = read_json(folder / "job.json")
-        except MetaPTError:
-            continue
-        summary = result.get("summary", {})
-        state = result.get("outcome") or ("failed" if result.get("event") == "Failed" else "interrupted")
-        best = summary.get("validation_accuracy")
-        steps = f"{summary['steps']:,} of {job['settings']['steps']:,}" if "steps" in summary else ""
-        started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
-        lines.append(
-            RunLine(
-                folder.name,
-                started,
-                state,
-                steps,
-                wording.percent(best) if best is not None else "",
-                notes.get(folder.name, ""),
-            )
-        )
+        with contextlib.suppress(MetaPTError, AttributeError, LookupError, TypeError, ValueError):  # a damaged run
+            lines.append(_describe(folder, notes))
     return lines
+
+
+def _describe(folder: Path, notes: dict[str, str]) -> RunLine:
+    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
+    job = read_json(folder / "job.json")
+    summary = result.get("summary", {})
+    state = result.get("outcome") or ("failed" if result.get("event") == "Failed" else "interrupted")
+    best = summary.get("validation_accuracy")
+    steps = f"{summary['steps']:,} of {job['settings']['steps']:,}" if "steps" in summary else ""
+    started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
+    shown = wording.percent(best) if best is not None else ""
+    return RunLine(folder.name, started, str(state), steps, shown, notes.get(folder.name, ""))

@@ -100,7 +100,7 @@ class RobertaAnnotator:
         name = self._settings.model
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            folder = yield from fetch_from_hub(name, offline=False)
+            folder = yield from fetch_from_hub(name, offline=self._settings.offline)
         torch.manual_seed(self._settings.seed)  # of the new classification head, and of dropout
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

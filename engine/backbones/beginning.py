@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGene
 
 from engine.backbones.pretraining_text import Teacher
 from engine.settings import PretrainBackboneSettings
-from engine.storage import save_tensors
+from engine.storage import replacing_files, save_tensors
 
 
 def new_backbone(
@@ -54,12 +54,13 @@ def _principal_components(vectors: np.ndarray, width: int) -> np.ndarray:
 
 def save_backbone(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write weights in bfloat16, configuration and vocabulary, as transformers loads them."""
-    tokenizer.save_pretrained(folder)
-    pieces = Path(tokenizer.name_or_path) / "spiece.model"  # transformers leaves it out; other programs need it
-    if pieces.is_file():
-        shutil.copyfile(pieces, folder / pieces.name)
-    model.config.save_pretrained(folder)
-    model.generation_config.save_pretrained(folder)
+    with replacing_files(folder) as temporary:
+        tokenizer.save_pretrained(temporary)
+        pieces = Path(tokenizer.name_or_path) / "spiece.model"  # transformers leaves it out; other programs need it
+        if pieces.is_file():
+            shutil.copyfile(pieces, temporary / pieces.name)
+        model.config.save_pretrained(temporary)
+        model.generation_config.save_pretrained(temporary)
     shared = model.get_input_embeddings().weight.data_ptr()
     tensors = {
         name: weight.detach().to("cpu", torch.bfloat16).contiguous()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.backbones.devices import resolve_device, resolve_precision
@@ -17,6 +19,7 @@ from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
 from engine.stage import Part
+from engine.storage import read_json
 from resources import BUNDLED_BACKBONE, resource
 
 MASK = "<extra_id_0>"
@@ -136,7 +139,12 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
             where=name,
             remedy="Save the model again with save_pretrained of a recent transformers.",
         )
+    if (folder / "adapter_config.json").exists():  # transformers would load the model that it names instead
+        raise BackboneError(
+            "The folder holds an adapter, not a whole model", where=name, remedy="Choose the folder of a T5 itself."
+        )
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # what is wrong is said here, in a sentence
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "t5":
@@ -145,6 +153,7 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
                 where=name,
                 remedy="Choose a T5, T5 v1.1, LM-adapted T5 or Flan-T5.",
             )
+        _check_size(config, folder, name)
         loaded: Any = T5ForConditionalGeneration.from_pretrained(
             folder,
             config=config,
@@ -157,11 +166,14 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
         model: T5ForConditionalGeneration = loaded[0]
         missing = sorted(loaded[1]["missing_keys"])
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer.get_vocab()
     except BackboneError:
         raise
-    except Exception as error:  # transformers, tokenizers and safetensors raise their own kinds for damaged files
+    except BaseException as error:  # transformers, tokenizers and safetensors raise their own kinds for damaged files
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # Rust's, in tokenizers
+            raise
         raise BackboneError(
-            f"The model cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+            f"The model cannot be loaded ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
             where=name,
             remedy="Check that the folder is complete, or fetch it again.",
         ) from error
@@ -185,6 +197,52 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
     model.requires_grad_(False)
     model.eval()
     return model, tokenizer
+
+
+def _check_size(config: Any, folder: Path, name: str) -> None:
+    """Refuse, before anything of its size is made, a model that its files do not hold or the memory does not.
+
+    A configuration is a few numbers: one digit more would make transformers build a model that nothing can hold.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        parts = {str(part) for part in read_json(index)["weight_map"].values()}
+        if any(part != Path(part).name for part in parts):
+            raise BackboneError(
+                "The list of the weights names files outside the folder", where=index, remedy="Fetch the model again."
+            )
+    held = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as stream:
+            held += sum(math.prod(stream.get_slice(key).get_shape()) for key in stream.keys())  # noqa: SIM118
+    sizes = [getattr(config, field) for field in _SIZE_FIELDS]
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError("a size in config.json is not a positive whole number")
+    vocabulary, width, head, feed_forward, encoder, decoder, heads, buckets = sizes
+    attention = 4 * width * heads * head
+    layer = attention + (3 if str(config.feed_forward_proj).startswith("gated") else 2) * width * feed_forward
+    needed = vocabulary * width + encoder * layer + decoder * (layer + attention) + 2 * buckets * heads
+    if needed > held:
+        raise BackboneError(
+            f"The configuration is of a model with {needed:,} weights, the files hold {held:,}",
+            where=name,
+            remedy="Check that the folder is complete, or fetch it again.",
+        )
+    from engine.backbones.memory import available_memory
+
+    free = available_memory()
+    if 4 * needed > free:
+        raise BackboneError(
+            f"The backbone needs {4 * needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+            where=name,
+            remedy="Close other programs, or choose a smaller one.",
+        )
+
+
+_SIZE_FIELDS = (
+    "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads",
+    "relative_attention_num_buckets",
+)  # fmt: skip
 
 
 def _cast_linear_weights(model: torch.nn.Module) -> None:

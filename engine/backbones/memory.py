@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
 import psutil
 import torch
 
-from engine.backbones.load import Backbone
 from engine.errors import DeviceError
+from engine.events import Notice
+from engine.stage import Part
+
+if TYPE_CHECKING:
+    from engine.backbones.load import Backbone
+
+Result = TypeVar("Result")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -17,8 +29,49 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
+def is_device_lost(error: BaseException) -> bool:
+    """Whether ``error`` says that the GPU cannot be used any more: its driver, a kernel or the machine failed."""
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    signs = ("CUDA error", "CUDA driver error", "MPS error")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def fitting(work: Callable[[int], Result], at_a_time: int, unit: str) -> Part[tuple[Result, int]]:
+    """Do ``work(at_a_time)``, and again with half as many, telling the person, whenever the memory is exhausted.
+
+    Parameters
+    ----------
+    work
+        Takes so many ``unit`` at a time, and must come to the same whatever the number.
+    at_a_time
+        What has fitted so far.
+    unit
+        Plural noun: ``"texts"``, ``"tasks"``.
+
+    Returns
+    -------
+    result, at_a_time
+        What ``work`` returned, and what fits.
+
+    Raises
+    ------
+    DeviceError
+        If not even one at a time fits.
+    """
+    while True:
+        try:
+            return work(at_a_time), at_a_time
+        except (RuntimeError, MemoryError) as error:
+            at_a_time = halved(at_a_time, error, unit)
+        # Only now: the error held the frames, and they the tensors, of what did not fit.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        yield Notice(f"The memory was exhausted; {at_a_time} {unit} are taken at a time from now on.", "warning")
+
+
 def halved(at_a_time: int, error: BaseException, unit: str) -> int:
-    """Return half of ``at_a_time``, rounded up, after freeing what torch holds; for use in an ``except`` block.
+    """Return half of ``at_a_time``, rounded up.
 
     Raises
     ------
@@ -34,9 +87,16 @@ def halved(at_a_time: int, error: BaseException, unit: str) -> int:
             f"The memory does not suffice even for one of the {unit} at a time",
             remedy="Lower the shots, the text length or the prompt length, or choose a smaller backbone.",
         ) from error
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
     return (at_a_time + 1) // 2
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that may still be taken: what is free, or less where a container has a limit."""
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no such files, or "max": no limit
+        limit = int((CGROUP / "memory.max").read_text())
+        free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
+    return free
 
 
 def fitting_rows(backbone: Backbone, tokens: int, *, twice_differentiated: bool) -> int:
@@ -50,4 +110,4 @@ def fitting_rows(backbone: Backbone, tokens: int, *, twice_differentiated: bool)
     config = backbone.model.config
     layer = 12 * config.d_model + 4 * config.num_heads * config.d_kv + 3 * config.d_ff + 4 * config.num_heads * tokens
     bytes_a_text = 4 * tokens * layer * config.num_layers * (3 if twice_differentiated else 1)
-    return max(1, int(psutil.virtual_memory().available / 2 / bytes_a_text))
+    return max(1, int(available_memory() / 2 / bytes_a_text))

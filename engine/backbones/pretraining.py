@@ -31,6 +31,7 @@ from engine.backbones.objectives import (
 from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
 from engine.backbones.relative_adamw import RelativeAdamW
 from engine.backbones.vocabulary import SENTINELS
+from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
@@ -86,6 +87,7 @@ def pretrain_backbone(
         trainer.restore(saved.tensors, saved.state)
         for sentence in saved.notices:
             yield Notice(sentence)
+        yield Checkpointed(str(folder / CHECKPOINT), trainer.step)
     yield Notice(
         f"{trainer.parameters / 1e6:.1f} million weights, {len(text.texts.values) / 1e6:.1f} million tokens of text, "
         f"{trainer.device} in {str(trainer.precision).removeprefix('torch.')}"

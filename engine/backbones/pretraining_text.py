@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,11 @@ from engine.backbones.vocabulary import train_vocabulary
 from engine.checkpoint import fingerprint
 from engine.corpus.importing import content_hash, import_corpus
 from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
-from engine.errors import DataError
+from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
 from engine.settings import ImportSettings, LabelledTask, PretrainBackboneSettings
 from engine.stage import Part, ProgressMeter, StopToken
-from engine.storage import read_json, write_json
+from engine.storage import read_json, replacing_files, write_json
 
 STAGE = "pretrain-backbone"
 VOCABULARY_TEXTS = 60_000
@@ -121,8 +122,9 @@ class Tokens:
 
     def save(self, path: Path) -> None:
         """Write both arrays beside each other."""
-        np.save(path.with_suffix(".values.npy"), self.values)
-        np.save(path.with_suffix(".starts.npy"), self.starts)
+        with storage_errors(path):
+            np.save(path.with_suffix(".values.npy"), self.values)
+            np.save(path.with_suffix(".starts.npy"), self.starts)
 
     @classmethod
     def load(cls, path: Path) -> Tokens:
@@ -170,17 +172,25 @@ def passage_vectors(
     kept = read_json(counter) if counter.exists() else {}
     done = int(kept["done"]) if kept.get("of") == of else 0
     width = teacher.layer_means(passages[:1], layers).shape[1]
-    mode: Literal["r+", "w+"] = "r+" if done else "w+"
-    vectors = np.lib.format.open_memmap(path, mode, np.float16, (len(passages), width))
+    if not done:
+        counter.unlink(missing_ok=True)  # it must not outlive the rows that it tells of
+    mode: Literal["r", "w+"] = "r" if done else "w+"
+    with storage_errors(path):
+        start = np.lib.format.open_memmap(path, mode, np.float16, (len(passages), width)).offset
     meter = ProgressMeter(STAGE, len(passages), "texts", done=done)
     while done < len(passages) and not stop.requested:
         part = passages[done : done + 2000]
-        vectors[done : done + len(part)] = teacher.layer_means(part, layers)
-        vectors.flush()
+        found = teacher.layer_means(part, layers).astype(np.float16, copy=False)
+        # A plain write, not one into a memory map: on a full disk a map kills the process, a write raises.
+        with storage_errors(path), open(path, "r+b") as stream:
+            stream.seek(start + done * width * found.itemsize)
+            stream.write(found.tobytes())
+            stream.flush()
+            os.fsync(stream.fileno())
         done += len(part)
         write_json(counter, {"of": of, "done": done})
         yield meter.at(done, "Sentence-BERT's vectors")
-    return vectors if done == len(passages) else None
+    return np.load(path, mmap_mode="r") if done == len(passages) else None
 
 
 @dataclass(frozen=True)
@@ -242,6 +252,8 @@ def prepare_text(
     wanted = fingerprint(chosen)
     marker = folder / "prepared.json"
     if not marker.exists() or read_json(marker)["settings"] != wanted:
+        with storage_errors(marker):
+            marker.unlink(missing_ok=True)  # from now on there is half of something, until all is there again
         removed = yield from _prepare(settings, folder, teacher, stop)
         if removed is None:
             return None
@@ -272,7 +284,8 @@ def _prepare(settings: PretrainBackboneSettings, folder: Path, teacher: Teacher,
         )
     if settings.start:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(settings.start, local_files_only=True)
-        tokenizer.save_pretrained(folder / "vocabulary")
+        with replacing_files(folder / "vocabulary") as temporary:
+            tokenizer.save_pretrained(temporary)
     else:
         yield Notice("Training the vocabulary")
         tokenizer = train_vocabulary(

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from engine.errors import DataError, storage_errors
-from engine.storage import write_json
+from engine.storage import replacing_files, write_json
 
 SENTINELS = 100
 """``<extra_id_0>`` to ``<extra_id_99>``; as in T5, the first has the highest id."""
@@ -69,7 +69,8 @@ def train_vocabulary(
     names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     write_json(folder / "tokenizer_config.json", settings | names)
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    tokenizer.save_pretrained(folder)
+    with replacing_files(folder) as temporary:
+        tokenizer.save_pretrained(temporary)
     split = [word for word in words if len(tokenizer(word, add_special_tokens=False).input_ids) != 1]
     if split:
         raise DataError(

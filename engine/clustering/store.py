@@ -107,7 +107,11 @@ class Clustering:
                 Cluster(**{**item, "terms": tuple(item["terms"]), "central_rows": tuple(item["central_rows"])})
                 for item in meta["clusters"]
             )
-            assignment = table.column("cluster").to_numpy().astype(np.int16, copy=False)
+            if not all(_is_sound(item, number) for number, item in enumerate(clusters)):
+                raise ValueError("no description of a cluster")
+            if table.schema != _SCHEMA or any(column.null_count for column in table.columns):
+                raise ValueError("not the columns of a clustering")
+            assignment = table.column("cluster").to_numpy()
             found = cls(
                 folder,
                 str(meta["method"]),
@@ -121,8 +125,9 @@ class Clustering:
             )
             rows = table.column("row").to_numpy()
             sizes = np.bincount(assignment[assignment >= 0], minlength=len(clusters)).tolist()
-            whole = np.array_equal(rows, np.arange(int(meta["rows"]))) and sizes == [item.size for item in clusters]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            whole = meta["rows"] == len(rows) and np.array_equal(rows, np.arange(len(rows)))
+            whole = whole and sizes == [item.size for item in clusters]
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException) as error:
             raise StorageError("The description of the groups is damaged", where=folder, remedy=_REMEDY) from error
         if not whole:
             raise StorageError("The groups and their description do not belong together", where=folder, remedy=_REMEDY)
@@ -142,12 +147,27 @@ class Clustering:
             return None
         try:
             with storage_errors(path):
-                positions: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
+                # a memory map of exactly such an array; `load` would also open archives and, for an old header, guess
+                positions = np.lib.format.open_memmap(path, mode="r")
+        except Exception as error:  # numpy parses the header as Python and raises whatever that raises
+            if isinstance(error, StorageError):
+                raise
             raise StorageError("The positions of the texts are damaged", where=path, remedy=_REMEDY) from error
-        if positions.shape != (len(self.assignment), 2):
+        if positions.shape != (len(self.assignment), 2) or positions.dtype != np.float32:
             raise StorageError("The positions are not those of these texts", where=path, remedy=_REMEDY)
         return positions
+
+
+def _is_sound(item: Cluster, number: int) -> bool:
+    """Whether a description is of the kinds that it should be."""
+    return (
+        item.number == number
+        and isinstance(item.name, str)
+        and isinstance(item.included, bool)
+        and all(isinstance(name, str) and isinstance(count, int) for name, count in item.labels.items())
+        and all(isinstance(term, str) for term in item.terms)
+        and all(isinstance(row, int) for row in item.central_rows)
+    )
 
 
 def save(

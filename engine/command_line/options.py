@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 from pydantic.fields import FieldInfo
 
 from engine.errors import SettingsError
-from engine.settings import Settings, validated
+from engine.presets import DESCRIPTIONS, preset
+from engine.settings import MetaTrainSettings, PromptSettings, Settings, TuneSettings, validated
+
+PresetName = Annotated[
+    str,
+    typer.Option("--preset", help="Settings that go together: quick, laptop or paper; others are set on top of it."),
+]
 
 
 def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,10 +27,13 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Types, defaults, ranges, units and help come from the model; a mapping is given as ``--label-map 1=bad --label-map
     2=good``. What the person leaves out keeps its default.
 
+    A command that also declares ``preset: PresetName`` takes the values of that preset (`engine.presets`) where the
+    person gives none.
+
     Raises
     ------
     SettingsError
-        When the command is called with a value that the model refuses.
+        When the command is called with a value that the model refuses, or names no preset.
     """
     hints = get_type_hints(command, include_extras=True)
     models: dict[str, type[Settings]] = {}
@@ -43,18 +52,30 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def call(**given: Any) -> Any:
+        named = _preset(given.get("preset") or "", given.get("backbone"))
         for parameter, model in models.items():
             values = {name: given.pop(name) for name in model.model_fields}
             mappings = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is dict}
             chosen = {name: value for name, value in values.items() if value is not None and value != []}
             for name in mappings & set(chosen):
                 chosen[name] = _mapping(name, chosen[name])
-            given[parameter] = validated(model, chosen)
+            given[parameter] = validated(model, named.get(model, {}) | chosen)
         return command(**given)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
+
+
+def _preset(name: str, backbone: str | None) -> Mapping[type[Settings], dict[str, Any]]:
+    if not name:
+        return {}
+    if name not in DESCRIPTIONS:
+        raise SettingsError(
+            f"There is no preset '{name}'", where="--preset", remedy=f"Choose {', '.join(DESCRIPTIONS)}."
+        )
+    values = preset(name, backbone or "bundled")
+    return {MetaTrainSettings: values["meta_train"], PromptSettings: values["prompt"], TuneSettings: values["tune"]}
 
 
 def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.command_line.display import make_display
+from engine.errors import SettingsError
 from engine.events import Event
 from engine.project import Project
 from engine.running.job import Job
@@ -50,3 +51,39 @@ def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], 
         finally:
             signal.signal(signal.SIGINT, before)
             display.close()
+
+
+def training_corpus(project: Project) -> str:
+    """Return the corpus that teaches: pseudo-labelled texts if there are any, else the source."""
+    return str(project.role("annotated" if project.has_role("annotated") else "source"))
+
+
+def tuned_prompt(project: Project, prompt: Path | None) -> str:
+    """Return ``prompt``, or the best one that was tuned, or else meta-trained, in the project."""
+    if prompt is not None:
+        return str(prompt.resolve())
+    role = "tune" if project.has_role("tune") else "meta-train"
+    return str(project.role(role) / "prompt.safetensors")
+
+
+def tuned_prompt_in(project: Path) -> str:
+    """Return the best prompt of the project in a folder."""
+    with Project.open(project, read_only=True) as opened:
+        return tuned_prompt(opened, None)
+
+
+def label_words(pairs: list[str] | None) -> dict[str, str]:
+    """Return class -> word of options of the form class=word.
+
+    Raises
+    ------
+    SettingsError
+        If one is of another form.
+    """
+    words = {}
+    for pair in pairs or []:
+        name, sign, word = pair.partition("=")
+        if not sign:
+            raise SettingsError(f"'{pair}' is not of the form class=word", where="--word", remedy="Write 1=bad, say.")
+        words[name.strip()] = word.strip()
+    return words

@@ -44,8 +44,8 @@ def _option(name: str, field: Any, *, required: bool) -> list[str]:
     default = field.get_default(call_default_factory=True)
     if required:
         return [*_comment(f"{field.description}{unit}"), f'{name} = ["your-file.csv"]']
-    value = _toml(default) if default is not None else "# not set"
-    return [*_comment(f"{field.description}{choices}{unit}"), f"# {name} = {value}"]
+    shown = f"{name} = {_toml(default)}" if default is not None else f"({name} is not set.)"
+    return [*_comment(f"{field.description}{choices}{unit}"), f"# {shown}"]
 
 
 def _comment(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from engine.corpus.readers import Broken, Row
+from engine.corpus.rows import Broken, Row
 from engine.corpus.sources import Source
 from engine.errors import DataError
 from engine.settings import ImportSettings

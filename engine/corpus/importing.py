@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 
 from engine.corpus.cleaning import clean
 from engine.corpus.columns import choose_columns, label_value
-from engine.corpus.readers import LONE_SURROGATE, UNREADABLE, Broken, Row, open_table
+from engine.corpus.readers import open_table
+from engine.corpus.rows import LONE_SURROGATE, UNREADABLE, Broken, Row
 from engine.corpus.seen import SeenTexts
 from engine.corpus.sources import Detected, Source, detect, find_sources
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors, writing_parquet
@@ -30,6 +32,9 @@ from engine.storage import replacing, write_json
 
 STAGE = "import"
 CHUNK = 8192
+CHUNK_CELLS = 500_000
+CHUNK_CHARACTERS = 32 * 2**20
+"""So many rows, cells or characters are in memory at a time."""
 MAXIMUM_CLASSES = 100
 REJECTED_ON_DISK = 10_000
 EXAMPLES = 5
@@ -50,7 +55,7 @@ class Report:
     sources: list[dict[str, Any]] = field(default_factory=list)
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(len(LENGTH_EDGES), np.int64))
     _told: dict[str, int] = field(default_factory=dict)
-    _told_at: float = -COUNTS_SECONDS
+    _told_at: float = -math.inf
 
     def counts(self, *, at_once: bool = False) -> Iterator[Metric]:
         """Yield a `Metric` ``rows`` for each of ``kept``, ``broken`` and the reasons whose count is new.
@@ -138,18 +143,29 @@ def _read_source(
 ) -> Part[None]:
     meter = ProgressMeter(STAGE, None, "rows", done=report.read)
     with open_table(source, detected, settings) as table:
-        head = list(itertools.islice(table.rows, 200))
+        head = list(_portion(table.rows, 200))
         text, label = choose_columns(table.columns, head, settings, source)
         shown = {"format": detected.format, "encoding": detected.encoding, "delimiter": detected.delimiter}
         chosen = {"text_column": table.columns[text], "label_column": "" if label is None else table.columns[label]}
         report.sources.append({"source": source.name, **shown, **chosen})
         rows = itertools.chain(head, table.rows)
-        while chunk := list(itertools.islice(rows, CHUNK)):
+        while chunk := list(_portion(rows, max(1, min(CHUNK, CHUNK_CELLS // len(table.columns))))):
             kept = _clean_chunk(chunk, text, label, source, settings, report, rejected)
             _write(kept, source, report, seen, writer)
             yield meter.at(report.read, f"{source.name}: {report.kept:,} kept")
             yield from report.counts()
             if stop.requested:
+                return
+
+
+def _portion(rows: Iterator[Row | Broken], most: int) -> Iterator[Row | Broken]:
+    """Yield the next rows: at most so many, and fewer if they are long."""
+    characters = 0
+    for row in itertools.islice(rows, most):
+        yield row
+        if isinstance(row, Row):
+            characters += sum(len(value) for value in row.values if isinstance(value, (str, bytes)))
+            if characters > CHUNK_CHARACTERS:
                 return
 
 
@@ -183,12 +199,12 @@ def _clean_chunk(
         name = None
         if label is not None:
             value = label_value(row.values[label])
-            if not value.isascii() and LONE_SURROGATE.search(value):
+            name = label_map.get(value) if label_map else value or None
+            if not (value + (name or "")).isascii() and LONE_SURROGATE.search(value + (name or "")):
                 shown = value.encode("utf-8", "backslashreplace").decode()
                 _set_aside(Broken(row.line, UNREADABLE, shown[:200]), source, report, rejected)
                 continue
-            name = label_map.get(value) if label_map else value or None
-            if name is None:
+            if name is None and (value or not settings.keep_unlabelled):
                 if label_map:
                     report.drop("label not in the map", f"{value}: {cleaned}")
                     continue

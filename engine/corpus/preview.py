@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.corpus.columns import label_value, longest_texts
-from engine.corpus.readers import LONE_SURROGATE, UNREADABLE, Broken, Row, open_table
+from engine.corpus.readers import open_table
+from engine.corpus.rows import LONE_SURROGATE, UNREADABLE, Broken, Row
 from engine.corpus.sources import detect, find_sources
 from engine.settings import ImportSettings
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
-import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import pyarrow.parquet as pq
 
+from engine.corpus.columnar import read_parquet, read_xlsx, seekable
+from engine.corpus.json_records import Record, json_records
+from engine.corpus.rows import MAXIMUM_COLUMNS, Broken, Row, Table, whole
 from engine.corpus.sources import Detected, Source, open_bytes
 from engine.corpus.store import parquet_errors
 from engine.errors import DataError
@@ -27,37 +30,11 @@ MAXIMUM_LINE = 8 * 2**20
 MAXIMUM_RECORD_LINES = 500
 MAXIMUM_RECORD = 2**20
 """A quoted field that runs over more lines or characters than these was never closed."""
-MAXIMUM_COLUMNS = 10_000
-MAXIMUM_JSON = 500 * 2**20
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""What a byte that is not of the encoding becomes; see `_text`."""
-UNREADABLE = "bytes that are not of the encoding"
-"""Why a row with such a byte is set aside."""
+HEAD_ROWS = 200
+HEAD_CHARACTERS = 32 * 2**20
+"""So many records, or this much of them, say which columns there are."""
 
 csv.field_size_limit(MAXIMUM_LINE)
-
-
-class Row(NamedTuple):
-    """A row as it was read: its line (or record) number from 1, and its values in the order of the columns."""
-
-    line: int
-    values: list[Any]
-
-
-class Broken(NamedTuple):
-    """A row that cannot be used: where, why, and how it begins."""
-
-    line: int
-    reason: str
-    excerpt: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of one source; ``rows`` can be read once."""
-
-    columns: list[str]
-    rows: Iterator[Row | Broken]
 
 
 @contextmanager
@@ -75,12 +52,14 @@ def open_table(source: Source, detected: Detected, settings: ImportSettings) -> 
         elif detected.format == "jsonl":
             yield _from_objects(_json_lines(_text(stream, detected.encoding)), source)
         elif detected.format == "json":
-            yield _from_objects(_json_objects(stream, detected.encoding, source), source)
+            errors = "surrogateescape" if detected.encoding == "utf-8-sig" else "replace"
+            yield _from_objects(json_records(whole(stream, source).decode(detected.encoding, errors), source), source)
         elif detected.format == "parquet":
-            with parquet_errors(source.path), pq.ParquetFile(_seekable(stream, source), pre_buffer=False) as file:
-                yield Table(file.schema_arrow.names, _parquet_rows(file, source))
+            whole_file = seekable(stream, source)
+            with parquet_errors(source.path), pq.ParquetFile(whole_file, pre_buffer=False) as file:
+                yield read_parquet(whole_file, file, source)
         elif detected.format == "xlsx":
-            yield _read_xlsx(source, stream)
+            yield read_xlsx(stream, source)
         elif settings.one_row_per == "file":
             yield Table(["text"], iter([Row(1, [_text(stream, detected.encoding).read(MAXIMUM_LINE)])]))
         else:
@@ -214,118 +193,51 @@ def _csv_rows(lines: _RecordLines, delimiter: str, width: int) -> Iterator[Row |
 # JSON -----------------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(text: TextIO) -> Iterator[tuple[int, Any] | Broken]:
+def _json_lines(text: TextIO) -> Iterator[Record | Broken]:
     for number, line in enumerate(_lines(text), 1):
         if line is None:
             yield _too_long(number)
         elif line.strip():
             try:
-                yield number, json.loads(line)
+                yield Record(number, json.loads(line), len(line))
             except (ValueError, RecursionError):
                 yield Broken(number, "not valid JSON", line[:200])
 
 
-def _json_objects(stream: BinaryIO, encoding: str, source: Source) -> Iterator[tuple[int, Any] | Broken]:
-    raw = stream.read(MAXIMUM_JSON + 1)
-    if len(raw) > MAXIMUM_JSON:
-        raise DataError(
-            f"The JSON file is larger than {MAXIMUM_JSON // 2**20} MB", where=source.path, remedy="Save it as JSONL."
-        )
-    try:
-        document = json.loads(raw.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace"))
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
-        raise DataError(f"The file is no valid JSON ({reason})", where=source.path, remedy="Save it again.") from error
-    if isinstance(document, dict):
-        lists = [value for value in document.values() if isinstance(value, list)]
-        document = lists[0] if len(lists) == 1 else None
-    if not isinstance(document, list):
-        raise DataError("The JSON file holds no list of records", where=source.path, remedy="Save a list of objects.")
-    return iter(list(enumerate(document, 1)))
-
-
-def _from_objects(records: Iterator[tuple[int, Any] | Broken], source: Source) -> Table:
-    """Columns are the keys of the first 200 records, in order of appearance."""
-    ahead: list[tuple[int, Any] | Broken] = []
+def _from_objects(records: Iterator[Record | Broken], source: Source) -> Table:
+    """Columns are the keys of the first records, in order of appearance."""
+    ahead: list[Record | Broken] = []
     columns: dict[str, None] = {}
+    length = 0
     for record in records:
         ahead.append(record)
-        if not isinstance(record, Broken):
-            item = record[1]
-            columns |= dict.fromkeys(map(str, item) if isinstance(item, dict) else ["text"])
-        if len(ahead) == 200:
+        if isinstance(record, Record):
+            length += record.length
+            columns |= dict.fromkeys(map(str, record.value) if isinstance(record.value, dict) else ["text"])
+        if len(ahead) == HEAD_ROWS or length > HEAD_CHARACTERS:
             break
     if not columns or len(columns) > MAXIMUM_COLUMNS:
         raise DataError(f"The file has {len(columns):,} columns", where=source.path, remedy="Check the file's format.")
     names = list(columns)
 
     def rows() -> Iterator[Row | Broken]:
-        for part in (ahead, records):
-            for record in part:
-                if isinstance(record, Broken):
-                    yield record
-                elif isinstance(record[1], dict):
-                    yield Row(record[0], [record[1].get(name) for name in names])
-                elif names == ["text"] and isinstance(record[1], str):
-                    yield Row(record[0], [record[1]])
-                else:
-                    yield Broken(record[0], "not an object with columns", json.dumps(record[1])[:200])
+        for record in itertools.chain(ahead, records):
+            if isinstance(record, Broken):
+                yield record
+            elif isinstance(record.value, dict):
+                values = [record.value.get(name) for name in names]
+                yield Row(record.line, values) if _printable(values) else Broken(record.line, "nested too deeply", "")
+            elif names == ["text"] and isinstance(record.value, str):
+                yield Row(record.line, [record.value])
+            else:
+                yield Broken(record.line, "not an object with columns", reprlib.repr(record.value)[:200])
 
     return Table(names, rows())
 
 
-# Parquet and XLSX -----------------------------------------------------------------------------------------------------
-
-
-def _seekable(stream: BinaryIO, source: Source) -> BinaryIO:
-    if not source.member and source.path.suffix.lower() not in (".gz", ".zst"):
-        return stream
-    return io.BytesIO(stream.read())
-
-
-def _parquet_rows(file: pq.ParquetFile, source: Source) -> Iterator[Row | Broken]:
-    number = 0
-    with parquet_errors(source.path):
-        for batch in file.iter_batches(8192):
-            columns = [column.to_pylist() for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                number += 1
-                yield Row(number, list(values))
-
-
-def _read_xlsx(source: Source, stream: BinaryIO) -> Table:
-    import zipfile
-
-    from openpyxl import load_workbook
-
-    content = io.BytesIO(stream.read())
+def _printable(values: list[Any]) -> bool:
+    """Whether what is in the cells can be written as text: JSON may nest as deep as the interpreter just can follow."""
     try:
-        with zipfile.ZipFile(content) as archive:
-            expanded = sum(item.file_size for item in archive.infolist())
-        if expanded > max(2**30, 200 * content.getbuffer().nbytes):
-            raise DataError("The workbook expands without end", where=source.path, remedy="Save it as CSV.")
-        sheet = load_workbook(content, read_only=True, data_only=True).worksheets[0]
-        rows = sheet.iter_rows(values_only=True)
-        header = list(next(rows, ()))
-    except DataError:
-        raise
-    except Exception as error:  # openpyxl raises whatever the first wrong part of the archive makes it raise
-        raise DataError("The workbook cannot be read", where=source.path, remedy="Save it again, or as CSV.") from error
-    names = [str(name).strip() if name is not None else f"column {number}" for number, name in enumerate(header, 1)]
-    if not names or len(names) > MAXIMUM_COLUMNS:
-        raise DataError(f"The first sheet has {len(names):,} columns", where=source.path, remedy="Check the sheet.")
-
-    def read() -> Iterator[Row | Broken]:
-        number = 1
-        try:
-            for values in rows:
-                number += 1
-                padded = [*values, *[None] * (len(names) - len(values))][: len(names)]
-                if any(value is not None for value in padded):
-                    yield Row(number, padded)
-        except Exception as error:
-            raise DataError(
-                f"The workbook is damaged after row {number}", where=source.path, remedy="Save it again, or as CSV."
-            ) from error
-
-    return Table(names, read())
+        return all(str(value) for value in values if isinstance(value, (dict, list)))
+    except RecursionError:
+        return False

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import gzip
 import io
+import lzma
+import os
 import re
+import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +40,8 @@ FORMATS = {
 COMPRESSIONS = (".gz", ".zst", ".zip")
 SAMPLE = 256 * 1024
 EXPANSION = 200
-"""An archive that grows more than this many times, beyond a gigabyte, is taken for a bomb."""
+BOMB = 2**28
+"""An archive that grows more than `EXPANSION` times, to more than `BOMB` bytes, is taken for a bomb."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Source:
     @property
     def name(self) -> str:
         """Name for the reader and for the ``source`` column."""
-        return f"{self.path.name}/{self.member}" if self.member else self.path.name
+        name = f"{self.path.name}/{self.member}" if self.member else self.path.name
+        return os.fsencode(name).decode("utf-8", "replace")  # a file system's names may be any bytes
 
     @property
     def suffix(self) -> str:
@@ -65,11 +72,16 @@ def find_sources(names: Sequence[str | Path]) -> list[Source]:
     StorageError
         If a name matches nothing.
     DataError
-        If no file of a known format is among them.
+        If no file of a known format is among them, or one is a pipe or a device, or an archive expands without end.
     """
     sources: list[Source] = []
     for name in names:
-        path = Path(name).expanduser()
+        try:
+            path = Path(name).expanduser()
+        except RuntimeError as error:
+            raise StorageError("There is no such home folder", where=name, remedy="Check the path.") from error
+        with storage_errors(str(name)[:200]):  # a name may be too long for the system to look for it
+            path.exists()
         if path.is_dir():
             found = sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
             known = [item for item in found if Source(item).suffix in FORMATS or item.suffix.lower() == ".zip"]
@@ -77,6 +89,8 @@ def find_sources(names: Sequence[str | Path]) -> list[Source]:
                 raise DataError("The folder holds no file of a known format", where=path, remedy=_KNOWN)
             paths = known
         elif path.exists():
+            if not path.is_file():  # reading a pipe or a device may never end
+                raise DataError("This is not a file", where=path, remedy="Choose a file or a folder.")
             paths = [path]
         else:
             paths = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
@@ -92,18 +106,37 @@ _KNOWN = "MetaPT reads CSV, TSV, JSONL, JSON, Parquet, XLSX and plain text, also
 
 def _members(path: Path) -> list[Source]:
     with storage_errors(path), _archive_errors(path), zipfile.ZipFile(path) as archive:
-        members = [item.filename for item in archive.infolist() if not item.is_dir()]
+        members = {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
     known = [Source(path, name) for name in sorted(members) if Path(name).suffix.lower() in FORMATS]
+    # No member gives more bytes than it says here, and several may share the same packed ones.
+    if sum(members[source.member] for source in known) > largest(path):
+        raise _bomb(path)
     if not known:
         raise DataError("The archive holds no file of a known format", where=path, remedy=_KNOWN)
     return known
+
+
+# What the standard library raises for archives that are cut off, lie about lengths, or want a password.
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError,
+    LookupError, OverflowError,
+)  # fmt: skip
+
+
+def largest(path: Path) -> int:
+    """Return how many bytes an archive may expand to."""
+    return max(BOMB, EXPANSION * path.stat().st_size)
+
+
+def _bomb(path: Path) -> DataError:
+    return DataError(f"The archive grows to more than {EXPANSION} times its size", where=path, remedy="Unpack it.")
 
 
 @contextmanager
 def _archive_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise StorageError(
             "The compressed file is damaged, cut off or protected", where=path, remedy="Unpack it, or fetch it again."
         ) from error
@@ -114,7 +147,7 @@ class _Guarded(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, source: Source) -> None:
         self._stream, self._source, self._read = stream, source, 0
-        self._limit = max(2**30, EXPANSION * source.path.stat().st_size)
+        self._limit = largest(source.path)
 
     def readable(self) -> bool:
         return True
@@ -132,11 +165,7 @@ class _Guarded(io.RawIOBase):
             ) from error
         self._read += len(data)
         if self._read > self._limit:
-            raise DataError(
-                f"The archive grows to more than {EXPANSION} times its size",
-                where=self._source.path,
-                remedy="Unpack it.",
-            )
+            raise _bomb(self._source.path)
         view[: len(data)] = data
         return len(data)
 
@@ -155,8 +184,11 @@ def open_bytes(source: Source) -> Iterator[BinaryIO]:
     path = source.path
     with storage_errors(path):
         if source.member:
-            with _archive_errors(path), zipfile.ZipFile(path) as archive, archive.open(source.member) as inner:
-                yield io.BufferedReader(_Guarded(inner, source), SAMPLE)  # type: ignore[arg-type]
+            with ExitStack() as stack:
+                with _archive_errors(path):  # not around what the reader does with the stream
+                    archive = stack.enter_context(zipfile.ZipFile(path))
+                    member = stack.enter_context(archive.open(source.member))
+                yield io.BufferedReader(_Guarded(member, source), SAMPLE)  # type: ignore[arg-type]
         elif path.suffix.lower() == ".gz":
             with gzip.open(path, "rb") as inner:
                 yield io.BufferedReader(_Guarded(inner, source), SAMPLE)  # type: ignore[arg-type]
@@ -197,12 +229,12 @@ def detect(source: Source, settings: ImportSettings) -> Detected:
     encoding = _encoding(sample, settings.encoding, source)
     if kind not in ("csv", "tsv"):
         return Detected(kind, encoding)
-    if kind == "tsv":
-        return Detected("csv", encoding, "\t" if settings.delimiter == "auto" else settings.delimiter)
-    if settings.delimiter != "auto" and len(settings.delimiter) != 1:
+    if settings.delimiter != "auto" and (len(settings.delimiter) != 1 or settings.delimiter in '"\r\n'):
         raise DataError(
             "A delimiter is one character", where=settings.delimiter, remedy="Use a comma, semicolon or tab."
         )
+    if kind == "tsv":
+        return Detected("csv", encoding, "\t" if settings.delimiter == "auto" else settings.delimiter)
     delimiter = settings.delimiter if settings.delimiter != "auto" else _delimiter(sample.decode(encoding, "replace"))
     return Detected("csv", encoding, delimiter)
 
@@ -229,10 +261,10 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
             "".encode(wanted)
             if wanted.lower().replace("_", "-") in ("utf-8", "utf8"):
                 return "utf-8-sig"
-            b"".decode(wanted)
-        except (LookupError, UnicodeError) as error:
+            codecs.getincrementaldecoder(wanted)("replace").decode(sample)
+        except (LookupError, ValueError) as error:
             raise DataError(
-                f"There is no encoding '{wanted}'", where=source.path, remedy="Use utf-8 or cp1252."
+                f"The file cannot be read as '{wanted[:40]}'", where=source.path, remedy="Use utf-8 or cp1252."
             ) from error
         return wanted
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -263,10 +295,14 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
 
 
 def _delimiter(sample: str) -> str:
-    head = "\n".join(re.split(r"\r\n|\r|\n", sample)[:50])
-    try:
-        return csv.Sniffer().sniff(head, delimiters=",;\t|").delimiter
-    except csv.Error:
-        counts = {mark: head.split("\n", 1)[0].count(mark) for mark in ",;\t|"}
-        best = max(counts, key=lambda mark: counts[mark])
-        return best if counts[best] else ","
+    """Return the mark that splits most of the first lines into as many parts as the header, and that into most."""
+    lines = re.split(r"\r\n|\r|\n", sample[: 64 * 1024])[:50]
+    best, most = ",", (0.0, 0)
+    for mark in ",;\t|":
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+        except csv.Error:
+            continue
+        if widths and widths[0] > 1 and (score := (Counter(widths)[widths[0]] / len(widths), widths[0])) > most:
+            best, most = mark, score
+    return best

@@ -60,13 +60,22 @@ class Corpus:
         """
         folder = Path(folder)
         meta = read_json(folder / "corpus.json")
-        with parquet_errors(folder / "corpus.parquet"):
-            rows = pq.read_metadata(folder / "corpus.parquet").num_rows
+        with parquet_errors(folder / "corpus.parquet"), pq.ParquetFile(folder / "corpus.parquet") as file:
+            rows = file.metadata.num_rows
+            kinds = {field.name: field.type for field in file.schema_arrow}
+            if any(kinds.get(field.name) != field.type for field in SCHEMA):
+                raise StorageError(
+                    "The columns of the corpus are not those of a corpus",
+                    where=folder,
+                    remedy="Import the files again.",
+                )
         try:
             found = cls(
                 folder, tuple(meta["classes"]), int(meta["rows"]), str(meta["content_hash"]), dict(meta["words"])
             )
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(isinstance(name, str) for name in (*found.classes, *found.words, *found.words.values())):
+                raise TypeError("names are text")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StorageError(
                 "The description of the corpus is damaged",
                 where=folder / "corpus.json",
@@ -89,13 +98,20 @@ class Corpus:
     def labels(self) -> np.ndarray:
         """Class number of every row, int64 [rows]; -1 where there is no label."""
         index = {name: number for number, name in enumerate(self.classes)}
-        values = self._column("label").to_pylist()
+        with parquet_errors(self.path):
+            values = self._column("label").to_pylist()
         return np.fromiter((index.get(value, -1) for value in values), np.int64, count=self.rows)
 
     @cached_property
     def texts(self) -> list[str]:
         """All texts, in memory."""
-        values: list[str] = self._column("text").to_pylist()
+        column = self._column("text")
+        with parquet_errors(self.path):
+            if column.null_count:
+                raise StorageError(
+                    "The corpus has rows without text", where=self.path, remedy="Import the files again."
+                )
+            values: list[str] = column.to_pylist()
         return values
 
     @property
@@ -122,7 +138,7 @@ def parquet_errors(path: Path) -> Iterator[None]:
     try:
         with storage_errors(path):
             yield
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise StorageError(
             "The Parquet file is damaged or cut off", where=path, remedy="Make it again, or restore it from a copy."
         ) from error

@@ -66,6 +66,8 @@ def embed(
     ------
     StorageError
         If the cache cannot be written, because the disk is full for instance; what was done so far stays.
+    DeviceError
+        If the memory does not suffice even for one text.
     """
     yield Progress(stage, 0, len(texts), "rows", message="Looking for vectors in the cache")
     if not texts:
@@ -92,7 +94,14 @@ def _compute(
     yield Progress(stage, 0, len(texts), "rows", message=f"Loading {encoder.name}")
     if stop.requested:
         return False
+    from engine.backbones.memory import fitting  # whoever finds all vectors does not wait for torch
+
     order = _order(texts)
+    at_a_time = encoder.batch_size
+
+    def encode(count: int) -> np.ndarray:
+        return encoder.encode([texts[row] for row in order[done : done + count]])
+
     with _Partial(whole.with_suffix(".part"), len(texts), encoder.dimensions) as partial:
         done = partial.done
         meter = ProgressMeter(stage, len(texts), "rows", done=done)
@@ -105,9 +114,9 @@ def _compute(
             first, began = done, time.monotonic()
             parts: list[np.ndarray] = []
             while done < len(texts) and (not parts or time.monotonic() - began < SLICE_SECONDS):
-                rows = order[done : done + encoder.batch_size]
-                parts.append(encoder.encode([texts[row] for row in rows]))
-                done += len(rows)
+                vectors, at_a_time = yield from fitting(encode, at_a_time, "texts")
+                parts.append(vectors)
+                done += len(vectors)
             rows, vectors = order[first:done], np.concatenate(parts)
             partial.write(rows, vectors, done)
             yield meter.at(done, f"Reading the texts with {encoder.name}")
@@ -141,6 +150,7 @@ class _Partial:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.done = self._rows_so_far(header.getvalue(), rows)
             if self.done == 0:
+                self.note.unlink(missing_ok=True)  # it must not outlive the rows that it tells of
                 with open(path, "wb") as stream:
                     stream.write(header.getvalue())
                     stream.truncate(self._start + rows * self._row_bytes)

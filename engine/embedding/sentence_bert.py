@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from engine.errors import BackboneError, DeviceError, StorageError, storage_errors
+from engine.errors import BackboneError, StorageError, storage_errors
 from engine.storage import read_json
 
 if TYPE_CHECKING:
@@ -118,25 +118,20 @@ class SentenceEncoder:
         BackboneError
             If the model cannot be loaded.
         DeviceError
-            If the device is missing or its memory exhausted.
+            If the device is missing.
+        torch.OutOfMemoryError
+            If its memory is exhausted: hand over fewer texts.
         """
-        import torch
-
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         order = by_length(texts)
         for start in range(0, len(texts), self.batch_size):
             rows = order[start : start + self.batch_size]
-            try:
-                vectors[rows] = self._model.encode(
-                    [texts[row] for row in rows],
-                    batch_size=len(rows),
-                    show_progress_bar=False,
-                    normalize_embeddings=True,
-                )
-            except torch.OutOfMemoryError as error:
-                raise DeviceError(
-                    "The memory of the device is exhausted", where=self._device_name, remedy="Choose the device cpu."
-                ) from error
+            vectors[rows] = self._model.encode(
+                [texts[row] for row in rows],
+                batch_size=len(rows),
+                show_progress_bar=False,
+                normalize_embeddings=True,
+            )
         return vectors
 
     def layer_means(self, texts: Sequence[str], layers: Sequence[int]) -> np.ndarray:

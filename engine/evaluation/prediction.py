@@ -82,9 +82,11 @@ def predict_files(
                 raise DataError("Classifying was stopped, so no file was written", where=output)
             best = chances[0].argmax(1)
             counts += np.bincount(best, minlength=len(classes))
-            shown = [plain_cell(text) for text in texts] if neutralise_formulas and output.suffix == ".csv" else texts
-            columns: list[Any] = [records.column("source"), records.column("row"), pa.array(shown, pa.string())]
-            columns.append(pa.array([classes[number] for number in best], pa.string()))
+            cells = [records.column("source").to_pylist(), texts, [classes[number] for number in best]]
+            if neutralise_formulas and output.suffix == ".csv":
+                cells = [[plain_cell(text) for text in column] for column in cells]
+            sources, shown, predicted = (pa.array(column, pa.string()) for column in cells)
+            columns: list[Any] = [sources, records.column("row"), shown, predicted]
             columns += [pa.array(chances[0, :, number], pa.float32()) for number in range(len(classes))]
             write(pa.RecordBatch.from_arrays(columns, schema=schema))
             done += len(texts)

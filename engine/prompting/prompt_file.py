@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from engine.backbones.load import Backbone, BackboneIdentity
-from engine.errors import PromptFileError, storage_errors
+from engine.errors import PromptFileError, SettingsError, storage_errors
 from engine.prompting.scorer import PromptScorer
 from engine.prompting.verbalizer import make_verbalizer
 from engine.settings import PromptSettings, validated
@@ -180,7 +180,7 @@ def _load_peft(folder: Path) -> Prompt:
         raise PromptFileError("The folder is not a PEFT prompt", where=folder, remedy="Choose a prompt-tuning adapter.")
     vectors, _ = _read_tensor(folder / "adapter_model.safetensors")
     tokens = config.get("num_virtual_tokens")
-    if not isinstance(tokens, int) or not 1 <= tokens <= len(vectors):
+    if type(tokens) is not int or not 1 <= tokens <= len(vectors):
         raise PromptFileError(
             f"The adapter's configuration names {tokens!r} soft tokens, its file holds {len(vectors)}",
             where=folder,
@@ -190,7 +190,13 @@ def _load_peft(folder: Path) -> Prompt:
     vectors = vectors[:tokens].clone()
     if (folder / "metapt.json").is_file():
         return _prompt(vectors, read_json(folder / "metapt.json"), folder)
-    return Prompt(vectors, None, {}, PromptSettings(soft_tokens=tokens))
+    try:
+        settings = validated(PromptSettings, {"soft_tokens": tokens})
+    except SettingsError as error:
+        raise PromptFileError(
+            f"The adapter has {tokens:,} soft tokens, more than MetaPT uses", where=folder, remedy="Choose another one."
+        ) from error
+    return Prompt(vectors, None, {}, settings)
 
 
 def _read_tensor(path: Path) -> tuple[torch.Tensor, dict[str, str]]:
@@ -244,6 +250,7 @@ def _prompt(vectors: torch.Tensor, document: Any, path: Path) -> Prompt:
             dict(document["metrics"]),
             dict(document["training"]),
         )
+        json.dumps(_document(prompt), ensure_ascii=False).encode()  # what cannot be written again is refused now
     except Exception as error:  # whatever is wrong with somebody's JSON, the answer is the same
         raise PromptFileError("The prompt's description is damaged", where=path, remedy="Restore a copy.") from error
     if settings.soft_tokens != len(vectors):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.backbones.load import MASK, Backbone
-from engine.backbones.memory import halved
+from engine.backbones.memory import fitting
 from engine.prompting.bank import prepend
 from engine.prompting.template import Batch, EncodedTexts, Template
 from engine.prompting.verbalizer import Verbalizer
@@ -119,20 +120,24 @@ class PromptScorer:
         while done < len(order):
             if stop is not None and stop.requested:
                 return None
-            rows = order[done : done + at_a_time]
-            batch = texts.batch(rows, self.backbone.device)
-            repeated = Batch(batch.ids.repeat(prompts, 1), batch.mask.repeat(prompts, 1))
-            owner = torch.arange(prompts, device=self.backbone.device).repeat_interleave(len(rows))
-            try:
-                with torch.no_grad():
-                    chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
-            except (RuntimeError, MemoryError) as error:
-                at_a_time = halved(at_a_time, error, "texts")
-                continue
-            result[:, rows] = chances.reshape(prompts, len(rows), -1)
-            done += len(rows)
+            waiting = order[done:]
+            rows, at_a_time = yield from fitting(partial(self._score, bank, texts, waiting, result), at_a_time, "texts")
+            done += rows
             yield meter.at(done, message)
         return result
+
+    def _score(
+        self, bank: torch.Tensor, texts: EncodedTexts, waiting: np.ndarray, result: np.ndarray, count: int
+    ) -> int:
+        """Score the first ``count`` of the waiting rows under every prompt into ``result``; return how many it were."""
+        rows, prompts = waiting[:count], len(bank)
+        batch = texts.batch(rows, self.backbone.device)
+        repeated = Batch(batch.ids.repeat(prompts, 1), batch.mask.repeat(prompts, 1))
+        owner = torch.arange(prompts, device=self.backbone.device).repeat_interleave(len(rows))
+        with torch.no_grad():
+            chances = self.scores(bank, repeated, owner).softmax(-1).float().cpu().numpy()
+        result[:, rows] = chances.reshape(prompts, len(rows), -1)
+        return len(rows)
 
     def _prefix_ids(self, rows: int) -> torch.Tensor:
         return torch.tensor(self._prefix, device=self.backbone.device).expand(rows, -1)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import StorageError, storage_errors
-from engine.events import Event, Finished, Points, Progress, to_json
+from engine.events import Checkpointed, Event, Finished, Points, Progress, to_json
 from engine.running.failures import failed
 from engine.running.jobs import Job
 from engine.running.session import Session
 from engine.stage import StopToken
-from engine.storage import write_json
+from engine.storage import remove_leftovers, write_json
 
 
 def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterator[Event]:
@@ -26,21 +27,34 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
 
     ``events.jsonl`` holds all but `Points` (their result is a file of its own) and `Progress` (it is for the moment).
     """
+    step: int | None = None
     try:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / "result.json").unlink(missing_ok=True)
+        remove_leftovers(folder)
         write_json(folder / "job.json", job.document())
-        (folder / "result.json").unlink(missing_ok=True)
-        with storage_errors(folder), open(folder / "events.jsonl", "a", encoding="utf-8") as log:
+        with storage_errors(folder), open(folder / "events.jsonl", "ab") as log:
+            log.write(_line_end(folder / "events.jsonl"))
             for event in job.run(session, folder, stop):
                 if not isinstance(event, (Points, Progress)):
-                    log.write(to_json(event) + "\n")
+                    log.write(to_json(event).encode() + b"\n")
                     log.flush()
+                if isinstance(event, Checkpointed):
+                    step = event.step
                 if isinstance(event, Finished):
                     write_json(folder / "result.json", json.loads(to_json(event)))
                 yield event
     except Exception as error:
-        event = failed(error, folder)
+        event = failed(error, folder, step=step)
         with contextlib.suppress(StorageError):  # the folder may be what failed; the event still reaches the person
             write_json(folder / "result.json", json.loads(to_json(event)))
         yield event
+
+
+def _line_end(log: Path) -> bytes:
+    """Return what ends the last line of ``log``: a process that was killed may have left half of it."""
+    with open(log, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1))
+        return b"" if stream.read() in (b"", b"\n") else b"\n"

@@ -101,7 +101,8 @@ def read_pretraining(path: Path, *, data: Path | None = None) -> PretrainBackbon
         As `read_pipeline`.
     """
     values = _read_toml(path)
-    for part in [values, *(task for task in values.get("tasks", []) if isinstance(task, dict))]:
+    tasks = values.get("tasks")
+    for part in [values, *(task for task in tasks if isinstance(task, dict))] if isinstance(tasks, list) else [values]:
         for name in {"files", "keep_out"} & set(part):
             if isinstance(part[name], list):
                 found = find_sources(_resolved(part[name], path.parent, data))
@@ -116,7 +117,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raw = path.read_bytes()
     try:
         return tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
         raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
 
 
@@ -124,7 +125,10 @@ def _resolved(names: list[Any], folder: Path, data: Path | None) -> list[str]:
     found = []
     for name in map(str, names):
         if "{data}" not in name:
-            found.append(str(folder.resolve() / Path(name).expanduser()))
+            try:
+                found.append(str(folder.resolve() / Path(name).expanduser()))
+            except RuntimeError as error:
+                raise SettingsError("There is no such home folder", where=name, remedy="Check the path.") from error
         elif data is not None:
             found.append(name.replace("{data}", str(data.resolve())))
         else:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine.backbones.memory import fitting_rows, halved
+from engine.backbones.memory import fitting, fitting_rows
+from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     fingerprint,
     load_checkpoint,
@@ -77,6 +79,10 @@ class PromptRun:
         Of the order of its rows.
     best
         Best prompt so far, ``prompt`` itself before the first validation.
+    good
+        Last prompt whose loss was a number.
+    validated, loss
+        Step of the last validation, and its loss.
     """
 
     name: str
@@ -86,7 +92,9 @@ class PromptRun:
     seed: int
     stopping: EarlyStopping = field(default_factory=lambda: EarlyStopping(1))
     best: torch.Tensor | None = None
+    good: torch.Tensor | None = None
     validated: int = 0
+    loss: float = 0.0
 
     @property
     def result(self) -> torch.Tensor:
@@ -143,12 +151,16 @@ def tune_bank(
         _restore(runs, saved.tensors, saved.state)
         for notice in saved.notices:
             yield Notice(notice, "warning")
+        yield Checkpointed(str(folder / CHECKPOINT), step)
 
     meter = ProgressMeter(stage, plan.steps, "steps", done=step)
     while True:
         due = [run for run in runs if _due(run, step, plan)]
         if due:
             yield from _validate(scorer, examples, due, step, stage, stop)
+            for run in due:
+                if not np.isfinite(run.loss):
+                    raise _no_number(runs, run, step, plan)
         active = [run for run in runs if not run.stopping.exhausted]
         # A validation that was stopped on the way is made up for when the run goes on.
         finished = (step == plan.steps or not active) and not any(_due(run, step, plan) for run in runs)
@@ -157,19 +169,13 @@ def tune_bank(
             yield Checkpointed(str(path), step)
         if finished or stop.requested:
             return finished
-        while True:
-            try:
-                losses = _backward(scorer, examples, active, step, plan.batch_size, per_pass)
-                break
-            except (RuntimeError, MemoryError) as error:
-                per_pass = halved(per_pass, error, "texts")
-            yield Notice(f"The memory was exhausted; {per_pass} texts are taken at a time from now on.", "warning")
-        if not np.isfinite(losses).all():
-            name = active[int(np.argmin(np.isfinite(losses)))].name
-            raise TrainingError(
-                f"The loss of {name} is no longer a number at step {step + 1} (rate {plan.learning_rate})",
-                remedy="Lower the learning rate; nothing before the last checkpoint is lost.",
-            )
+        work = partial(_backward, scorer, examples, active, step, plan.batch_size)
+        losses, per_pass = yield from fitting(work, per_pass, "texts")
+        for run, loss in zip(active, losses, strict=True):
+            if not np.isfinite(loss) or run.prompt.grad is None or not torch.isfinite(run.prompt.grad).all():
+                raise _no_number(runs, run, step + 1, plan)
+        for run in active:
+            run.good = run.prompt.detach().clone()
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * linear_warmup_decay(step, plan.warmup_steps, plan.steps)
         optimizer.step()
@@ -178,6 +184,17 @@ def tune_bank(
         for run, loss in zip(active, losses, strict=True):
             yield Metric("training loss", step, float(loss), run.name)
         yield meter.at(step, f"{len(active)} of {len(runs)} prompts are being tuned" if len(runs) > 1 else "")
+
+
+def _no_number(runs: Sequence[PromptRun], lost: PromptRun, step: int, plan: TuningPlan) -> TrainingError:
+    """Let every run without a validation stand on the last prompt that had a loss, and return the error to raise."""
+    for run in runs:
+        if run.best is None and run.good is not None:
+            run.prompt = run.good
+    return TrainingError(
+        f"The loss of {lost.name} is no longer a number at step {step} (rate {plan.learning_rate:g})",
+        remedy="Lower the learning rate and run it again; the best prompts so far are kept in the run's folder.",
+    )
 
 
 def _due(run: PromptRun, step: int, plan: TuningPlan) -> bool:
@@ -219,7 +236,8 @@ def _validate(
     for number, run in enumerate(due):
         mine = owner == number
         accuracy, loss = float(scored.correct[mine].mean()), float(scored.losses[mine].mean())
-        if run.stopping.update(step, accuracy, loss):
+        run.loss = loss
+        if np.isfinite(loss) and run.stopping.update(step, accuracy, loss):
             run.best = run.prompt.detach().clone()
         run.validated = step
         yield Metric("validation accuracy", step, accuracy, run.name)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from engine.errors import TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
 from engine.events import Finished, Notice
 from engine.prompting.prompt_file import describe_prompt, save_prompt
@@ -60,6 +63,8 @@ def few_shot(
     ------
     DataError
         If fewer than two classes are labelled.
+    TrainingError
+        If a loss is no longer a number; the prompts that were good so far are written.
     """
     draws = few_shot_draws(examples.labels, np.arange(len(examples)) if pool is None else pool, settings)
     for seed, draw in draws:
@@ -91,7 +96,12 @@ def few_shot(
         patience=settings.patience,
         checkpoint_every=settings.checkpoint_every,
     )
-    completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
+    save = partial(_save_prompts, runs, scorer, settings, plan, folder)
+    try:
+        completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
+    except TrainingError:
+        save([])  # what was good so far outlives the loss
+        raise
 
     evaluations: list[Evaluation] = []
     measured_on = "test" if test is not None and len(test) else "validation"
@@ -114,25 +124,7 @@ def few_shot(
             ]
             _write_predictions(folder, runs, probabilities, places, measured, examples.labels, classes)
 
-    training = {"method": "few-shot tuning", **settings.model_dump()}
-    kept = {}
-    best = max(runs[: settings.seeds], key=lambda run: (run.stopping.best_accuracy, -run.stopping.best_loss))
-    for number, run in enumerate(runs):
-        metrics = {
-            "validation_accuracy": run.stopping.best_accuracy if run.best is not None else None,
-            "validation_loss": run.stopping.best_loss if run.best is not None else None,
-            "best_step": run.stopping.best_step if run.best is not None else plan.steps,
-            "training_rows": len(run.training),
-            "validation_rows": len(run.validation),
-        }
-        if evaluations and measured_on == "test":
-            metrics["test_accuracy"] = evaluations[number].accuracy
-        kept[run.name] = metrics
-        described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
-        save_prompt(described, folder / "prompts" / f"{_file_name(run.name)}.safetensors")
-        if run is best:
-            save_prompt(described, folder / "prompt.safetensors")
-
+    best, kept = save(evaluations if measured_on == "test" else [])
     summary = {}
     if evaluations:
         for place, name in enumerate(starts):
@@ -156,6 +148,36 @@ def few_shot(
         },
     )
     yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": tested})
+
+
+def _save_prompts(
+    runs: Sequence[PromptRun],
+    scorer: PromptScorer,
+    settings: TuneSettings,
+    plan: TuningPlan,
+    folder: Path,
+    tested: Sequence[Evaluation],
+) -> tuple[PromptRun, dict[str, dict[str, Any]]]:
+    """Write every prompt, and the best of the first initialisation once more; return that run, and run -> metrics."""
+    training = {"method": "few-shot tuning", **settings.model_dump()}
+    best = max(runs[: settings.seeds], key=lambda run: (run.stopping.best_accuracy, -run.stopping.best_loss))
+    kept = {}
+    for number, run in enumerate(runs):
+        metrics = {
+            "validation_accuracy": run.stopping.best_accuracy if run.best is not None else None,
+            "validation_loss": run.stopping.best_loss if run.best is not None else None,
+            "best_step": run.stopping.best_step if run.best is not None else plan.steps,
+            "training_rows": len(run.training),
+            "validation_rows": len(run.validation),
+        }
+        if tested:
+            metrics["test_accuracy"] = tested[number].accuracy
+        kept[run.name] = metrics
+        described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
+        save_prompt(described, folder / "prompts" / f"{_file_name(run.name)}.safetensors")
+        if run is best:
+            save_prompt(described, folder / "prompt.safetensors")
+    return best, kept
 
 
 def _write_predictions(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     fingerprint,
@@ -19,7 +21,7 @@ from engine.checkpoint import (
 )
 from engine.errors import TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
-from engine.events import Checkpointed, Finished, Metric
+from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.scorer import PromptScorer
 from engine.settings import FullModelSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
@@ -100,17 +102,28 @@ def _tune_one(
     stopping = EarlyStopping(settings.patience)
     best = {name: weight.detach().clone() for name, weight in weights.items()}
     identity = fingerprint(
-        settings.model_dump(), seed, draw.training, draw.validation, scorer.backbone.identity.weights_hash
+        settings.model_dump(),
+        seed,
+        draw.training,
+        draw.validation,
+        scorer.settings.model_dump(),
+        scorer.verbalizer.as_mapping(),
+        scorer.backbone.identity.weights_hash,
+        examples.texts.tokens,
+        examples.labels,
     )
     per_epoch = -(-len(draw.training) // settings.batch_size)
     total = per_epoch * settings.epochs
-    step, validated = 0, 0
+    step, validated, at_a_time = 0, 0, settings.batch_size
     torch.manual_seed(seed)
     saved = load_checkpoint(folder, identity)
     if saved is not None:
         step, validated = saved.state["step"], saved.state["validated"]
         stopping = EarlyStopping.from_state(saved.state["stopping"])
         restore_optimizer(optimizer, saved.tensors)
+        for notice in saved.notices:
+            yield Notice(notice, "warning")
+        yield Checkpointed(str(folder / CHECKPOINT), step)
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(saved.tensors[f"weight.{name}"])
@@ -125,6 +138,8 @@ def _tune_one(
             if scored is not None:
                 validated = step
                 accuracy, loss = float(scored.correct.mean()), float(scored.losses.mean())
+                if not np.isfinite(loss):
+                    raise _no_number(seed, step, settings)
                 if stopping.update(step, accuracy, loss):
                     best = {name: weight.detach().clone() for name, weight in weights.items()}
                 yield Metric("validation accuracy", step, accuracy, f"full model seed {seed}")
@@ -143,21 +158,15 @@ def _tune_one(
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng([seed, epoch]).permutation(draw.training)
         rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
-        batch, labels = examples.batch(rows, scorer.backbone.device)
-        owner_ids = torch.zeros(len(rows), dtype=torch.long, device=scorer.backbone.device)
-        loss_now = scorer.losses(_empty_bank(scorer), batch, owner_ids, labels).mean()
-        if not torch.isfinite(loss_now):
-            raise TrainingError(
-                f"The loss is no longer a number at step {step + 1} (rate {settings.learning_rate})",
-                remedy="Lower the learning rate.",
-            )
-        loss_now.backward()
+        loss_now, at_a_time = yield from fitting(partial(_backward, scorer, examples, rows), at_a_time, "texts")
+        if not np.isfinite(loss_now):
+            raise _no_number(seed, step + 1, settings)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * linear_warmup_decay(step, settings.warmup_steps, total)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
-        yield Metric("training loss", step, float(loss_now.detach()), f"full model seed {seed}")
+        yield Metric("training loss", step, loss_now, f"full model seed {seed}")
         yield meter.at(step, f"Tuning all weights, seed {seed}")
     model.eval()
     if stopping.best_step >= 0:
@@ -165,6 +174,27 @@ def _tune_one(
             for name, weight in weights.items():
                 weight.copy_(best[name])
     return True
+
+
+def _backward(scorer: PromptScorer, examples: Examples, rows: np.ndarray, at_a_time: int) -> float:
+    """Set the gradient of all weights to that of the mean loss of ``rows``, in parts; return the loss."""
+    scorer.backbone.model.zero_grad(set_to_none=True)  # also of a try that did not fit
+    total = 0.0
+    for start in range(0, len(rows), at_a_time):
+        part = rows[start : start + at_a_time]
+        batch, labels = examples.batch(part, scorer.backbone.device)
+        owner = torch.zeros(len(part), dtype=torch.long, device=scorer.backbone.device)
+        loss = scorer.losses(_empty_bank(scorer), batch, owner, labels).sum() / len(rows)
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+def _no_number(seed: int, step: int, settings: FullModelSettings) -> TrainingError:
+    return TrainingError(
+        f"The loss of seed {seed} is no longer a number at step {step} (rate {settings.learning_rate:g})",
+        remedy="Lower the learning rate and run it again.",
+    )
 
 
 def _empty_bank(scorer: PromptScorer) -> torch.Tensor:

@@ -39,6 +39,13 @@ class MetaGradient:
     query_losses: np.ndarray
     movement: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether losses and gradients are numbers."""
+        gradients = [self.prompt] if self.rates is None else [self.prompt, self.rates]
+        numbers = all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        return numbers and bool(np.isfinite(self.query_losses).all())
+
 
 @dataclass(frozen=True)
 class _Set:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from engine.errors import DataError
+from engine.errors import DataError, TrainingError
 from engine.events import Finished, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, save_prompt
@@ -44,6 +45,8 @@ def pretrain_prompt(
     ------
     DataError
         If there are too few rows.
+    TrainingError
+        If the loss is no longer a number; the prompt that was good so far is written.
     """
     rows = np.flatnonzero(examples.labels >= 0)
     held_out = min(settings.validation_rows, max(1, round(settings.validation_share * len(rows))))
@@ -69,7 +72,17 @@ def pretrain_prompt(
     )
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")
-    completed = yield from tune_bank(scorer, examples, [run], plan, folder, STAGE, stop=stop)
+    try:
+        completed = yield from tune_bank(scorer, examples, [run], plan, folder, STAGE, stop=stop)
+    except TrainingError:
+        _save(run, scorer, settings, steps, folder)  # what was good so far outlives the loss
+        raise
+    metrics = _save(run, scorer, settings, steps, folder)
+    yield Finished(str(folder), "completed" if completed else "stopped", metrics)
+
+
+def _save(run: PromptRun, scorer: PromptScorer, settings: PretrainSettings, steps: int, folder: Path) -> dict[str, Any]:
+    """Write the prompt and return its metrics."""
     validated = run.best is not None
     metrics = {
         "best_step": run.stopping.best_step if validated else steps,
@@ -78,4 +91,4 @@ def pretrain_prompt(
     }
     training = {"method": "PPT", **settings.model_dump()}
     save_prompt(describe_prompt(run.result, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
-    yield Finished(str(folder), "completed" if completed else "stopped", metrics)
+    return metrics

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine.backbones.memory import fitting_rows, halved
+from engine.backbones.memory import fitting, fitting_rows
+from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     fingerprint,
     load_checkpoint,
@@ -41,6 +43,7 @@ class _State:
     prompt: torch.Tensor
     log_rates: torch.Tensor
     best: torch.Tensor
+    good: torch.Tensor  # the last one whose loss was a number
     optimizer: torch.optim.AdamW
     stopping: EarlyStopping
     step: int = 0
@@ -93,7 +96,7 @@ def meta_train(
     CheckpointError
         If the checkpoint is damaged or belongs to another run.
     TrainingError
-        If a loss is not a number.
+        If a loss is not a number; the prompt that was good so far is written.
     DeviceError
         If the memory does not suffice for a single task.
     """
@@ -108,17 +111,22 @@ def meta_train(
         _restore(state, saved.tensors, saved.state)
         for notice in saved.notices:
             yield Notice(notice, "warning")
+        yield Checkpointed(str(folder / CHECKPOINT), state.step)
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")
 
     meter = ProgressMeter(STAGE, settings.steps, "steps", done=state.step)
     still = 0
     outcome = "completed"
+    save = partial(_save_prompt, scorer, tasks, settings, folder)
     while True:
         if _validation_due(state, settings):
             result = yield from _validate(scorer, examples, tasks, state, settings, stop)
             if result is not None:
                 accuracies, loss, loss_before = result
+                if not np.isfinite(loss):
+                    save(state)
+                    raise _no_number(state.step, settings)
                 state.validated = state.step
                 accuracy = float(np.mean(accuracies))
                 if state.stopping.update(state.step, accuracy, loss):
@@ -147,7 +155,10 @@ def meta_train(
             outcome = "stopped"
             break
         gradient = yield from _gradient(scorer, examples, tasks, state, settings)
-        _check_finite(gradient, state, settings)
+        if not gradient.finite:
+            save(state)
+            raise _no_number(state.step + 1, settings)
+        state.good = state.prompt.detach().clone()
         state.prompt.grad, state.log_rates.grad = gradient.prompt, gradient.rates
         state.optimizer.step()
         state.step += 1
@@ -156,8 +167,16 @@ def meta_train(
         yield Metric("movement", state.step, gradient.movement)
         yield meter.at(state.step)
 
+    state.good = state.prompt
+    metrics = save(state)
+    yield Finished(str(folder), "stopped" if outcome == "stopped" else "completed", metrics)
+
+
+def _save_prompt(
+    scorer: PromptScorer, tasks: Sequence[MetaTask], settings: MetaTrainSettings, folder: Path, state: _State
+) -> dict[str, Any]:
+    """Write the best prompt by validation, before the first one the last good one, and return its metrics."""
     never_validated = state.stopping.best_step < 0
-    best = state.prompt if never_validated else state.best
     metrics = {
         "steps": state.step,
         "best_step": state.step if never_validated else state.stopping.best_step,
@@ -165,9 +184,14 @@ def meta_train(
         "validation_loss": None if never_validated else state.stopping.best_loss,
         "tasks": len(tasks),
     }
-    training = {"method": "Prompt-MAML", **settings.model_dump()}
-    save_prompt(describe_prompt(best, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
-    yield Finished(str(folder), "stopped" if outcome == "stopped" else "completed", metrics)
+    described = describe_prompt(
+        state.good if never_validated else state.best,
+        scorer,
+        metrics=metrics,
+        training={"method": "Prompt-MAML", **settings.model_dump()},
+    )
+    save_prompt(described, folder / "prompt.safetensors")
+    return metrics
 
 
 def _begin(
@@ -192,9 +216,9 @@ def _begin(
     rows = fitting_rows(scorer.backbone, width, twice_differentiated=settings.gradient == "exact")
     per_pass = settings.tasks_per_pass or max(1, rows // settings.shots)
     per_step = settings.tasks_per_step or len(tasks)
-    best = prompt.detach().clone()
+    best, good = prompt.detach().clone(), prompt.detach().clone()
     stopping = EarlyStopping(settings.patience)
-    return _State(prompt, log_rates, best, optimizer, stopping, tasks_per_pass=min(per_pass, per_step))
+    return _State(prompt, log_rates, best, good, optimizer, stopping, tasks_per_pass=min(per_pass, per_step))
 
 
 def _validation_due(state: _State, settings: MetaTrainSettings) -> bool:
@@ -206,6 +230,7 @@ def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str
         state.prompt.copy_(tensors["prompt"])
         state.log_rates.copy_(tensors["log_rates"])
         state.best.copy_(tensors["best"])
+        state.good.copy_(tensors["prompt"])
     restore_optimizer(state.optimizer, tensors)
     state.step, state.validated = document["step"], document["validated"]
     state.tasks_per_pass = document["tasks_per_pass"]
@@ -223,23 +248,15 @@ def _gradient(
         chosen = sorted(order[: settings.tasks_per_step])  # type: ignore[assignment]
     drawn = [support_and_query(tasks[i], settings.shots, settings.seed, state.step, i) for i in chosen]
     support, query = np.stack([rows for rows, _ in drawn]), np.stack([rows for _, rows in drawn])
-    while True:
-        try:
-            return meta_gradient(
-                scorer,
-                examples,
-                state.prompt,
-                state.log_rates,
-                support,
-                query,
-                settings,
-                tasks_per_pass=state.tasks_per_pass,
-            )
-        except (RuntimeError, MemoryError) as error:
-            state.tasks_per_pass = halved(state.tasks_per_pass, error, "tasks")
-        yield Notice(
-            f"The memory was exhausted; {state.tasks_per_pass} tasks are taken at a time from now on.", "warning"
+
+    def work(tasks_per_pass: int) -> MetaGradient:
+        sets = (support, query)
+        return meta_gradient(
+            scorer, examples, state.prompt, state.log_rates, *sets, settings, tasks_per_pass=tasks_per_pass
         )
+
+    gradient, state.tasks_per_pass = yield from fitting(work, state.tasks_per_pass, "tasks")
+    return gradient
 
 
 def _validate(
@@ -257,22 +274,21 @@ def _validate(
     support = np.stack(
         [support_and_query(task, settings.shots, settings.seed, 2**31, i)[0] for i, task in enumerate(tasks)]
     )
-    banks = []
-    for first in range(0, len(tasks), state.tasks_per_pass):
-        rows = support[first : first + state.tasks_per_pass]
-        bank, _ = adapt(
-            scorer,
-            examples,
-            state.prompt.detach(),
-            state.log_rates.detach(),
-            [rows] * settings.inner_steps,
-            differentiable=False,
-        )
-        banks.append(bank.detach())
+
+    def adapted(tasks_per_pass: int) -> torch.Tensor:
+        rows = support[len(bank) : len(bank) + tasks_per_pass]
+        shared = (state.prompt.detach(), state.log_rates.detach())
+        found, _ = adapt(scorer, examples, *shared, [rows] * settings.inner_steps, differentiable=False)
+        return found.detach()
+
+    bank = state.prompt.detach()[:0].reshape(0, *state.prompt.shape)
+    while len(bank) < len(tasks):
+        more, state.tasks_per_pass = yield from fitting(adapted, state.tasks_per_pass, "tasks")
+        bank = torch.cat([bank, more])
         yield ProgressMeter(STAGE, None, "steps").at(state.step, "Adapting for validation")
     rows = np.concatenate([task.validation for task in tasks])
     owner = np.repeat(np.arange(len(tasks)), [len(task.validation) for task in tasks])
-    after = yield from score_rows(scorer, torch.cat(banks), examples, rows, owner, STAGE, stop)
+    after = yield from score_rows(scorer, bank, examples, rows, owner, STAGE, stop)
     if after is None:
         return None
     before = yield from score_rows(
@@ -285,13 +301,11 @@ def _validate(
     return accuracies, losses[0], losses[1]
 
 
-def _check_finite(gradient: MetaGradient, state: _State, settings: MetaTrainSettings) -> None:
-    if not (np.isfinite(gradient.query_losses).all() and torch.isfinite(gradient.prompt).all()):
-        raise TrainingError(
-            f"The loss is no longer a number at meta step {state.step + 1} (alpha {settings.alpha}, "
-            f"beta {settings.beta})",
-            remedy="Lower alpha or beta; the run can be resumed from its last checkpoint with nothing lost before it.",
-        )
+def _no_number(step: int, settings: MetaTrainSettings) -> TrainingError:
+    return TrainingError(
+        f"The loss is no longer a number at meta step {step} (alpha {settings.alpha:g}, beta {settings.beta:g})",
+        remedy="Lower alpha or beta and run it again; the best prompt so far is kept in the run's folder.",
+    )
 
 
 def _fingerprint(

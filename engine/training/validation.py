@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
-from engine.backbones.memory import halved
+from engine.backbones.memory import fitting
 from engine.events import Progress
 from engine.prompting.scorer import BATCH, PromptScorer
 from engine.stage import Part, StopToken
@@ -38,21 +39,22 @@ def score_rows(
     losses = np.empty(len(rows), np.float32)
     correct = np.empty(len(rows), bool)
     order = np.argsort(examples.texts.lengths[rows], kind="stable")
+
+    def score(start: int, count: int) -> np.ndarray:
+        places = order[start : start + count]
+        with torch.no_grad():
+            batch, labels = examples.batch(rows[places], scorer.backbone.device)
+            prompts = torch.from_numpy(owner[places]).to(scorer.backbone.device)
+            scores = scorer.scores(bank, batch, prompts, normalised=scorer.settings.loss == "vocabulary")
+            losses[places] = scorer.losses_of(scores, labels).float().cpu().numpy()
+            correct[places] = (scores.argmax(1) == labels).cpu().numpy()
+        return places
+
     done, at_a_time = 0, BATCH
     while done < len(order):
         if stop.requested:
             return None
-        places = order[done : done + at_a_time]
-        try:
-            with torch.no_grad():
-                batch, labels = examples.batch(rows[places], scorer.backbone.device)
-                prompts = torch.from_numpy(owner[places]).to(scorer.backbone.device)
-                scores = scorer.scores(bank, batch, prompts, normalised=scorer.settings.loss == "vocabulary")
-                losses[places] = scorer.losses_of(scores, labels).float().cpu().numpy()
-                correct[places] = (scores.argmax(1) == labels).cpu().numpy()
-        except (RuntimeError, MemoryError) as error:
-            at_a_time = halved(at_a_time, error, "texts")
-            continue
+        places, at_a_time = yield from fitting(partial(score, done), at_a_time, "texts")
         done += len(places)
         yield Progress(stage, done, len(rows), "rows", message="Validating")
     return Scored(losses, correct)

@@ -50,6 +50,9 @@ ROLES = (
 )
 NO_LABEL = "(no labels)"
 
+DEFAULTS = {"target": {"keep_unlabelled": True}}
+"""Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
+
 
 class ImportPage(Page):
     """Import of the labelled, the unlabelled and the task's texts."""
@@ -212,7 +215,7 @@ class ImportPage(Page):
         files = self.files()
         self.drop.show_files(files)
         self._showing = True
-        self.form.set_values(self.document.value(f"import {self.role}", {}))
+        self.form.set_values(DEFAULTS.get(self.role, {}) | self.document.value(f"import {self.role}", {}))
         self._showing = False
         self.model.show([], [], [])
         self.detected.setText("")

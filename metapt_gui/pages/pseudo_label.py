@@ -14,6 +14,7 @@ from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
 from engine.annotation.selection import LiveCounts, live_counts
+from engine.corpus.spreadsheet import text_of_cell
 from engine.events import Event, Finished
 from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
@@ -125,7 +126,7 @@ class PseudoLabelPage(Page):
         self.form = SettingsForm(
             AnnotateSettings,
             main=("annotator", "model", "confidence", "out_of_domain_share", "maximum_rows"),
-            hidden=("class_confidence", "balance"),
+            hidden=("class_confidence", "balance", "offline"),
         )
         self.form.changed.connect(self._on_form)
         how.box.addWidget(self.form)
@@ -188,6 +189,7 @@ class PseudoLabelPage(Page):
         known = self._classes()
         values["class_confidence"] = {name: value for name, value in thresholds.items() if name in known}
         values["balance"] = self.balance.isChecked()
+        values["offline"] = self.context.offline()
         return AnnotateSettings(**values)
 
     def _classes(self) -> tuple[str, ...]:
@@ -315,7 +317,7 @@ class PseudoLabelPage(Page):
         if any(Path(job.get(name, "")).name != Path(self.document.path(role)).name for name, role in standing.items()):
             return False
         now = self.annotate_settings().model_dump(mode="json")
-        free = {"confidence", "class_confidence", "balance", "maximum_rows", "out_of_domain_share"}
+        free = {"confidence", "class_confidence", "balance", "maximum_rows", "out_of_domain_share", "offline"}
         return all(job["settings"].get(name) == value for name, value in now.items() if name not in free)
 
     def start(self) -> None:
@@ -359,7 +361,7 @@ def _read(folder: Path) -> Annotated:
     classes = tuple(facts["thresholds"])
     with open(folder / "audit.csv", newline="", encoding="utf-8") as stream:
         audit = [
-            Audited(int(row["row"]), row["label"], float(row["confidence"]), row["text"])
+            Audited(int(row["row"]), text_of_cell(row["label"]), float(row["confidence"]), text_of_cell(row["text"]))
             for row in csv.DictReader(stream)
         ]
     return Annotated(folder, classes, facts, live_counts(folder / "scores.parquet", facts, classes), audit)

@@ -37,7 +37,8 @@ from engine.stage import result_of
 prompt = load_prompt({path!r})
 scorer = prompt.scorer(result_of(load_backbone(BackboneSettings(backbone={backbone!r}))))
 texts = scorer.template.encode(["Sorted out within minutes."])
-chances = result_of(scorer.probabilities(prompt.vectors[None], texts))[0]
+bank = prompt.vectors.to(scorer.backbone.device)[None]
+chances = result_of(scorer.probabilities(bank, texts))[0]
 print(dict(zip(scorer.verbalizer.classes, chances[0])))
 """
 

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.corpus.spreadsheet import plain_cell
 from engine.errors import MetaPTError
 from engine.storage import replacing
 from metapt_gui.theme import GRID, Theme
@@ -136,8 +137,8 @@ class PlotCard(QFrame):
                 names, rows = self.table()
                 text = io.StringIO()
                 writer = csv.writer(text)
-                writer.writerow(names)
-                writer.writerows(rows)
+                for row in (names, *rows):
+                    writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
                 temporary.write_text(text.getvalue(), encoding="utf-8")
             elif path.suffix == ".svg":
                 # Qt's own, in the version that clips: pyqtgraph 0.14's exporter fails on the closed paths of Qt 6.11.

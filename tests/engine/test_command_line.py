@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line
-from engine.command_line.options import settings_as_options
+from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.template import pipeline_template
 from engine.errors import SettingsError
 from engine.events import Finished, Metric, Notice, Progress
+from engine.presets import preset
 from engine.running.pipeline import PipelineSettings, read_pipeline
-from engine.settings import ImportSettings, MetaTrainSettings
+from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
 from resources import resource
 
 
@@ -29,6 +30,39 @@ def test_every_setting_is_an_option_with_its_help():
         assert field.description.split(".")[0][:40] in text
     assert "Default: 0.08." in text
     assert "One of: exact, first_order, reptile." in text
+
+
+def test_a_preset_gives_what_the_person_does_not():
+    seen = []
+
+    @settings_as_options
+    def command(
+        settings: MetaTrainSettings, prompt: PromptSettings, backbone: BackboneSettings, preset: PresetName = ""
+    ) -> None:
+        seen.append((settings, prompt))
+
+    cli = typer.Typer()
+    cli.command()(command)
+    runner = CliRunner()
+    assert runner.invoke(cli, ["--preset", "laptop", "--steps", "7"]).exit_code == 0
+    laptop = preset("laptop")
+    assert seen[0][0] == MetaTrainSettings(**laptop["meta_train"] | {"steps": 7})
+    assert seen[0][1] == PromptSettings(**laptop["prompt"])
+    assert runner.invoke(cli, ["--preset", "laptop", "--backbone", "t5-base"]).exit_code == 0
+    assert seen[1][0].alpha == MetaTrainSettings().alpha, "the bundled backbone's rates are its own"
+    assert runner.invoke(cli, []).exit_code == 0
+    assert seen[2] == (MetaTrainSettings(), PromptSettings())
+    wrong = runner.invoke(cli, ["--preset", "phone"])
+    assert isinstance(wrong.exception, SettingsError)
+    assert "quick, laptop, paper" in str(wrong.exception)
+
+
+def test_the_pipeline_file_is_whole_with_every_setting_in_it():
+    lines = [
+        line.removeprefix("# ") if re.match(r"# \w+ = |# \[", line) else line
+        for line in pipeline_template().split("\n")
+    ]
+    assert tomllib.loads("\n".join(lines))["meta_train"]["alpha"] == MetaTrainSettings().alpha
 
 
 def test_options_become_settings():
@@ -64,7 +98,7 @@ def test_options_become_settings():
 def test_the_shipped_template_is_the_generated_one_and_every_default_in_it_is_true():
     text = pipeline_template()
     assert resource("pipeline-template.toml").read_text(encoding="utf-8") == text
-    uncommented = re.sub(r"^# (\[\w+\]|\w+ = (?!# not set).*)$", r"\1", text, flags=re.M)
+    uncommented = re.sub(r"^# (\[\w+\]|\w+ = .*)$", r"\1", text, flags=re.M)
     values = tomllib.loads(uncommented)
     for corpus in ("source", "target", "open_text", "test"):
         values[corpus]["files"] = ["a.csv"]

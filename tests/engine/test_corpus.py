@@ -199,6 +199,20 @@ def test_duplicates_are_found_across_chunks():
 # Labels ---------------------------------------------------------------------------------------------------------------
 
 
+def test_rows_without_a_label_are_kept_when_asked_for(tmp_path):
+    rows = [("came late", "bad"), ("nothing said yet", ""), ("came early", "good"), ("odd", "maybe")]
+    path = write(tmp_path / "a.csv", rows=rows)
+    columns = {"text_column": "review", "label_column": "stars"}
+    assert read(path, tmp_path / "without", **columns).rows == 3
+    kept = read(path, tmp_path / "with", keep_unlabelled=True, **columns)
+    assert kept.texts == [text for text, _ in rows]
+    assert kept.labels.tolist() == [0, -1, 1, 2]
+    assert kept.classes == ("bad", "good", "maybe")
+    label_map = {"bad": "bad", "good": "good"}
+    mapped = read(path, tmp_path / "mapped", keep_unlabelled=True, label_map=label_map, **columns)
+    assert mapped.labels.tolist() == [0, -1, 1], "a value that the map leaves out is no empty label"
+
+
 def test_ratings_are_mapped_to_classes_in_the_order_of_the_map(tmp_path):
     rows = [(f"text {i}", str(i % 5 + 1)) for i in range(20)]
     label_map = {"1": "poor", "2": "poor", "4": "fine", "5": "fine"}
@@ -211,7 +225,7 @@ def test_ratings_are_mapped_to_classes_in_the_order_of_the_map(tmp_path):
     )
     assert corpus.classes == ("poor", "fine")
     assert corpus.rows == 16
-    assert corpus.words == {"poor": "bad", "fine": "good"}
+    assert corpus.words == {"poor": "poor", "fine": "fine"}
 
 
 def test_numbers_are_ordered_as_numbers(tmp_path):
@@ -343,7 +357,7 @@ def test_an_archive_that_grows_without_end_is_cut_off(tmp_path, monkeypatch):
     from engine.corpus import sources
 
     monkeypatch.setattr(sources, "EXPANSION", 2)
-    monkeypatch.setattr("builtins.max", lambda *values: min(values) if values[0] == 2**30 else sorted(values)[-1])
+    monkeypatch.setattr(sources, "BOMB", 1000)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"review\n" + b"soup\n" * 100_000))
     with pytest.raises(DataError, match="grows to more than"):
         read(tmp_path / "a.csv.gz", tmp_path / "out")

@@ -61,4 +61,4 @@ def test_losses_and_gradients_are_those_of_one_padded_batch(tiny_t5, monkeypatch
     torch.testing.assert_close(apart, whole, rtol=1e-5, atol=1e-6)
     weights = torch.arange(20.0)
     one, other = (torch.autograd.grad((losses * weights).sum(), bank)[0] for losses in (whole, apart))
-    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)

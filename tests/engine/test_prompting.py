@@ -64,7 +64,8 @@ def test_batches_are_padded_right_to_a_multiple_of_eight(backbone):
 
 def test_default_words_are_the_papers(backbone):
     assert make_verbalizer(("0", "1"), {}, backbone.tokenizer).words == ("bad", "good")
-    assert make_verbalizer(("a", "b", "c"), {}, backbone.tokenizer).words == ("bad", "maybe", "good")
+    assert make_verbalizer(("-1", "0", "1"), {}, backbone.tokenizer).words == ("bad", "maybe", "good")
+    assert make_verbalizer(("happy", "sad"), {}, backbone.tokenizer).words == ("happy", "sad")
     assert make_verbalizer(tuple("12345"), {}, backbone.tokenizer).words == (
         "terrible",
         "bad",
