@@ -115,7 +115,7 @@ class Hands:
                 widget for widget in QApplication.topLevelWidgets() if isinstance(widget, kind) and widget.isVisible()
             ]
 
-        self.until(lambda: bool(found()), 10_000)
+        self.until(lambda: bool(found()))  # the engine may have to be started for it
         return found()[-1]
 
     def answer(self, box: QMessageBox, text: str) -> None:

@@ -418,7 +418,7 @@ def test_a_project_of_a_newer_version_is_refused(hands: Hands, project_folder: P
     hands.window.projects.open(project_folder)
     dialog = hands.dialog(ErrorDialog)
     assert "newer MetaPT" in dialog.sentence.text()
-    assert "Update MetaPT." in dialog.report
+    assert "Update MetaPT" in dialog.report
     dialog.reject()
     assert hands.window.document.project is None
 
