@@ -16,8 +16,10 @@ from pathlib import Path
 from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
+from engine.events import Event, Failed
 from engine.project import Project
 from metapt_gui.crash import CrashReports
+from metapt_gui.job_runner import Run
 from metapt_gui.main_window import MainWindow
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
@@ -47,10 +49,16 @@ class Tour:
     def __init__(self, window: MainWindow, *, patience: float = 1800) -> None:
         self.window, self._patience = window, patience
         self._started = 0
+        self._failed = ""
         window.runner.started.connect(self._on_started)
+        window.runner.ended.connect(self._on_ended)
 
     def _on_started(self) -> None:
         self._started += 1
+
+    def _on_ended(self, run: Run, event: Event) -> None:
+        if isinstance(event, Failed):
+            self._failed = f"{run.job.stage}: {event.what}"
 
     def wait(self, done: Callable[[], bool], what: str, seconds: float | None = None) -> None:
         """Let the window work until ``done``.
@@ -59,13 +67,17 @@ class Tour:
         ------
         TimeoutError
             If it takes too long.
+        RuntimeError
+            If a run fails meanwhile.
         """
         loop, timer, clock = QEventLoop(), QTimer(), QElapsedTimer()
         limit = 1000 * (self._patience if seconds is None else seconds)
-        timer.timeout.connect(lambda: loop.quit() if done() or clock.elapsed() > limit else None)
+        timer.timeout.connect(lambda: loop.quit() if done() or self._failed or clock.elapsed() > limit else None)
         timer.start(20)
         clock.start()
         loop.exec()
+        if self._failed:
+            raise RuntimeError(self._failed)
         if not done():
             raise TimeoutError(f"{what} took longer than {limit / 1000:.0f} s")
 
@@ -77,7 +89,10 @@ class Tour:
 
     def press(self, page: Page) -> None:
         """Press the primary button of a page, and wait for the end of its run."""
-        self.wait(page.primary.isEnabled, f"the button of {page.step.title}", 120)
+        try:
+            self.wait(page.primary.isEnabled, f"the button of {page.step.title}", 120)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {page.primary.toolTip()}") from error
         before = self._started
         page.primary.click()
         self.wait(lambda: self._started > before, f"the start of {page.step.title}", 60)
