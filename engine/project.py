@@ -141,6 +141,8 @@ class Project:
         runs = self.folder / "runs"
         numbers = [0]
         for folder in sorted(runs.glob("*-*"), reverse=True):
+            if folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir()):
+                continue  # killed before it began: there is nothing in it, and its name is free
             with contextlib.suppress(ValueError):
                 numbers.append(int(folder.name.split("-")[0]))
             if folder.is_symlink():

@@ -59,6 +59,7 @@ def replacing_files(folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder) as name:
             yield Path(name)
             for path in sorted(Path(name).iterdir()):
+                os.chmod(path, 0o644)  # as in `replacing`
                 with open(path, "rb+") as stream:
                     os.fsync(stream.fileno())
                 os.replace(path, folder / path.name)
@@ -118,5 +119,6 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapp
     """
     from safetensors.torch import save_file
 
-    with replacing(path) as temporary:
-        save_file(dict(tensors), temporary, metadata=dict(metadata))
+    # A folder, because the library writes through a file of a name of its own, which a kill would leave for ever.
+    with replacing_files(path.parent) as temporary, storage_errors(path):
+        save_file(dict(tensors), temporary / path.name, metadata=dict(metadata))

@@ -23,7 +23,7 @@ from pytestqt.qtbot import QtBot
 from metapt_gui.main_window import MainWindow
 from metapt_gui.pages.page import Page
 
-LONG = 120_000
+LONG = 240_000
 """Milliseconds that a run of the tests may take on a busy machine."""
 Dialog = TypeVar("Dialog", bound=QDialog)
 
