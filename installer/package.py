@@ -3,8 +3,8 @@
     python -m PyInstaller --noconfirm build_installer.spec
     python installer/package.py dist/MetaPT --out dist
 
-The package puts the folder to ``/opt/metapt``, two commands into ``/usr/bin``, an entry into the menu and two MIME types
-(a project's manifest, a prompt file) into the system. Needs nothing but Python and ``dpkg-deb``.
+The package puts the folder to ``/opt/metapt``, two commands into ``/usr/bin``, an entry into the menu and two MIME
+types (a project's manifest, a prompt file) into the system. Needs nothing but Python and ``dpkg-deb``.
 """
 
 from __future__ import annotations
