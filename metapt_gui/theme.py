@@ -5,6 +5,7 @@ Text keeps a contrast of at least 4.5:1 on every surface; a test measures it.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -157,6 +158,7 @@ class ThemeKeeper(QObject):
         super().__init__()
         self._choice = choice
         self._pictures = QTemporaryDir()  # style sheets take pictures from files only
+        weakref.finalize(self, self._pictures.remove)  # Qt's own clean-up does not come at the end of Python
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow)
         self.theme = self._wanted()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -101,6 +104,20 @@ def test_the_user_is_remembered_and_a_damaged_file_is_no_failure(tmp_path: Path,
     (broken / "window.ini").write_bytes(b"\xff\x00[[[")
     assert UserSettings(broken).get("theme", "system") == "system"
     assert UserSettings(broken).recent() == []
+
+
+def test_the_pictures_of_a_theme_do_not_outlive_the_program(tmp_path: Path) -> None:
+    lines = (
+        "from PySide6.QtWidgets import QApplication",
+        "from metapt_gui.theme import ThemeKeeper",
+        "application = QApplication([])",
+        "keeper = ThemeKeeper('light')",
+        "keeper.apply()",
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], env=environment, cwd=root, check=True, timeout=120)
+    assert list(tmp_path.glob("*/*.svg")) == []
 
 
 def test_a_crash_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
