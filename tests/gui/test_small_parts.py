@@ -117,10 +117,12 @@ def test_the_pictures_of_a_theme_do_not_outlive_the_program(tmp_path: Path) -> N
         "atexit._run_exitfuncs()",
         "os._exit(0)",
     )
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], env=environment, cwd=root, check=True, timeout=120)
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_crash_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
