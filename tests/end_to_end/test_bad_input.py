@@ -97,8 +97,11 @@ def test_a_cluster_command_and_what_training_refuses(project, tiny_t5, other_tin
     refused(metapt("meta-train", *small[:-2], *t5, "--device", "cuda:9", cwd=project), 5, "cuda:9")
     refused(metapt("meta-train", *small, "--backbone", "google-t5/t5-base", cwd=project), 4, "network", "t5-base")
     refused(metapt("meta-train", *small, "--backbone", "./nowhere", cwd=project), 4, "no such backbone folder")
+    prompts = project / "project.metapt" / "runs"
+    assert not list(prompts.glob("*/prompt.safetensors"))
     refused(metapt("meta-train", *small, *t5, "--beta", "1e30", "--steps", 20, cwd=project), 7, "no longer a number")
-    assert not list(project.glob("project.metapt/runs/*/prompt.safetensors"))
+    (last_good,) = prompts.glob("*/prompt.safetensors")
+    last_good.unlink()
 
     done = metapt("meta-train", *small, *t5, cwd=project)
     assert done.returncode == 0, done.stderr
