@@ -137,7 +137,6 @@ class Project:
         The same job on the same inputs gets the same folder, so that it is reused or resumed; any other, or with
         ``fresh``, a new one.
         """
-        document = job.document()
         runs = self.folder / "runs"
         numbers = [0]
         for folder in sorted(runs.glob("*-*"), reverse=True):
@@ -147,7 +146,7 @@ class Project:
                 numbers.append(int(folder.name.split("-")[0]))
             if folder.is_symlink():
                 continue  # it may lead out of the project, and a job would write there
-            if not fresh and (folder / "job.json").is_file() and read_json(folder / "job.json") == document:
+            if not fresh and (folder / "job.json").is_file() and job.is_described_by(read_json(folder / "job.json")):
                 return folder, self._completed(folder)
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
 

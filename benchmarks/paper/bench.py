@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
-from benchmarks.paper.data import WORDS, Dataset
+from benchmarks.paper.data import WORDS, Dataset, write_rows
 from engine.corpus.store import Corpus
 from engine.presets import Preset, preset
 from engine.running import jobs
@@ -133,7 +132,7 @@ class Bench:
             rng = np.random.default_rng([seed, per_class])
             rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)])
             pool = self.work / f"{dataset.name}-{per_class}-{seed}.parquet"
-            pq.write_table(table.take(pa.array(np.sort(rows))), pool)
+            write_rows(table, rows, pool)
             few = Dataset(dataset.name, pool, dataset.test, dataset.classes)
             for method, runs in self.tuned(few, starts, seeds=1, first_seed=seed).items():
                 found.setdefault(method, {}).update(runs)

@@ -84,8 +84,15 @@ def split(path: Path, work: Path, name: str, *, share: float, most: int | None =
     work.mkdir(parents=True, exist_ok=True)
     paths = work / f"{name}-rest.parquet", work / f"{name}-share.parquet"
     for target, rows in zip(paths, (order[border:], order[:border]), strict=True):
-        pq.write_table(table.take(pa.array(np.sort(rows))), target)
+        write_rows(table, rows, target)
     return paths
+
+
+def write_rows(table: pa.Table, rows: np.ndarray, path: Path) -> None:
+    """Write some rows, in their order; a file that holds just these is left as it is, and what was made of it holds."""
+    wanted = table.take(pa.array(np.sort(rows)))
+    if not path.exists() or not pq.read_table(path).equals(wanted):
+        pq.write_table(wanted, path)
 
 
 def described(path: Path) -> dict[str, object]:

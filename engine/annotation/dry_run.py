@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine.annotation.stage import annotate
-from engine.corpus.importing import content_hash
-from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.corpus.store import SCHEMA, Corpus, describe
+from engine.corpus.writing import writing_corpus
 from engine.embedding.sentence_bert import Encoder
 from engine.settings import AnnotateSettings
 from engine.stage import Stage, StopToken
@@ -65,6 +65,6 @@ def _part(corpus: Corpus, rows: np.ndarray, folder: Path) -> Corpus:
         mine = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
         parts.append(batch.take(pa.array(mine)))
         start += batch.num_rows
-    with writing_parquet(folder, SCHEMA) as writer:
-        writer.write_table(pa.Table.from_batches(parts, SCHEMA))
-    return describe(folder, corpus.classes, len(rows), content_hash(folder / "corpus.parquet"), corpus.words)
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.Table.from_batches(parts, SCHEMA))
+    return describe(folder, corpus.classes, len(rows), writer.content_hash, corpus.words)

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.corpus.importing import content_hash
 from engine.corpus.spreadsheet import plain_cell
-from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors, writing_parquet
+from engine.corpus.store import ANNOTATED_SCHEMA, Corpus, describe, parquet_errors
+from engine.corpus.writing import writing_corpus
 from engine.settings import AnnotateSettings
 from engine.storage import replacing
 
@@ -34,10 +34,9 @@ def write_corpus(
     names = pa.array([labelled.classes[number] for number in predicted[rows]], pa.string())
     columns = [table.column("text"), names, table.column("source"), table.column("row")]
     columns.append(pa.array(confidence[rows], pa.float32()))
-    with writing_parquet(folder, ANNOTATED_SCHEMA) as writer:
-        writer.write_table(pa.table(columns, schema=ANNOTATED_SCHEMA))
-    content = content_hash(folder / "corpus.parquet")
-    describe(folder, labelled.classes, len(rows), content, labelled.words)
+    with writing_corpus(folder, ANNOTATED_SCHEMA) as writer:
+        writer.write(pa.table(columns, schema=ANNOTATED_SCHEMA))
+    describe(folder, labelled.classes, len(rows), writer.content_hash, labelled.words)
 
 
 def write_scores(

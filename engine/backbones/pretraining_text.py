@@ -16,8 +16,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from engine.backbones.vocabulary import train_vocabulary
 from engine.checkpoint import fingerprint
-from engine.corpus.importing import content_hash, import_corpus
-from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.corpus.importing import import_corpus
+from engine.corpus.store import SCHEMA, Corpus, describe
+from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
 from engine.settings import ImportSettings, LabelledTask, PretrainBackboneSettings
@@ -79,17 +80,17 @@ def gather_texts(
     clean_folder.mkdir(exist_ok=True)
     kept, done = 0, 0
     meter = ProgressMeter(STAGE, corpus.rows, "rows")
-    with writing_parquet(clean_folder, SCHEMA) as writer:
+    with writing_corpus(clean_folder, SCHEMA) as writer:
         for batch in corpus.batches(columns=SCHEMA.names):
             texts = batch.column("text").to_pylist()
             clean = [forbidden.isdisjoint(sentence_keys(text)) for text in texts]
-            writer.write_batch(batch.filter(pa.array(clean)))
+            writer.write(batch.filter(pa.array(clean)))
             kept, done = kept + sum(clean), done + len(texts)
             yield meter.at(done, "Removing rows that share a sentence with a test set")
     if not kept:
         raise DataError("No text is left to train on", remedy="Give more files.")
     yield Notice(f"{corpus.rows - kept:,} of {corpus.rows:,} rows share a sentence with a test set and were removed")
-    content = content_hash(clean_folder / "corpus.parquet")
+    content = writer.content_hash
     return describe(clean_folder, corpus.classes, kept, content, corpus.words), corpus.rows - kept
 
 

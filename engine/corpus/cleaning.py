@@ -10,6 +10,9 @@ import unicodedata
 _COMMENT_OR_CODE = re.compile(r"<!--.*?-->|<(script|style)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>|<![a-zA-Z][^<>]{0,2000}>")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
+NOT_PLAIN = r"[^ -~]|^ | $|  "
+NOT_PLAIN_OR_MARKUP = NOT_PLAIN + "|[<&]"
+"""What `clean` may change, as a regular expression for Arrow: a text without a match is returned as it is."""
 
 
 def clean(text: str, *, strip_html: bool) -> str:
@@ -28,6 +31,9 @@ def clean(text: str, *, strip_html: bool) -> str:
     if not text.isascii():
         text.encode("utf-8")
         text = unicodedata.normalize("NFC", text)
-    if not text.isprintable():
+    if text.isprintable():  # its only white space is the plain space
+        if "  " not in text:
+            return text.strip(" ")
+    else:
         text = _CONTROL.sub("", text)
     return " ".join(text.split())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.corpus.rows import MAXIMUM_COLUMNS, Broken, Row, Table, whole
+from engine.corpus.rows import MAXIMUM_COLUMNS, Columns, Row, Table, whole
 from engine.corpus.sources import Source, largest
 from engine.corpus.store import parquet_errors
 from engine.errors import DataError
@@ -57,15 +58,13 @@ def read_parquet(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Tabl
     return Table(names, _parquet_rows(stream, file, source))
 
 
-def _parquet_rows(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Iterator[Row | Broken]:
+def _parquet_rows(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Iterator[Columns]:
     number = 0
     with parquet_errors(source.path):
         for group in range(file.metadata.num_row_groups):
             for batch in file.iter_batches(_rows_at_a_time(stream, file, group), row_groups=[group]):
-                columns = [_python_values(column) for column in batch.columns]
-                for values in zip(*columns, strict=True):
-                    number += 1
-                    yield Row(number, list(values))
+                yield Columns(np.arange(number + 1, number + len(batch) + 1), batch)
+                number += len(batch)
 
 
 def _rows_at_a_time(stream: BinaryIO, file: pq.ParquetFile, group: int) -> int:
@@ -89,17 +88,6 @@ def _rows_at_a_time(stream: BinaryIO, file: pq.ParquetFile, group: int) -> int:
                         longest = max(longest, pc.max(pc.binary_length(column.dictionary)).as_py() or 1)
                 break
     return max(1, min(PARQUET_ROWS, PARQUET_CELLS // max(1, len(columns)), PARQUET_BYTES // longest))
-
-
-def _python_values(column: pa.Array) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except (ValueError, ArithmeticError, LookupError):
-        pass  # bytes that are no UTF-8, or a date that Python does not know: Arrow may still know how to write it
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        raw = column.cast(pa.binary() if pa.types.is_string(column.type) else pa.large_binary()).to_pylist()
-        return [None if value is None else value.decode("utf-8", "surrogateescape") for value in raw]
-    return list(column.cast(pa.string()).to_pylist())
 
 
 # XLSX -----------------------------------------------------------------------------------------------------------------
@@ -137,7 +125,7 @@ def read_xlsx(stream: BinaryIO, source: Source) -> Table:
     if not names or len(names) > MAXIMUM_COLUMNS:
         raise DataError(f"The first sheet has {len(names):,} columns", where=source.path, remedy="Check the sheet.")
 
-    def read() -> Iterator[Row | Broken]:
+    def read() -> Iterator[Row]:
         number = 1
         try:
             for values in rows:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
 
 from engine.corpus.sources import Source
 from engine.errors import DataError
@@ -35,11 +38,57 @@ class Broken(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Many rows at once, none of them broken.
+
+    Attributes
+    ----------
+    lines
+        Line (or record) number of each row from 1, int64 [rows].
+    batch
+        Their values, a column for each of the table's.
+    """
+
+    lines: np.ndarray
+    batch: pa.RecordBatch
+
+    def rows(self) -> Iterator[Row]:
+        """Yield one after the other."""
+        columns = [python_values(column) for column in self.batch.columns]
+        for line, values in zip(self.lines.tolist(), zip(*columns, strict=True), strict=True):
+            yield Row(line, list(values))
+
+
+Read: TypeAlias = Row | Broken | Columns
+
+
+@dataclass(frozen=True)
 class Table:
-    """The rows of one source; ``rows`` can be read once."""
+    """What one source holds; ``parts`` can be read once, as they are or as single ``rows``."""
 
     columns: list[str]
-    rows: Iterator[Row | Broken]
+    parts: Iterator[Read]
+
+    @property
+    def rows(self) -> Iterator[Row | Broken]:
+        """The rows one by one."""
+        for part in self.parts:
+            if isinstance(part, Columns):
+                yield from part.rows()
+            else:
+                yield part
+
+
+def python_values(column: pa.Array) -> list[Any]:
+    """Return the values; bytes that are no UTF-8 become lone surrogates, what Python does not know becomes a text."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, ArithmeticError, LookupError):
+        pass  # bytes that are no UTF-8, or a date that Python does not know: Arrow may still know how to write it
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        raw = column.cast(pa.binary() if pa.types.is_string(column.type) else pa.large_binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "surrogateescape") for value in raw]
+    return list(column.cast(pa.string()).to_pylist())
 
 
 def whole(stream: BinaryIO, source: Source) -> bytes:

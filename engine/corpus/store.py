@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import StorageError, storage_errors
-from engine.storage import read_json, replacing, write_json
+from engine.storage import read_json, write_json
 
 FORMAT = 1
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.string()), ("source", pa.string()), ("row", pa.int64())])
@@ -142,16 +142,6 @@ def parquet_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             "The Parquet file is damaged or cut off", where=path, remedy="Make it again, or restore it from a copy."
         ) from error
-
-
-@contextmanager
-def writing_parquet(folder: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Give a writer whose file becomes ``folder/corpus.parquet`` when the block ends well (zstd, atomic)."""
-    with (
-        replacing(folder / "corpus.parquet") as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
-        yield writer
 
 
 def describe(

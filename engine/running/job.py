@@ -7,6 +7,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
+
 from engine.running.session import Session
 from engine.settings import Settings
 from engine.stage import Stage, StopToken
@@ -28,6 +30,20 @@ class Job(Settings):
         """
         values = self.model_dump(mode="json")
         return {"stage": self.stage, **values, "inputs": _input_versions(values)}
+
+    def is_described_by(self, document: Any) -> bool:
+        """Whether a document, perhaps of an older version that had fewer settings, is of this job on these inputs."""
+        mine = self.document()
+        if document == mine:
+            return True
+        if not isinstance(document, dict) or document.get("stage") != self.stage:
+            return False
+        values = {name: value for name, value in document.items() if name not in ("stage", "inputs")}
+        try:
+            completed = type(self).model_validate(values).model_dump(mode="json")
+        except ValidationError:
+            return False
+        return {"stage": self.stage, **completed, "inputs": document.get("inputs")} == mine
 
 
 def _input_versions(values: Any) -> dict[str, list[int]]:

@@ -14,7 +14,8 @@ from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.selection import domain_scores, select
 from engine.annotation.stage import annotate
-from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.corpus.store import SCHEMA, Corpus, describe
+from engine.corpus.writing import writing_corpus
 from engine.errors import BackboneError, DataError, SettingsError
 from engine.events import Finished, Metric
 from engine.settings import AnnotateSettings
@@ -37,8 +38,8 @@ class WordEncoder:
 
 def corpus_of(folder: Path, texts: list[str], labels: list[str | None], classes: tuple[str, ...]) -> Corpus:
     table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
-    with writing_parquet(folder, SCHEMA) as writer:
-        writer.write_table(pa.table(table, schema=SCHEMA))
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.table(table, schema=SCHEMA))
     return describe(folder, classes, len(texts), str(hash(tuple(texts))), dict.fromkeys(classes, "x"))
 
 

@@ -17,8 +17,9 @@ from sklearn.metrics import adjusted_rand_score
 from engine.clustering import describe, grouping, projection
 from engine.clustering.describe import label_nmi, silhouette
 from engine.clustering.stage import Clustering, cluster
-from engine.corpus.store import SCHEMA, Corpus, writing_parquet
+from engine.corpus.store import SCHEMA, Corpus
 from engine.corpus.store import describe as describe_corpus
+from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, StorageError
 from engine.events import Event, Finished, Metric, Notice, Points, Progress
 from engine.settings import ClusterSettings
@@ -40,9 +41,9 @@ def themed_texts(rows: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
 
 
 def make_corpus(folder: Path, texts: list[str], labels: list[str | None], content_hash: str = "hash") -> Corpus:
-    with writing_parquet(folder, SCHEMA) as writer:
+    with writing_corpus(folder, SCHEMA) as writer:
         columns = {"text": texts, "label": labels, "source": ["made up"] * len(texts), "row": range(len(texts))}
-        writer.write_table(pa.table(columns, schema=SCHEMA))
+        writer.write(pa.table(columns, schema=SCHEMA))
     return describe_corpus(folder, CLASSES, len(texts), content_hash, {})
 
 

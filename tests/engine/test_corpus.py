@@ -382,7 +382,8 @@ def large(tmp_path):
     return write(tmp_path / "large.csv", rows=[(f"text number {i}", str(i % 5)) for i in range(30_000)])
 
 
-def test_stop_keeps_what_was_read_and_cancel_leaves_nothing(tmp_path, large):
+def test_stop_keeps_what_was_read_and_cancel_leaves_nothing(tmp_path, large, monkeypatch):
+    monkeypatch.setattr("engine.corpus.delimited.BLOCK", 2**16)
     options = ImportSettings(text_column="review", label_column="stars")
     stop = StopToken()
     events = []
@@ -398,10 +399,10 @@ def test_stop_keeps_what_was_read_and_cancel_leaves_nothing(tmp_path, large):
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, large, monkeypatch):
-    def full(self, batch):
+    def full(self, table):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq.ParquetWriter, "write_batch", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(StorageError, match=r"disk is full.*Free some space"):
         read(large, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())

@@ -9,7 +9,8 @@ import pytest
 from fake_encoder import FakeEncoder
 from rich.console import Console
 
-from engine.corpus.store import SCHEMA, describe, writing_parquet
+from engine.corpus.store import SCHEMA, describe
+from engine.corpus.writing import writing_corpus
 from engine.evaluation.linear_probe import linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
 from engine.evaluation.report import comparison_markdown, comparison_table
@@ -116,8 +117,8 @@ def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
     texts = [" ".join([words[label][i % 2], *random.choice(["a", "b", "c", "d"], 3)]) for i, label in enumerate(labels)]
     stars = np.array([0, 4])[labels]
     table = {"text": texts, "label": [str(star) for star in stars], "source": ["x"] * 80, "row": range(80)}
-    with writing_parquet(tmp_path / "source", SCHEMA) as writer:
-        writer.write_table(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
+    with writing_corpus(tmp_path / "source", SCHEMA) as writer:
+        writer.write(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
     source = describe(tmp_path / "source", list("01234"), 80, "hash", {})
     draws = [(seed, Draw(np.array([seed, seed + 2]), np.array([seed + 1, seed + 3]))) for seed in range(2)]
     events = list(

@@ -206,7 +206,7 @@ def test_counts_stream_while_chunks_are_read_and_only_when_they_are_new(
     settings = ImportSettings(text_column="text", maximum_broken_share=1)
 
     def streamed(seconds: float) -> list[tuple[str, int, float]]:
-        monkeypatch.setattr("engine.corpus.importing.COUNTS_SECONDS", seconds)
+        monkeypatch.setattr("engine.corpus.report.COUNTS_SECONDS", seconds)
         events = import_corpus([path], tmp_path / "out", settings, stop=StopToken())
         return [(event.group, event.step, event.value) for event in events if isinstance(event, Metric)]
 

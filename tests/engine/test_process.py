@@ -119,13 +119,14 @@ def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, tiny_t5, make_scorer
     import pyarrow as pa
 
     from engine.clustering.store import Cluster, save
-    from engine.corpus.store import SCHEMA, describe, writing_parquet
+    from engine.corpus.store import SCHEMA, describe
+    from engine.corpus.writing import writing_corpus
 
     texts = [f"{'good' if i % 2 else 'bad'} soup number {i}" for i in range(60)]
     rows = {"text": texts, "label": [str(i % 2) for i in range(60)], "source": ["x"] * 60, "row": list(range(60))}
     folder = tmp_path / "corpus"
-    with writing_parquet(folder, SCHEMA) as writer:
-        writer.write_table(pa.table(rows, schema=SCHEMA))
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.table(rows, schema=SCHEMA))
     describe(folder, ["0", "1"], 60, "hash", {})
     groups = [Cluster(number, f"group {number}", 20, {}, (), ()) for number in range(3)]
     facts = {

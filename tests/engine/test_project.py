@@ -11,6 +11,7 @@ import pytest
 from engine.errors import ProjectError, StorageError
 from engine.project import Project
 from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
+from engine.settings import ImportSettings
 
 
 def test_create_open_close(tmp_path):
@@ -110,6 +111,22 @@ def test_the_same_job_gets_the_same_run(tmp_path):
         assert project.role("source") == folder.resolve()
         with pytest.raises(ProjectError, match="no 'clusters' yet"):
             project.role("clusters")
+
+
+def test_a_run_of_a_version_with_fewer_settings_is_found_again(tmp_path):
+    job = ImportJob(files=["x.csv"])
+    with Project.create(tmp_path / "a.metapt") as project:
+        folder, _ = project.run_folder(job)
+        folder.mkdir()
+        older = job.document()
+        del older["settings"]["keep_unlabelled"]
+        (folder / "job.json").write_text(json.dumps(older))
+        assert project.run_folder(job) == (folder, False)
+        other = job.model_copy(update={"settings": ImportSettings(keep_unlabelled=True)})
+        assert project.run_folder(other)[0] != folder
+        for damaged in ([], {"stage": "import", "files": 3}, {**older, "inputs": {"/x.csv": [1, 2]}}):
+            (folder / "job.json").write_text(json.dumps(damaged))
+            assert project.run_folder(job)[0] != folder
 
 
 def test_a_run_that_went_on_makes_another_job_of_what_stands_on_it(tmp_path):

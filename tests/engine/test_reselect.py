@@ -16,7 +16,8 @@ from engine.annotation.dry_run import dry_run
 from engine.annotation.reselect import reselect
 from engine.annotation.selection import LiveCounts, live_counts, select
 from engine.annotation.stage import annotate
-from engine.corpus.store import SCHEMA, Corpus, describe, writing_parquet
+from engine.corpus.store import SCHEMA, Corpus, describe
+from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, SettingsError
 from engine.events import Finished
 from engine.running.jobs import AnnotateJob, SelectJob, job_from
@@ -32,8 +33,8 @@ def corpus_of(folder: Path, texts: list[str], labels: list[str | None]) -> Corpu
     import pyarrow as pa
 
     rows = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
-    with writing_parquet(folder, SCHEMA) as writer:
-        writer.write_table(pa.table(rows, schema=SCHEMA))
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.table(rows, schema=SCHEMA))
     classes = tuple(sorted({label for label in labels if label}))
     return describe(folder, classes, len(texts), f"{folder.name}", dict.fromkeys(classes, "x"))
 

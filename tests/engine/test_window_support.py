@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.clustering.edits import ClusterEdit, task_fields
 from engine.clustering.store import Cluster, save
-from engine.corpus.store import SCHEMA, describe, writing_parquet
+from engine.corpus.store import SCHEMA, describe
+from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, EngineProcessError, ProjectError, ProjectLockedError
 from engine.events import Failed, Finished
 from engine.presets import DESCRIPTIONS, Preset, preset
@@ -52,8 +53,8 @@ def write_corpus(folder: Path, labels: Sequence[str | None], classes: Sequence[s
         "row": list(range(count)),
     }
     folder.mkdir(parents=True)
-    with writing_parquet(folder, SCHEMA) as writer:
-        writer.write_table(pa.table(rows, schema=SCHEMA))
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.table(rows, schema=SCHEMA))
     describe(folder, classes, count, "hash", words)
 
 

@@ -1,0 +1,134 @@
+"""CSV by blocks: the quick way reads what the slow way reads, wherever a block ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.corpus import delimited
+from engine.corpus.importing import import_corpus
+from engine.corpus.rows import Broken, Columns, Row
+from engine.corpus.sources import Source
+from engine.corpus.store import Corpus
+from engine.settings import ImportSettings
+from engine.stage import StopToken
+from engine.storage import read_json
+
+SOURCE = Source(Path("made-up.csv"))
+CELLS = st.text(st.sampled_from("ab é\"',;\n\r\t"), max_size=6)
+FRAGMENTS = [
+    *("a,b\n", 'c,"d"\n', '"e\nf",g\n', 'h,"i ""j"""\r\n', "\n", '"k\n', "l\n"),
+    *('m"n,o"\n', "p,q,r\n", "s,t\r", '"u"v,w\n', "x,\n"),
+]
+LINES = st.lists(st.sampled_from(FRAGMENTS), max_size=30)
+
+
+def read(text: str, delimiter: str = ",") -> list[Row | Broken]:
+    return list(delimited.read_csv(SOURCE, io.StringIO(text, newline=""), delimiter).rows)
+
+
+def read_slowly(text: str, delimiter: str = ",") -> list[Row | Broken]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text))
+        return read(text, delimiter)
+
+
+@settings(max_examples=400, deadline=None)
+@given(lines=LINES, block=st.integers(1, 60), end=st.sampled_from(["", "last,row", '"open,', "\ud800,x\n"]))
+def test_whatever_the_lines_both_ways_read_the_same(lines, block, end):
+    text = "one,two\n" + "".join(lines) + end
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", block)
+        found = read(text)
+        assert found == read_slowly(text)
+    assert found == read(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=40), block=st.integers(1, 200))
+def test_what_was_written_is_read_with_the_line_it_begins_in(rows, block):
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter=";", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    starts = []
+    writer.writerow(["a", "b", "c"])
+    for row in rows:
+        starts.append(1 + len(delimited.split_lines(stream.getvalue())))
+        writer.writerow(row)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", block)
+        found = read(stream.getvalue(), ";")
+    assert [row.values for row in found] == [list(row) for row in rows]
+    if not any("\r" in cell for row in rows for cell in row):
+        assert [row.line for row in found] == starts
+
+
+def test_large_files_go_the_quick_way_and_come_back_to_it_after_a_broken_row():
+    good = "".join(f'{number},"a text, of two\nlines ""{number}"""\n' for number in range(60_000))
+    table = delimited.read_csv(SOURCE, io.StringIO("n,text\n1,2,3\n" + good + "x\n" + good, newline=""), ",")
+    parts = list(table.parts)
+    quick = sum(len(part.lines) for part in parts if isinstance(part, Columns))
+    assert [part.line for part in parts if isinstance(part, Broken)] == [2, 120_003]
+    assert quick > 60_000
+    assert quick + sum(isinstance(part, Row) for part in parts) == 120_000
+    assert parts[-1].lines[-1] == 120_003 + 2 * 60_000 - 1
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_a_line_that_is_too_long_is_set_aside_and_the_next_one_read(ending, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK", 10)
+    monkeypatch.setattr(delimited, "MAXIMUM_LINE", 50)
+    lines = ["first", "x" * 48, "y" * 60, "z" * 500, "last"]
+    found = list(delimited.lines(io.StringIO(ending.join(lines), newline="")))
+    assert [line and line.rstrip("\r\n") for line in found] == ["first", "x" * 48, None, None, "last"]
+    rows = read(ending.join(lines))
+    assert [(row.line, type(row)) for row in rows] == [(2, Row), (3, Broken), (4, Broken), (5, Row)]
+
+
+@pytest.mark.parametrize("delimiter", ["\0", "\u00a7", "\x1f", "|"])
+def test_any_character_may_be_the_delimiter(delimiter):
+    assert [row.values for row in read(delimiter.join("ab") + "\n" + delimiter.join("cd") + "\n", delimiter)] == [
+        ["c", "d"]
+    ]
+
+
+def test_a_quote_that_is_never_closed_costs_one_line_not_the_file(monkeypatch):
+    monkeypatch.setattr(delimited, "MAXIMUM_RECORD_LINES", 20)
+    lines = ["a,b", '"open,1', *(f"{number},good" for number in range(1000))]
+    found = read("\n".join(lines) + "\n")
+    assert [type(row) for row in found] == [Broken] + [Row] * 1000
+    assert found == read_slowly("\n".join(lines) + "\n")
+
+
+def test_an_import_is_the_same_by_columns_and_by_rows(tmp_path):
+    texts = [
+        "plain",
+        "  padded ",
+        "two  spaces",
+        "<b>bold</b> &amp; more",
+        "caf\u00e9",
+        "e\u0301",
+        "x\x07y",
+        "a\tb",
+        "",
+    ]
+    labels = ["5", "5.0", " 4 ", "", "five", "4", "5"]
+    rows = [(f"{text} {number % 10}" if text else "", labels[number % 7]) for number, text in enumerate(texts * 30)]
+    with open(tmp_path / "texts.csv", "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    options = ImportSettings(text_column="text", label_column="label", label_map={"5": "good", "4": "fair"})
+    found = []
+    for name in ("columns", "rows"):
+        with pytest.MonkeyPatch.context() as patch:
+            if name == "rows":
+                patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text))
+            *_, last = import_corpus([tmp_path / "texts.csv"], tmp_path / name, options, stop=StopToken())
+        corpus = Corpus.open(tmp_path / name)
+        report = {key: value for key, value in read_json(tmp_path / name / "report.json").items() if key != "seconds"}
+        found.append((corpus.texts, corpus.labels.tolist(), corpus.content_hash, last.summary, report))
+    assert found[0] == found[1]
+    assert {"duplicate", "duplicate with another label", "label not in the map", "empty"} <= set(found[0][3]["dropped"])
