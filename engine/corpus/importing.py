@@ -20,7 +20,7 @@ from engine.corpus.readers import open_table
 from engine.corpus.report import LENGTH_EDGES, Report
 from engine.corpus.rows import Broken, Columns, Read, Row
 from engine.corpus.seen import SeenTexts
-from engine.corpus.sources import Detected, Source, detect, find_sources
+from engine.corpus.sources import Detected, Source, closing, detect, find_sources
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors
 from engine.corpus.writing import CorpusWriter, writing_corpus
 from engine.errors import DataError, storage_errors
@@ -64,7 +64,11 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     found = find_sources(sources)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "rejected.jsonl") as rejected_path, writing_corpus(folder, SCHEMA) as writer:
+    with (
+        closing(found),
+        replacing(folder / "rejected.jsonl") as rejected_path,
+        writing_corpus(folder, SCHEMA) as writer,
+    ):
         with open(rejected_path, "w", encoding="utf-8") as rejected:
             seen = SeenTexts() if settings.drop_duplicates else None
             for source in found:
@@ -73,7 +77,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
                 if stop.requested:
                     break
         _check(report, found, settings)
-        content = writer.content_hash
+        content = writer.finish()
     if settings.maximum_rows is not None or settings.balance:
         content = yield from _sample(folder, report, settings)
     yield from report.counts(at_once=True)
@@ -238,7 +242,7 @@ def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[str]
                 report.labels.update(label for label in taken.column("label").to_pylist() if label is not None)
                 writer.write(taken)
             yield meter.at(int(np.searchsorted(rows, start)), "Sampling")
-        return writer.content_hash
+        return writer.finish()
 
 
 def _write_report(folder: Path, corpus: Corpus, report: Report, seconds: float) -> dict[str, Any]:

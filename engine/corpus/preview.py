@@ -10,7 +10,7 @@ from typing import Any
 from engine.corpus.columns import label_value, longest_texts
 from engine.corpus.readers import open_table
 from engine.corpus.rows import LONE_SURROGATE, UNREADABLE, Broken, Row
-from engine.corpus.sources import detect, find_sources
+from engine.corpus.sources import closing, detect, find_sources
 from engine.settings import ImportSettings
 
 LONGEST_VALUE = 300
@@ -74,7 +74,7 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
     sources = find_sources([path])
     source = sources[0]
     detected = detect(source, settings)
-    with open_table(source, detected, settings) as table:
+    with closing(sources), open_table(source, detected, settings) as table:
         columns = [_readable(name) for name in table.columns]
         width = max(len(columns), 1)
         read, whole = _read(table.rows, min(counted, max(MOST_CELLS // width, 1)))

@@ -16,9 +16,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from engine.errors import DataError, StorageError, storage_errors
 from engine.settings import ImportSettings
@@ -44,12 +44,33 @@ BOMB = 2**28
 """An archive that grows more than `EXPANSION` times, to more than `BOMB` bytes, is taken for a bomb."""
 
 
+class Archive:
+    """A zip file that stays open from one member to the next: its list of members may be long."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: zipfile.ZipFile | None = None
+
+    def open(self, member: str) -> IO[bytes]:
+        """Open a member for reading; raises whatever zipfile does."""
+        if self._file is None:
+            self._file = zipfile.ZipFile(self._path)
+        return self._file.open(member)
+
+    def close(self) -> None:
+        """Close the file; `open` opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 @dataclass(frozen=True)
 class Source:
-    """One table of rows: a file, or a member of a zip archive."""
+    """One table of rows: a file, or a member of a zip archive, which the members share."""
 
     path: Path
     member: str = ""
+    archive: Archive | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -101,13 +122,24 @@ def find_sources(names: Sequence[str | Path]) -> list[Source]:
     return sources
 
 
+@contextmanager
+def closing(sources: Sequence[Source]) -> Iterator[None]:
+    """Close the archives of ``sources`` at the end."""
+    try:
+        yield
+    finally:
+        for archive in {source.archive for source in sources if source.archive is not None}:
+            archive.close()
+
+
 _KNOWN = "MetaPT reads CSV, TSV, JSONL, JSON, Parquet, XLSX and plain text, also as .gz, .zst or .zip."
 
 
 def _members(path: Path) -> list[Source]:
     with storage_errors(path), _archive_errors(path), zipfile.ZipFile(path) as archive:
         members = {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
-    known = [Source(path, name) for name in sorted(members) if Path(name).suffix.lower() in FORMATS]
+    shared = Archive(path)
+    known = [Source(path, name, shared) for name in sorted(members) if Path(name).suffix.lower() in FORMATS]
     # No member gives more bytes than it says here, and several may share the same packed ones.
     if sum(members[source.member] for source in known) > largest(path):
         raise _bomb(path)
@@ -184,9 +216,11 @@ def open_bytes(source: Source) -> Iterator[BinaryIO]:
     path = source.path
     with storage_errors(path):
         if source.member:
+            archive = source.archive or Archive(path)
             with ExitStack() as stack:
+                if source.archive is None:
+                    stack.callback(archive.close)
                 with _archive_errors(path):  # not around what the reader does with the stream
-                    archive = stack.enter_context(zipfile.ZipFile(path))
                     member = stack.enter_context(archive.open(source.member))
                 yield io.BufferedReader(_Guarded(member, source), SAMPLE)  # type: ignore[arg-type]
         elif path.suffix.lower() == ".gz":
@@ -195,7 +229,10 @@ def open_bytes(source: Source) -> Iterator[BinaryIO]:
         elif path.suffix.lower() == ".zst":
             import zstandard
 
-            with open(path, "rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as inner:
+            with (
+                open(path, "rb") as raw,
+                zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as inner,
+            ):
                 yield io.BufferedReader(_Guarded(inner, source), SAMPLE)
         else:
             with open(path, "rb", SAMPLE) as stream:

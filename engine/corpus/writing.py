@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from engine.storage import replacing
 
 HASHED = ("text", "label")
+GROUP_ROWS = 8192
+GROUP_BYTES = 2**25
+"""So much is gathered before it is written: a folder of small files would become as many small pieces."""
 
 
 class CorpusWriter:
@@ -23,28 +26,38 @@ class CorpusWriter:
 
     def __init__(self, parquet: pq.ParquetWriter, thread: ThreadPoolExecutor) -> None:
         self._parquet, self._thread = parquet, thread
+        self._gathered: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
         self._under_way: Future[None] | None = None
         self._hash = ContentHash()
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Write rows; raises what went wrong with those before."""
-        self._finish()
-        self._under_way = self._thread.submit(self._write, rows)
+        """Write rows, a few of them together with the next ones; raises what went wrong with those before."""
+        self._gathered += rows.to_batches() if isinstance(rows, pa.Table) else [rows]
+        self._rows += rows.num_rows
+        self._bytes += rows.nbytes
+        if self._rows >= GROUP_ROWS or self._bytes > GROUP_BYTES:
+            self._submit()
 
-    @property
-    def content_hash(self) -> str:
-        """Hash of all texts and labels written so far, see `ContentHash`."""
-        self._finish()
+    def finish(self) -> str:
+        """Write what is left; return the hash of all texts and labels, see `ContentHash`."""
+        if self._gathered:
+            self._submit()
+        self._wait()
         return self._hash.hexdigest()
 
-    def _finish(self) -> None:
+    def _submit(self) -> None:
+        self._wait()
+        self._under_way = self._thread.submit(self._write, self._gathered)
+        self._gathered, self._rows, self._bytes = [], 0, 0
+
+    def _wait(self) -> None:
         if self._under_way is not None:
             self._under_way.result()
 
-    def _write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
-        self._parquet.write_table(table)
-        for batch in table.to_batches():
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        self._parquet.write_table(pa.Table.from_batches(batches))
+        for batch in batches:
             self._hash.add(batch)
 
 
@@ -64,7 +77,7 @@ def writing_corpus(folder: Path, schema: pa.Schema) -> Iterator[CorpusWriter]:
     ):
         writer = CorpusWriter(parquet, thread)
         yield writer
-        writer._finish()
+        writer.finish()
 
 
 class ContentHash:

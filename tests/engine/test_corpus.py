@@ -476,3 +476,33 @@ def test_a_small_western_file_is_not_taken_for_chinese(tmp_path, words):
     path.write_bytes("text,label\n{} Tee,5\n{} dran,1\n".format(*words).encode("cp1252"))
     list(import_corpus([path], tmp_path / "out", ImportSettings(), stop=StopToken()))
     assert Corpus.open(tmp_path / "out").texts == [f"{words[0]} Tee", f"{words[1]} dran"]
+
+
+# Many small parts ------------------------------------------------------------------------------------------------------
+
+
+def test_all_frames_of_a_zst_are_read(tmp_path):
+    import zstandard
+
+    frames = [b"text\nfirst of two\n", b"second of two\n"]
+    (tmp_path / "a.csv.zst").write_bytes(b"".join(map(zstandard.ZstdCompressor().compress, frames)))
+    assert read(tmp_path / "a.csv.zst", tmp_path / "out").texts == ["first of two", "second of two"]
+
+
+def test_an_archive_of_many_files_is_opened_once_and_written_in_one_piece(tmp_path, monkeypatch):
+    opened = []
+    plain = zipfile.ZipFile
+
+    def counted(*arguments, **options):
+        opened.append(plain(*arguments, **options))
+        return opened[-1]
+
+    with plain(tmp_path / "reviews.zip", "w") as archive:
+        for number in range(200):
+            archive.writestr(f"pos/{number:03d}.txt", f"review {number}\nof two lines")
+    monkeypatch.setattr("engine.corpus.sources.zipfile.ZipFile", counted)
+    corpus = read(tmp_path / "reviews.zip", tmp_path / "out", one_row_per="file")
+    assert corpus.texts == [f"review {number} of two lines" for number in range(200)]
+    assert len(opened) == 2  # to list its members, and to read them
+    assert all(archive.fp is None for archive in opened)
+    assert pq.read_metadata(corpus.path).num_row_groups == 1
