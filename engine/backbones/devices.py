@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import psutil
 import torch
 
 from engine.errors import DeviceError
@@ -16,6 +19,8 @@ CPU_ONLY_TORCH = (
     "A GPU was found, but this torch is CPU-only. Install the CUDA build of torch "
     "(pip install torch --index-url with the address that pytorch.org gives for your CUDA version) to use it."
 )
+
+CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -120,3 +125,12 @@ def nvidia_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that may still be taken: what is free, or less where a container has a limit."""
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no such files, or "max": no limit
+        limit = int((CGROUP / "memory.max").read_text())
+        free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
+    return free

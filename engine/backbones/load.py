@@ -14,7 +14,7 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.backbones.devices import resolve_device, resolve_precision
+from engine.backbones.devices import available_memory, resolve_device, resolve_precision
 from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
@@ -228,8 +228,6 @@ def _check_size(config: Any, folder: Path, name: str) -> None:
             where=name,
             remedy="Check that the folder is complete, or fetch it again.",
         )
-    from engine.backbones.memory import available_memory
-
     free = available_memory()
     if 4 * needed > free:
         raise BackboneError(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-import psutil
 import torch
 
+from engine.backbones.devices import available_memory
+from engine.backbones.load import Backbone
 from engine.errors import DeviceError
 from engine.events import Notice
 from engine.stage import Part
 
-if TYPE_CHECKING:
-    from engine.backbones.load import Backbone
-
 Result = TypeVar("Result")
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -88,15 +83,6 @@ def halved(at_a_time: int, error: BaseException, unit: str) -> int:
             remedy="Lower the shots, the text length or the prompt length, or choose a smaller backbone.",
         ) from error
     return (at_a_time + 1) // 2
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that may still be taken: what is free, or less where a container has a limit."""
-    free = int(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):  # no such files, or "max": no limit
-        limit = int((CGROUP / "memory.max").read_text())
-        free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
-    return free
 
 
 def fitting_rows(backbone: Backbone, tokens: int, *, twice_differentiated: bool) -> int:

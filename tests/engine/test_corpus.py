@@ -478,7 +478,7 @@ def test_a_small_western_file_is_not_taken_for_chinese(tmp_path, words):
     assert Corpus.open(tmp_path / "out").texts == [f"{words[0]} Tee", f"{words[1]} dran"]
 
 
-# Many small parts ------------------------------------------------------------------------------------------------------
+# Many small parts -----------------------------------------------------------------------------------------------------
 
 
 def test_all_frames_of_a_zst_are_read(tmp_path):

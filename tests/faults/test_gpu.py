@@ -12,7 +12,7 @@ import torch
 from faults.conftest import Here
 from faults.stages import STAGES, Encoder, FastSession, Inputs, begin, fail_here, results, run_here
 
-from engine.backbones import memory
+from engine.backbones import devices, memory
 from engine.embedding.cache import embed
 from engine.errors import BackboneError, DeviceError
 from engine.events import Checkpointed, Notice
@@ -235,7 +235,7 @@ def test_a_lost_device_ends_a_run_that_goes_on_from_its_last_checkpoint(
 def test_a_backbone_that_does_not_fit_is_refused_before_it_is_loaded(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr("engine.backbones.load.available_memory", lambda: 1000)
     job = STAGES["evaluate"](inputs, tmp_path / "a.metapt")
     failure = fail_here(job, tmp_path / "run", FastSession())
     assert failure.error == BackboneError.__name__
@@ -244,10 +244,10 @@ def test_a_backbone_that_does_not_fit_is_refused_before_it_is_loaded(
 
 
 def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    unlimited = memory.available_memory()
+    monkeypatch.setattr(devices, "CGROUP", tmp_path)
+    unlimited = devices.available_memory()
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.available_memory() > unlimited / 2
+    assert devices.available_memory() > unlimited / 2
     (tmp_path / "memory.max").write_text("5000000\n")
     (tmp_path / "memory.current").write_text("2000000\n")
-    assert memory.available_memory() == 3_000_000
+    assert devices.available_memory() == 3_000_000

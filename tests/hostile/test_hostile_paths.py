@@ -196,7 +196,7 @@ def test_a_configuration_that_asks_for_more_than_there_is(backbone: Path, change
 
 
 def test_a_backbone_that_does_not_fit_is_refused(backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.backbones.memory.available_memory", lambda: 1000)
+    monkeypatch.setattr("engine.backbones.load.available_memory", lambda: 1000)
     with pytest.raises(BackboneError, match="GB of memory"):
         load(backbone)
 
