@@ -315,6 +315,7 @@ def _locked(folder: Path) -> FileLock:
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path)
+    _refuse_programs(database, path)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     bring_up(database)
@@ -328,12 +329,25 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         # Where nobody can write, SQLite cannot make the files that readers and a writer share; and nobody writes.
         alone = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
         database = sqlite3.connect(f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}", uri=True)
+        _refuse_programs(database, path)
         if database.execute("PRAGMA user_version").fetchone() == (SCHEMA,):
             return database
         with contextlib.closing(database):
             database.backup(memory)
     bring_up(memory)
     return memory
+
+
+def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database in which reading or writing a label would run what somebody else has written into it."""
+    found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+    if found is not None:
+        database.close()
+        raise ProjectError(
+            "The project's database holds a view or a trigger, and MetaPT makes none",
+            where=path,
+            remedy="Restore a copy, and ask whoever gave you the project.",
+        )
 
 
 @contextlib.contextmanager

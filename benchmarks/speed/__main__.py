@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed.cases import CASES
-from benchmarks.speed.measuring import compared, floating_point_operations, matrix_rates, peak_memory
+from benchmarks.speed.measuring import compared, counted, matrix_rates, peak_memory
 from engine.backbones.devices import resolve_device
 from engine.storage import read_json, write_json
 
@@ -32,18 +32,17 @@ MULTIPLYING = ("meta-first-order", "meta-exact", "five-seeds", "classify")
 
 
 def measure(name: str, device: torch.device, folder: Path, quick: bool, rates: Mapping[str, float]) -> dict[str, Any]:
-    """Compare the results, then time both sides, then count operations and memory."""
+    """Compare the results and count operations, then time both sides, then measure memory."""
     plan = CASES[name]
     case = plan.make(device, folder, quick)
     found: dict[str, Any] = dict(case.facts)
+    mine, operations = counted(case.ours)
+    other = case.theirs()
     if case.compare is not None:
-        found |= {key: round(value, 7) for key, value in case.compare().items()}
-    else:
-        case.ours()
-        case.theirs()
+        found |= {key: round(value, 7) for key, value in case.compare(mine, other).items()}
     found |= compared(case, 1 if quick else plan.repeats)
     if name in MULTIPLYING:
-        rate = floating_point_operations(case.ours) / found["ours_seconds"]
+        rate = operations / found["ours_seconds"]
         found["share_of_matrix_rate"] = round(rate / rates[case.facts["precision"]], 3)
     if "megabytes" in case.facts:
         found["megabytes_a_second"] = round(case.facts["megabytes"] / found["ours_seconds"], 1)

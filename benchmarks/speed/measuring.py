@@ -44,11 +44,11 @@ def compared(case: Case, repeats: int) -> dict[str, Any]:
     }
 
 
-def floating_point_operations(run: Callable[[], Any]) -> int:
-    """Return what torch counts of matrix products and attention (kernels that it does not know are left out)."""
+def counted(run: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what ``run`` returns, and the operations that torch counts: matrix products and the attention it knows."""
     with FlopCounterMode(display=False) as counter:
-        run()
-    return int(counter.get_total_flops())
+        result = run()
+    return result, int(counter.get_total_flops())
 
 
 def matrix_rates(device: torch.device) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 
@@ -90,6 +92,26 @@ def test_a_damaged_database_is_told(tmp_path):
     Project.create(tmp_path / "a.metapt").close()
     (tmp_path / "a.metapt" / "project.db").write_bytes(b"no database " * 100)
     with Project.open(tmp_path / "a.metapt") as project, pytest.raises(ProjectError, match="database"):
+        project.labels("hash")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON labels BEGIN DELETE FROM labels; END",
+        "ALTER TABLE labels RENAME TO kept; CREATE VIEW labels AS SELECT corpus, row, 'bad' AS class FROM kept",
+    ],
+)
+def test_a_database_with_a_program_in_it_is_refused(tmp_path, planted, read_only):
+    with Project.create(tmp_path / "a.metapt") as project:
+        project.set_label("hash", 1, "good")
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.metapt" / "project.db")) as database:
+        database.executescript(planted)
+    with (
+        Project.open(tmp_path / "a.metapt", read_only=read_only) as project,
+        pytest.raises(ProjectError, match="view or a trigger"),
+    ):
         project.labels("hash")
 
 
