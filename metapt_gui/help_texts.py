@@ -30,7 +30,8 @@ class. The reliability diagram shows whether a confidence of 90 % is right nine 
 paper's meta
 tasks, K = 10 by K-means on Sentence-BERT).
 
-Each dot is a text. Hover to read it, click to select its group. Groups can be renamed, left out or merged
+Each dot is a text. Hover to read it, click to select its group. Hold Shift and draw a line around dots to read
+their texts and select their groups. Groups can be renamed, left out or merged
 (select several
 with Ctrl). *Compare K* draws the silhouette for 3 to 30 groups: higher means better apart.""",
     "train": """**Meta-train** learns a starting prompt (Prompt-MAML): for each group the prompt adapts to a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from engine.corpus.store import Corpus
 from engine.events import Event, Finished, Metric, Points
 from engine.running.jobs import ClusterJob
 from engine.settings import ClusterSettings
+from metapt_gui import wording
+from metapt_gui.dialogs import TableDialog
 from metapt_gui.document import read_texts
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page, reporting
@@ -31,6 +34,8 @@ from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import CLUSTER, training_role
 
 HOVER = 240
+PICKED = 1000
+"""So many of the texts that a line was drawn around are listed."""
 Edits = Mapping[int, ClusterEdit]
 
 
@@ -77,6 +82,7 @@ class ClusterPage(Page):
     def _fill_body(self) -> None:
         self.scatter = ClusterScatter("Texts in the plane: near means similar")
         self.scatter.category_clicked.connect(self._on_clicked)
+        self.scatter.picked.connect(self._on_picked)
         self.colour = QComboBox()
         self.colour.addItems(["group", "label", "confidence"])
         self.colour.setAccessibleName("Colour by")
@@ -274,6 +280,27 @@ class ClusterPage(Page):
 
     def _on_clicked(self, number: int) -> None:
         self.groups.select([number] if number >= 0 else [])
+
+    @reporting
+    def _on_picked(self, rows: np.ndarray) -> None:
+        """Select the groups of the texts that a line was drawn around, and show these texts."""
+        shown = self._shown
+        if shown is None:
+            return
+        numbers = shown.clustering.assignment[rows]
+        found = edited(shown.clustering.clusters, self._edits())
+        groups = {member: group for group in found for member in group.members}
+        counts = Counter(groups[int(number)].name if number in groups else "no group" for number in numbers)
+        self.groups.select(sorted({int(number) for number in numbers if number in groups}))
+        read = rows[:PICKED]
+        texts = shown.texts.take(pa.array(read)).to_pylist()
+        names = ["" if number < 0 else shown.classes[number] for number in shown.labels[read].tolist()]
+        owners = [groups[number].name if number in groups else "" for number in numbers[:PICKED].tolist()]
+        parts = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(8))
+        first = f" The first {PICKED:,} are shown." if len(rows) > PICKED else ""
+        note = f"{wording.count(len(rows), 'texts')} in {parts}. Their groups are selected in the list.{first}"
+        lines = [[owner, name, " ".join(text.split())] for owner, name, text in zip(owners, names, texts, strict=True)]
+        TableDialog(self, "Picked texts", ["group", "label", "text"], lines, note).open()
 
     def _on_selected(self, number: int) -> None:
         self.scatter.highlight(number if number >= 0 and self.colour.currentText() == "group" else None)

@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from metapt_gui.theme import Theme
+from metapt_gui.widgets.lasso import Lasso
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
 
@@ -37,10 +38,13 @@ class ClusterScatter(PlotCard):
         Row under the mouse, -1 for none.
     category_clicked
         Category (of `place` or `set_points`) of the point that was clicked, -1 for the background.
+    picked
+        Rows that the person drew a line around with the Shift key held, int64 [k], at least one.
     """
 
     hovered = Signal(int)
     category_clicked = Signal(int)
+    picked = Signal(object)
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(title, parent=parent)
@@ -61,6 +65,7 @@ class ClusterScatter(PlotCard):
         self.plot.hideAxis("bottom")
         self.plot.setAspectLocked(True)
         self._view = self.plot.getViewBox()
+        self._lasso = Lasso(self._view)
         self._view.sigRangeChangedManually.connect(self._on_moved)
         self._view.sigRangeChanged.connect(self._on_range)
         self._view.sigResized.connect(self._on_range)
@@ -153,6 +158,7 @@ class ClusterScatter(PlotCard):
     def set_theme(self, theme: Theme) -> None:
         """Paint with the colours of ``theme``."""
         super().set_theme(theme)
+        self._lasso.set_theme(theme)
         self._soon()
 
     def _soon(self) -> None:
@@ -244,6 +250,8 @@ class ClusterScatter(PlotCard):
         """Look at what the mouse is over; let keys move the view."""
         kind = event.type()
         if isinstance(event, QMouseEvent) and watched is self.plot.viewport():
+            if self._on_lasso(event):
+                return True  # or the view would move with the mouse
             if kind == QEvent.Type.MouseMove:
                 self._mouse = event.position()
                 if not self._hover.isActive():
@@ -261,6 +269,28 @@ class ClusterScatter(PlotCard):
             self._hover.stop()
             self._show_under(-1)
         return super().eventFilter(watched, event)
+
+    def _on_lasso(self, event: QMouseEvent) -> bool:
+        """Draw a line while Shift and the left button are held; return whether the event belongs to it."""
+        left = event.button() == Qt.MouseButton.LeftButton
+        if event.type() == QEvent.Type.MouseButtonPress and left and self._placed:
+            if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                self._hover.stop()
+                self._show_under(-1)
+                self._lasso.begin(event.position(), self._in_view(event.position()))
+                return True
+        elif self._lasso.drawing and event.type() == QEvent.Type.MouseMove:
+            self._lasso.go_on(event.position(), self._in_view(event.position()))
+            return True
+        elif self._lasso.drawing and event.type() == QEvent.Type.MouseButtonRelease and left:
+            rows = self._lasso.end(self._positions)
+            if len(rows):
+                self.picked.emit(rows)
+            return True
+        return False
+
+    def _in_view(self, where: QPointF) -> QPointF:
+        return QPointF(self._view.mapSceneToView(self.plot.mapToScene(where.toPoint())))
 
     def _on_release(self, where: QPointF) -> None:
         if (where - self._pressed).manhattanLength() < 4:  # a click, not the end of a drag
@@ -290,7 +320,7 @@ class ClusterScatter(PlotCard):
         """Return the row of the nearest point within a few pixels, -1 for none."""
         if not self._placed:
             return -1
-        point = self._view.mapSceneToView(self.plot.mapToScene(where.toPoint()))
+        point = self._in_view(where)
         across, up = self._view.viewPixelSize()
         distance = (self._positions[:, 0] - np.float32(point.x())) / np.float32(across)
         distance *= distance

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QToolTip
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtWidgets import QApplication, QToolTip
 
 from metapt_gui.theme import DARK, LIGHT, Theme
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
+from metapt_gui.widgets.lasso import enclosed
 from metapt_gui.widgets.raster import DISC, DOT, PART, rasterise
 
 CORNERS = np.array([[0, 0], [10, 0], [0, 6], [10, 6], [5, 3]], np.float32)
@@ -41,6 +43,17 @@ def pixel(scatter: ClusterScatter, x: float, y: float) -> QPoint:
 def colour(scatter: ClusterScatter, x: float, y: float) -> QColor:
     """Return the colour that is painted there."""
     return scatter.plot.viewport().grab().toImage().pixelColor(pixel(scatter, x, y))
+
+
+def drag(qtbot, scatter: ClusterScatter, places: Sequence[tuple[float, float]], modifier: Qt.KeyboardModifier) -> None:
+    """Press the left button at the first place, move over the others, and release it at the last."""
+    left, viewport = Qt.MouseButton.LeftButton, scatter.plot.viewport()
+    path = [pixel(scatter, *place) for place in places]
+    qtbot.mousePress(viewport, left, modifier, path[0])
+    for where in map(QPointF, path[1:]):
+        event = QMouseEvent(QEvent.Type.MouseMove, where, viewport.mapToGlobal(where), left, left, modifier)
+        QApplication.sendEvent(viewport, event)
+    qtbot.mouseRelease(viewport, left, modifier, path[-1])
 
 
 def near(one: QColor, other: QColor) -> bool:
@@ -71,6 +84,31 @@ def filled(request: pytest.FixtureRequest, qtbot, scatter: ClusterScatter) -> Cl
     scatter.set_points(*((CORNERS, GROUPS) if request.param == 5 else crowd(request.param)))
     qtbot.waitUntil(lambda: near(colour(scatter, 0, 0), LIGHT.category(0)), timeout=3000)
     return scatter
+
+
+@pytest.mark.parametrize("modifier", [Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.NoModifier])
+def test_a_line_drawn_with_shift_picks_what_it_encloses(qtbot, filled: ClusterScatter, modifier) -> None:
+    """Without the key the view moves, and nothing is picked."""
+    picked = []
+    filled.picked.connect(picked.append)
+    before = filled.plot.getViewBox().viewRect()
+    drag(qtbot, filled, [(-1, -1), (4, -1), (4, 4), (-1, 4)], modifier)
+    if modifier == Qt.KeyboardModifier.NoModifier:
+        assert not picked
+        return
+    (rows,) = picked
+    inside = ((filled._positions > -1) & (filled._positions < 4)).all(1)
+    assert rows.tolist() == np.flatnonzero(inside).tolist()
+    assert set(filled._categories[rows]) == {0}
+    assert filled.plot.getViewBox().viewRect() == before
+
+
+def test_what_a_polygon_encloses() -> None:
+    corners = np.array([[0, 0], [4, 0], [4, 4], [2, 1], [0, 4]], float)  # with a notch from above
+    points = np.array([[1, 1], [3, 2], [2, 3], [2, 0.5], [5, 1], [np.nan, 1], [-1, 2]], np.float32)
+    assert enclosed(points, corners).tolist() == [0, 1, 3]
+    assert enclosed(points, corners[::-1]).tolist() == [0, 1, 3]
+    assert enclosed(points, corners[:2]).tolist() == []
 
 
 def picture(scatter: ClusterScatter) -> pg.ImageItem | None:

@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gui.driving import Hands
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -292,6 +293,19 @@ def test_groups_are_merged_undone_and_split(hands: Hands, clustering: ClusterPag
     hands.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=where)
     hands.click(clustering.groups.split)
     assert table.rowCount() == 4
+
+
+def test_a_line_around_dots_lists_their_texts_and_selects_their_groups(hands: Hands, clustering: ClusterPage) -> None:
+    clustering.scatter.picked.emit(np.arange(3))
+    dialog = hands.dialog(TableDialog)
+    assert dialog.table.rowCount() == 3
+    shown = clustering._shown
+    assert [dialog.table.item(row, 2).text() for row in range(3)] == shown.texts[:3].to_pylist()
+    groups = {
+        clustering.groups.table.item(index.row(), 0).text() for index in clustering.groups.table.selectedIndexes()
+    }
+    assert groups == {dialog.table.item(row, 0).text() for row in range(3)}
+    dialog.reject()
 
 
 def test_groups_are_renamed_and_left_out(hands: Hands, clustering: ClusterPage) -> None:
