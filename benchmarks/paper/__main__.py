@@ -124,7 +124,11 @@ def main() -> None:
             print(f"\n{table(document, name)}\n\n{differences(document, name)}\n", flush=True)
         draw(document, bench, arguments.out, arguments.only)
     whole = joined(document)
-    print(f"\n{table(whole, 'table 1')}\n\n{table(whole, 'table 1', 'macro_f1')}\n\n{differences(whole, 'table 1')}")
+    print(f"\n{table(whole, 'table 1')}\n\n{differences(whole, 'table 1')}")
+    print(f"\nmacro-F1, %\n\n{table(whole, 'table 1', 'macro_f1')}")
+    print(f"\nsteps to the best validation\n\n{table(whole, 'table 1', 'best_step', 1)}")
+    fives = {"table 1": {name: entry for name, entry in whole["table 1"].items() if name.endswith("5")}}
+    print(f"\nrecall of the lowest of five classes, %\n\n{table(fives, 'table 1', 'recall of 0')}")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-COMPARED = (("MetaPT(Y)", "PPT(Y)"), ("MetaPT", "PPT"), ("MetaPT(Y)", "PT"), ("PPT(Y)", "PT"))
+COMPARED = (
+    ("MetaPT(Y)", "PPT(Y)"),
+    ("MetaPT", "PPT"),
+    ("MetaPT(Y)", "PT"),
+    ("PPT(Y)", "PT"),
+    ("MetaPT(Y)", "Sentence-BERT probe + source"),
+)
 
 Document = Mapping[str, Any]
 """Experiment -> target -> {"figures": condition -> method -> seed -> figures, ...}, as in the results file."""
 
 
+RECALL = "recall of "
 TABLE1 = ("table1", "pseudo", "setfit")
 """Experiments whose rows stand in one table."""
 
@@ -31,7 +38,10 @@ def joined(document: Document, experiments: Sequence[str] = TABLE1, name: str = 
 
 
 def values(runs: Mapping[str, Mapping[str, Any]], name: str) -> np.ndarray:
-    """Return the figure ``name`` of every seed that has it."""
+    """Return the figure ``name`` of every seed that has it; ``recall of 0`` is that of the class ``0``."""
+    if name.startswith(RECALL):
+        runs = {seed: run.get("recall", {}) for seed, run in runs.items()}
+        name = name.removeprefix(RECALL)
     return np.array([run[name] for run in runs.values() if name in run], float)
 
 
@@ -56,17 +66,17 @@ def rows_of(document: Document, experiment: str) -> Iterator[tuple[str, str, str
                 yield target, condition, method, runs
 
 
-def table(document: Document, experiment: str, name: str = "accuracy") -> str:
-    """Return Markdown: methods down, targets and conditions across, mean ± sample deviation in percent."""
+def table(document: Document, experiment: str, name: str = "accuracy", scale: float = 100) -> str:
+    """Return Markdown: methods down, targets and conditions across, mean ± sample deviation of ``scale`` x figure."""
     cells: dict[str, dict[str, str]] = {}
     columns: dict[str, None] = {}
     found = list(rows_of(document, experiment))
     several = {target: len({condition for t, condition, *_ in found if t == target}) > 1 for target, *_ in found}
     for target, condition, method, runs in found:
         column = f"{target}, {condition}" if several[target] else target
-        columns[column] = None
-        figures = 100 * values(runs, name)
+        figures = scale * values(runs, name)
         if len(figures):
+            columns[column] = None
             spread = f" ± {figures.std(ddof=1):.1f}" if len(figures) > 1 else ""
             cells.setdefault(method, {})[column] = f"{figures.mean():.1f}{spread}"
     lines = ["| |" + "".join(f" {column} |" for column in columns), "|---|" + "---|" * len(columns)]
