@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.speed.cases import CASES
+from benchmarks.speed.cases import CASES, MEMORY
 from benchmarks.speed.measuring import compared, counted, matrix_rates, peak_memory
 from engine.backbones.devices import resolve_device
 from engine.storage import read_json, write_json
@@ -46,7 +46,7 @@ def measure(name: str, device: torch.device, folder: Path, quick: bool, rates: M
         found["share_of_matrix_rate"] = round(rate / rates[case.facts["precision"]], 3)
     if "megabytes" in case.facts:
         found["megabytes_a_second"] = round(case.facts["megabytes"] / found["ours_seconds"], 1)
-    found |= peak_memory(name, device, folder / "memory", quick)
+    found |= peak_memory(name, device, folder / MEMORY, quick)
     found["target"] = plan.targets[device.type]
     found["reached"] = found["ratio"] >= found["target"]
     return found

@@ -28,6 +28,9 @@ SHAPES = {
     "cuda": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},  # T5-base
 }
 
+MEMORY = "memory"
+"""Folder, in that of a case, of the processes that measure how much memory each side takes."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -250,15 +253,17 @@ def import_case(device: torch.device, folder: Path, quick: bool) -> Case:
 
     from engine.corpus.importing import import_corpus
 
-    source = folder / "reviews.csv"
+    # The processes that measure memory find the file that was made for the times.
+    source = (folder.parents[1] if folder.parent.name == MEMORY else folder) / "reviews.csv"
     wanted = 5_000_000 if quick else 1_000_000_000
     some, number = texts(20_000, 60), 0
-    with open(source, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["text", "stars"])
-        while stream.tell() < wanted:
-            writer.writerows((f"{number + row} {text}", row % 5 + 1) for row, text in enumerate(some))
-            number += len(some)
+    if not source.exists():
+        with open(source, "w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["text", "stars"])
+            while stream.tell() < wanted:
+                writer.writerows((f"{number + row} {text}", row % 5 + 1) for row, text in enumerate(some))
+                number += len(some)
     megabytes = source.stat().st_size / 1e6
     count = iter(range(1_000_000))
 

@@ -14,6 +14,7 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
+from engine.backbones.cross_attention import ask_few
 from engine.backbones.devices import available_memory, resolve_device, resolve_precision
 from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
@@ -101,6 +102,7 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
         torch.set_num_threads(settings.threads)
     folder, name, revision = yield from locate(settings.backbone, offline=settings.offline)
     model, tokenizer = _load_folder(folder, settings.backbone)
+    ask_few(model)
     identity = BackboneIdentity(name, revision, _config_hash(model), _tokenizer_hash(tokenizer), _weights_hash(model))
     try:
         torch.nn.Module.to(model, device)
