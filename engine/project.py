@@ -137,6 +137,7 @@ class Project:
         The same job on the same inputs gets the same folder, so that it is reused or resumed; any other, or with
         ``fresh``, a new one.
         """
+        document = job.document()
         runs = self.folder / "runs"
         numbers = [0]
         for folder in sorted(runs.glob("*-*"), reverse=True):
@@ -146,7 +147,11 @@ class Project:
                 numbers.append(int(folder.name.split("-")[0]))
             if folder.is_symlink():
                 continue  # it may lead out of the project, and a job would write there
-            if not fresh and (folder / "job.json").is_file() and job.is_described_by(read_json(folder / "job.json")):
+            if (
+                not fresh
+                and (folder / "job.json").is_file()
+                and job.describes(document, read_json(folder / "job.json"))
+            ):
                 return folder, self._completed(folder)
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
 
@@ -340,7 +345,11 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
     """Refuse a database in which reading or writing a label would run what somebody else has written into it."""
-    found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+    try:
+        found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+    except sqlite3.Error:
+        database.close()
+        raise
     if found is not None:
         database.close()
         raise ProjectError(

@@ -67,4 +67,4 @@ def _part(corpus: Corpus, rows: np.ndarray, folder: Path) -> Corpus:
         start += batch.num_rows
     with writing_corpus(folder, SCHEMA) as writer:
         writer.write(pa.Table.from_batches(parts, SCHEMA))
-    return describe(folder, corpus.classes, len(rows), writer.finish(), corpus.words)
+    return describe(folder, corpus.classes, len(rows), writer.content_hash, corpus.words)

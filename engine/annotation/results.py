@@ -36,7 +36,7 @@ def write_corpus(
     columns.append(pa.array(confidence[rows], pa.float32()))
     with writing_corpus(folder, ANNOTATED_SCHEMA) as writer:
         writer.write(pa.table(columns, schema=ANNOTATED_SCHEMA))
-    describe(folder, labelled.classes, len(rows), writer.finish(), labelled.words)
+    describe(folder, labelled.classes, len(rows), writer.content_hash, labelled.words)
 
 
 def write_scores(

@@ -90,7 +90,7 @@ def gather_texts(
     if not kept:
         raise DataError("No text is left to train on", remedy="Give more files.")
     yield Notice(f"{corpus.rows - kept:,} of {corpus.rows:,} rows share a sentence with a test set and were removed")
-    content = writer.finish()
+    content = writer.content_hash
     return describe(clean_folder, corpus.classes, kept, content, corpus.words), corpus.rows - kept
 
 

@@ -118,10 +118,10 @@ class ChunkCleaner:
     def _meanings(self, columns: Columns) -> tuple[list[_Meaning], np.ndarray]:
         """Return what the different labels stand for, and which of them each row has, int64 [rows]."""
         if self._label is None:
-            return [NO_LABEL], np.zeros(len(columns.lines), np.int64)
+            return [NO_LABEL], np.zeros(len(columns), np.int64)
         found = columns.batch.column(self._label).dictionary_encode()
         values = [*python_values(found.dictionary), None]
-        codes = found.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+        codes = found.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
         known: dict[str, _Meaning] = {}
         return [self._meaning(value, known) for value in values], codes
 

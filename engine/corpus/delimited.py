@@ -116,28 +116,29 @@ def _records(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Read]:
             ahead.split(rest)
         elif not ahead.more():
             return
-        while ahead.left:
-            yield from ahead.good(delimiter, width)
-            if ahead.left:
-                yield from _one_record(ahead, delimiter, width)
+        yield from _one_by_one(ahead, delimiter, width)
 
 
-def _one_record(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Row | Broken]:
-    number = ahead.number
-    try:
-        values = next(csv.reader(ahead, delimiter=delimiter), [])
-    except (_Runaway, csv.Error):
-        first = ahead.set_first_aside()
-        yield too_long(number) if first is None else Broken(number, "a quote is never closed", first[:200])
-        return
-    if values and len(values) != width:
-        # When several lines were joined to a wrong number of columns, only the first is at fault.
-        reason = "a quote is never closed" if ahead.taken > 1 else f"{len(values)} columns instead of {width}"
-        yield Broken(number, reason, str(ahead.set_first_aside())[:200])
-        return
-    ahead.done()
-    if values:
-        yield Row(number, values)
+def _one_by_one(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Row | Broken]:
+    """Read records as long as there are lines already."""
+    reader = csv.reader(ahead, delimiter=delimiter)
+    while ahead.left:
+        number = ahead.number
+        try:
+            values = next(reader)
+        except (_Runaway, csv.Error):
+            first = ahead.set_first_aside()
+            yield too_long(number) if first is None else Broken(number, "a quote is never closed", first[:200])
+            reader = csv.reader(ahead, delimiter=delimiter)
+            continue
+        if values and len(values) != width:
+            # When several lines were joined to a wrong number of columns, only the first is at fault.
+            reason = "a quote is never closed" if ahead.taken > 1 else f"{len(values)} columns instead of {width}"
+            yield Broken(number, reason, str(ahead.set_first_aside())[:200])
+            continue
+        ahead.done()
+        if values:
+            yield Row(number, values)
 
 
 class _Runaway(Exception):
@@ -187,7 +188,7 @@ class _BlockParser:
             for column in batch.columns:
                 begun += pc.count_substring(column, "\n").to_numpy()
             lengths = sum(pc.utf8_length(column).to_numpy().astype(np.int64) for column in batch.columns)
-            longest = np.max(lengths, where=begun > 0, initial=0)
+            longest = 2 * np.max(lengths, where=begun > 0, initial=0) + 3 * len(self._names)  # with all its quotes
             if line_count != len(batch) + begun.sum() or begun.max() >= MAXIMUM_RECORD_LINES:
                 return slowly
             if longest > MAXIMUM_RECORD:
@@ -213,7 +214,7 @@ def _last_lines(text: str, count: int) -> str:
 
 
 class _Ahead:
-    """What has been read and not been used: a text, and before it the lines that it has been split into.
+    """What has been read and not been used: lines, or else the kept beginning of a record, and after it a text.
 
     Attributes
     ----------
@@ -226,7 +227,7 @@ class _Ahead:
         self._text, self._at = "", 0
         self._kept = ""
         self._lines: list[str | None] = []
-        self._begin = self._next = 0
+        self._begin = self._next = self._characters = 0
         self.number = 1
 
     @property
@@ -282,23 +283,29 @@ class _Ahead:
         self._at = border
         return True
 
-    def __iter__(self) -> Iterator[str]:
-        """Feed ``csv.reader``, for one record."""
-        characters = 0
-        while self.more():
-            line = self._lines[self._next]
-            if line is None or self.taken >= MAXIMUM_RECORD_LINES or (self.taken and characters > MAXIMUM_RECORD):
-                raise _Runaway
-            self._next += 1
-            characters += len(line)
-            yield line
-        if self.taken:
-            raise _Runaway  # the end of the file came inside a quoted field
+    def __iter__(self) -> _Ahead:
+        return self
+
+    def __next__(self) -> str:
+        """Feed ``csv.reader`` with the next line of the present record."""
+        if not self.more():
+            if self.taken:
+                raise _Runaway  # the end of the file came inside a quoted field
+            raise StopIteration
+        line = self._lines[self._next]
+        if line is None or self.taken >= MAXIMUM_RECORD_LINES or (self.taken and self._characters > MAXIMUM_RECORD):
+            raise _Runaway
+        self._next += 1
+        self._characters += len(line)
+        return line
 
     def done(self) -> None:
         """The record is complete."""
         self.number += self.taken
-        self._begin = self._next
+        self._begin, self._characters = self._next, 0
+        if self._begin > 10_000 and 2 * self._begin > len(self._lines):
+            del self._lines[: self._begin]
+            self._begin = self._next = 0
 
     def set_first_aside(self) -> str | None:
         """Begin a record after the first line of this one, and return that line, ``None`` if it was too long."""
@@ -306,26 +313,3 @@ class _Ahead:
         self._next = self._begin + 1
         self.done()
         return first
-
-    def good(self, delimiter: str, width: int) -> Iterator[Row]:
-        """Read the records that are wholly among the lines, up to the first that is broken."""
-        begin, number, before = self._begin, self.number, 0
-        ahead = itertools.chain(self._lines[begin:], _end_of_block())
-        reader = csv.reader(ahead, delimiter=delimiter)  # type: ignore[arg-type]
-        try:
-            for values in reader:
-                after = reader.line_num
-                several = after - before > 1 and self._runs_on(begin + before, begin + after)
-                if several or (values and len(values) != width):
-                    return
-                if values:
-                    yield Row(number + before, values)
-                before = after
-                self._begin = self._next = begin + before
-                self.number = number + before
-        except (_Runaway, csv.Error):
-            return
-
-    def _runs_on(self, begin: int, end: int) -> bool:
-        lines = self._lines[begin:end]
-        return len(lines) > MAXIMUM_RECORD_LINES or sum(len(str(line)) for line in lines[:-1]) > MAXIMUM_RECORD

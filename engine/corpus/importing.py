@@ -77,7 +77,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
                 if stop.requested:
                     break
         _check(report, found, settings)
-        content = writer.finish()
+    content = writer.content_hash
     if settings.maximum_rows is not None or settings.balance:
         content = yield from _sample(folder, report, settings)
     yield from report.counts(at_once=True)
@@ -108,20 +108,36 @@ def _read_source(
     meter = ProgressMeter(STAGE, None, "rows", done=report.read)
     with open_table(source, detected, settings) as table:
         chunks = _chunks(table.parts, max(1, min(CHUNK, CHUNK_CELLS // len(table.columns))))
-        first = next(chunks, [])
-        head = list(itertools.islice(first.rows() if isinstance(first, Columns) else first, HEAD))
+        first, head = _begin(chunks)
         text, label = choose_columns(table.columns, head, settings, source)
         shown = {"format": detected.format, "encoding": detected.encoding, "delimiter": detected.delimiter}
         chosen = {"text_column": table.columns[text], "label_column": "" if label is None else table.columns[label]}
         report.sources.append({"source": source.name, **shown, **chosen})
         cleaner = ChunkCleaner(source, text, label, settings, report, rejected)
-        for chunk in itertools.chain([first], chunks):
+        for chunk in itertools.chain(first, chunks):
             kept = cleaner.columns(chunk) if isinstance(chunk, Columns) else cleaner.rows(chunk)
             _write(kept, source, report, seen, writer)
             yield meter.at(report.read, f"{source.name}: {report.kept:,} kept")
             yield from report.counts()
             if stop.requested:
                 return
+
+
+def _begin(chunks: Iterator[Sequence[Row | Broken] | Columns]) -> tuple[list[Any], list[Row | Broken]]:
+    """Return the first chunks, and the first rows that are in them."""
+    first: list[Sequence[Row | Broken] | Columns] = []
+    head: list[Row | Broken] = []
+    characters = 0
+    while len(head) < HEAD and characters < CHUNK_CHARACTERS and (chunk := next(chunks, None)):
+        first.append(chunk)
+        rows = list(chunk.head(HEAD).rows()) if isinstance(chunk, Columns) else chunk[:HEAD]
+        head += rows
+        characters += sum(_length(row) for row in rows)
+    return first, head[:HEAD]
+
+
+def _length(row: Row | Broken) -> int:
+    return sum(len(value) for value in row.values if isinstance(value, (str, bytes))) if isinstance(row, Row) else 0
 
 
 def _chunks(parts: Iterable[Read], most: int) -> Iterator[Sequence[Row | Broken] | Columns]:
@@ -136,8 +152,7 @@ def _chunks(parts: Iterable[Read], most: int) -> Iterator[Sequence[Row | Broken]
             yield part
             continue
         rows.append(part)
-        if isinstance(part, Row):
-            characters += sum(len(value) for value in part.values if isinstance(value, (str, bytes)))
+        characters += _length(part)
         if len(rows) == most or characters > CHUNK_CHARACTERS:
             yield rows
             rows, characters = [], 0
@@ -242,7 +257,7 @@ def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[str]
                 report.labels.update(label for label in taken.column("label").to_pylist() if label is not None)
                 writer.write(taken)
             yield meter.at(int(np.searchsorted(rows, start)), "Sampling")
-        return writer.finish()
+    return writer.content_hash
 
 
 def _write_report(folder: Path, corpus: Corpus, report: Report, seconds: float) -> dict[str, Any]:

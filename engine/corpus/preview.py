@@ -73,7 +73,8 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
     """
     sources = find_sources([path])
     source = sources[0]
-    detected = detect(source, settings)
+    with closing(sources):
+        detected = detect(source, settings)
     with closing(sources), open_table(source, detected, settings) as table:
         columns = [_readable(name) for name in table.columns]
         width = max(len(columns), 1)

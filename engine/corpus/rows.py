@@ -52,6 +52,13 @@ class Columns:
     lines: np.ndarray
     batch: pa.RecordBatch
 
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def head(self, rows: int) -> Columns:
+        """Return the first rows."""
+        return Columns(self.lines[:rows], self.batch.slice(0, rows))
+
     def rows(self) -> Iterator[Row]:
         """Yield one after the other."""
         columns = [python_values(column) for column in self.batch.columns]

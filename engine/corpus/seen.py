@@ -44,8 +44,6 @@ class SeenTexts:
     def add(self, texts: Sequence[str], labels: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
         """Return bool [n] twice: the text is new; the text is known, but not with this label."""
         new = self._texts.add(_hashes(texts))
-        if not any(label is not None for label in labels):
-            return new, np.zeros(len(texts), bool)
         new_with_label = self._labelled.add(_hashes(list(zip(texts, labels, strict=True))))
         return new, ~new & new_with_label
 

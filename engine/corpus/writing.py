@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.errors import storage_errors
 from engine.storage import replacing
 
 HASHED = ("text", "label")
@@ -24,12 +25,13 @@ GROUP_BYTES = 2**25
 class CorpusWriter:
     """Writes rows to a Parquet file, in a thread beside the one that makes the next rows; see `writing_corpus`."""
 
-    def __init__(self, parquet: pq.ParquetWriter, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, parquet: pq.ParquetWriter, thread: ThreadPoolExecutor) -> None:
         self._parquet, self._thread = parquet, thread
         self._gathered: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
         self._under_way: Future[None] | None = None
         self._hash = ContentHash()
+        self._path = path
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Write rows, a few of them together with the next ones; raises what went wrong with those before."""
@@ -39,12 +41,16 @@ class CorpusWriter:
         if self._rows >= GROUP_ROWS or self._bytes > GROUP_BYTES:
             self._submit()
 
-    def finish(self) -> str:
-        """Write what is left; return the hash of all texts and labels, see `ContentHash`."""
+    @property
+    def content_hash(self) -> str:
+        """Hash of all texts and labels, once the block of `writing_corpus` has ended; see `ContentHash`."""
+        return self._hash.hexdigest()
+
+    def finish(self) -> None:
+        """Write what is left."""
         if self._gathered:
             self._submit()
         self._wait()
-        return self._hash.hexdigest()
 
     def _submit(self) -> None:
         self._wait()
@@ -56,7 +62,8 @@ class CorpusWriter:
             self._under_way.result()
 
     def _write(self, batches: list[pa.RecordBatch]) -> None:
-        self._parquet.write_table(pa.Table.from_batches(batches))
+        with storage_errors(self._path):  # told here: whoever waits for it may be reading another file
+            self._parquet.write_table(pa.Table.from_batches(batches))
         for batch in batches:
             self._hash.add(batch)
 
@@ -75,7 +82,7 @@ def writing_corpus(folder: Path, schema: pa.Schema) -> Iterator[CorpusWriter]:
         pq.ParquetWriter(temporary, schema, compression="zstd") as parquet,
         ThreadPoolExecutor(1, "corpus-writer") as thread,
     ):
-        writer = CorpusWriter(parquet, thread)
+        writer = CorpusWriter(folder / "corpus.parquet", parquet, thread)
         yield writer
         writer.finish()
 

@@ -31,9 +31,8 @@ class Job(Settings):
         values = self.model_dump(mode="json")
         return {"stage": self.stage, **values, "inputs": _input_versions(values)}
 
-    def is_described_by(self, document: Any) -> bool:
-        """Whether a document, perhaps of an older version that had fewer settings, is of this job on these inputs."""
-        mine = self.document()
+    def describes(self, mine: dict[str, Any], document: Any) -> bool:
+        """Whether a document, perhaps of a version with fewer settings, says of this job what ``mine`` says."""
         if document == mine:
             return True
         if not isinstance(document, dict) or document.get("stage") != self.stage:

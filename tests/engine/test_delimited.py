@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,3 +135,33 @@ def test_an_import_is_the_same_by_columns_and_by_rows(tmp_path):
         found.append((corpus.texts, corpus.labels.tolist(), corpus.content_hash, last.summary, report))
     assert found[0] == found[1]
     assert {"duplicate", "duplicate with another label", "label not in the map", "empty"} <= set(found[0][3]["dropped"])
+
+
+def test_a_file_of_broken_rows_takes_no_more_than_its_length():
+    """Not the square of it: half a million rows, each of the wrong width, or with a quote that is never closed."""
+    for line, lines in (("x\n", 200_000), ('x"y,"z\n', 3_000)):
+        began = time.process_time()
+        found = read("a,b\n" + line * lines)
+        assert len(found) >= lines - delimited.MAXIMUM_RECORD_LINES
+        assert time.process_time() - began < 20
+
+
+def test_the_first_rows_choose_the_text_however_small_the_first_part_is(tmp_path):
+    titles = pa.table({"title": ["A good title"], "review": [""]})
+    with pq.ParquetWriter(tmp_path / "a.parquet", titles.schema) as writer:
+        writer.write_table(titles)
+        for number in range(50):
+            writer.write_table(pa.table({"title": ["t"], "review": [f"a long review, the one with number {number}"]}))
+    *_, last = import_corpus([tmp_path / "a.parquet"], tmp_path / "out", ImportSettings(), stop=StopToken())
+    assert last.summary["kept"] == 50
+    assert Corpus.open(tmp_path / "out").texts[0] == "a long review, the one with number 0"
+
+
+def test_labels_that_fill_their_dictionary_are_read(tmp_path):
+    codes = pa.array(range(128), pa.int8())
+    labels = pa.DictionaryArray.from_arrays(codes, pa.array([f"l{number}" for number in range(128)]))
+    table = pa.table({"text": [f"text number {number}" for number in range(128)], "label": labels})
+    pq.write_table(table, tmp_path / "a.parquet")
+    options = ImportSettings(label_column="label", label_map={f"l{number}": str(number % 2) for number in range(128)})
+    *_, last = import_corpus([tmp_path / "a.parquet"], tmp_path / "out", options, stop=StopToken())
+    assert last.summary["classes"] == {"0": 64, "1": 64}
