@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.clustering.edits import ClusterEdit
-from engine.errors import ProjectError, ProjectLockedError, storage_error, storage_errors
+from engine.errors import ProjectError, ProjectLockedError, StorageError, storage_error, storage_errors
 from engine.migrations import SCHEMA, bring_up, check_known, migrate, migrated
 from engine.running.jobs import Job
 from engine.storage import read_json, write_json
@@ -157,9 +157,13 @@ class Project:
 
     @staticmethod
     def _completed(folder: Path) -> bool:
-        if not (folder / "result.json").is_file():
-            return False
-        result = read_json(folder / "result.json")
+        path = folder / "result.json"
+        try:
+            result = read_json(path)
+        except StorageError:
+            if path.is_file():
+                raise
+            return False  # there is none, or a run that goes on has just taken it away
         return isinstance(result, dict) and result.get("event") == "Finished" and result.get("outcome") == "completed"
 
     def assign(self, role: str, folder: Path) -> None:

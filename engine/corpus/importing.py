@@ -128,11 +128,13 @@ def _begin(chunks: Iterator[Sequence[Row | Broken] | Columns]) -> tuple[list[Any
     first: list[Sequence[Row | Broken] | Columns] = []
     head: list[Row | Broken] = []
     characters = 0
-    while len(head) < HEAD and characters < CHUNK_CHARACTERS and (chunk := next(chunks, None)):
+    for chunk in chunks:
         first.append(chunk)
         rows = list(chunk.head(HEAD).rows()) if isinstance(chunk, Columns) else chunk[:HEAD]
         head += rows
         characters += sum(_length(row) for row in rows)
+        if len(head) >= HEAD or characters > CHUNK_CHARACTERS:
+            break
     return first, head[:HEAD]
 
 

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import engine.project
 from engine.errors import ProjectError, StorageError
 from engine.project import Project
 from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
@@ -174,3 +175,23 @@ def test_a_manifest_cannot_point_outside(tmp_path):
 def test_jobs_come_back_from_their_documents():
     job = ClusterJob(corpus="a", cache="b", settings={"clusters": 7})
     assert job_from(json.loads(json.dumps(job.document()))) == job
+
+
+def test_a_result_that_is_taken_away_while_it_is_looked_for_is_none(tmp_path, monkeypatch):
+    """A run that is resumed takes its result away, and the window may be asking just then."""
+    job = ImportJob(files=["x.csv"])
+    with Project.create(tmp_path / "a.metapt") as project:
+        folder, _ = project.run_folder(job)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job.document()))
+        result = folder / "result.json"
+        result.write_text('{"event": "Finished", "outcome": "completed"}')
+        read = engine.project.read_json
+
+        def read_late(path):
+            if path == result:
+                result.unlink()
+            return read(path)
+
+        monkeypatch.setattr("engine.project.read_json", read_late)
+        assert project.run_folder(job) == (folder, False)
