@@ -182,16 +182,14 @@ class _BlockParser:
             return slowly
         batch = table.combine_chunks().to_batches()[0]
         begun = np.zeros(len(batch), np.int64)  # lines of a record after its first
-        ends = text.count("\n")
-        line_count = ends + (not text.endswith("\n"))
+        line_count = text.count("\n") + (not text.endswith("\n"))
         if line_count != len(batch):
             for column in batch.columns:
                 begun += pc.count_substring(column, "\n").to_numpy()
             lengths = sum(pc.utf8_length(column).to_numpy().astype(np.int64) for column in batch.columns)
             longest = 2 * np.max(lengths, where=begun > 0, initial=0) + 3 * len(self._names)  # with all its quotes
-            if line_count != len(batch) + begun.sum() or begun.max() >= MAXIMUM_RECORD_LINES:
-                return slowly
-            if longest > MAXIMUM_RECORD:
+            runs_on = begun.max() >= MAXIMUM_RECORD_LINES or longest > MAXIMUM_RECORD
+            if runs_on or line_count != len(batch) + begun.sum():
                 return slowly
         lines = number + np.arange(len(batch)) + np.cumsum(begun) - begun
         last = _last_lines(text, int(begun[-1]) + 1)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -123,9 +123,12 @@ def _read_source(
                 return
 
 
-def _begin(chunks: Iterator[Sequence[Row | Broken] | Columns]) -> tuple[list[Any], list[Row | Broken]]:
+Chunk: TypeAlias = Sequence[Row | Broken] | Columns
+
+
+def _begin(chunks: Iterator[Chunk]) -> tuple[list[Chunk], list[Row | Broken]]:
     """Return the first chunks, and the first rows that are in them."""
-    first: list[Sequence[Row | Broken] | Columns] = []
+    first: list[Chunk] = []
     head: list[Row | Broken] = []
     characters = 0
     for chunk in chunks:
@@ -142,7 +145,7 @@ def _length(row: Row | Broken) -> int:
     return sum(len(value) for value in row.values if isinstance(value, (str, bytes))) if isinstance(row, Row) else 0
 
 
-def _chunks(parts: Iterable[Read], most: int) -> Iterator[Sequence[Row | Broken] | Columns]:
+def _chunks(parts: Iterable[Read], most: int) -> Iterator[Chunk]:
     """Gather single rows: at most so many, and fewer if they are long."""
     rows: list[Row | Broken] = []
     characters = 0

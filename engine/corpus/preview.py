@@ -75,10 +75,10 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
     source = sources[0]
     with closing(sources):
         detected = detect(source, settings)
-    with closing(sources), open_table(source, detected, settings) as table:
-        columns = [_readable(name) for name in table.columns]
-        width = max(len(columns), 1)
-        read, whole = _read(table.rows, min(counted, max(MOST_CELLS // width, 1)))
+        with open_table(source, detected, settings) as table:
+            columns = [_readable(name) for name in table.columns]
+            width = max(len(columns), 1)
+            read, whole = _read(table.rows, min(counted, max(MOST_CELLS // width, 1)))
     head = read[:rows]
     good = [row for row in head if isinstance(row, Row)]
     chosen = columns.index(settings.label_column) if settings.label_column in columns else None
