@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.corpus.parquet_pages import Pages, unpacked_pages
 from engine.corpus.rows import MAXIMUM_COLUMNS, Columns, Row, Table, whole
-from engine.corpus.sources import Source, largest
+from engine.corpus.sources import BOMB, Source, largest
 from engine.corpus.store import parquet_errors
 from engine.errors import DataError
 
@@ -52,42 +53,48 @@ def read_parquet(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Tabl
         raise DataError("The names of the columns are damaged", where=source.path, remedy="Save it again.") from error
     if not 0 < len(names) <= MAXIMUM_COLUMNS:
         raise DataError(f"The file has {len(names):,} columns", where=source.path, remedy="Check the file.")
-    groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
-    if sum(groups) > largest(source.path):
-        raise DataError("The Parquet file expands without end", where=source.path, remedy="Save it as CSV.")
     return Table(names, _parquet_rows(stream, file, source))
 
 
 def _parquet_rows(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Iterator[Columns]:
-    number = 0
+    number, unpacked = 0, 0
     with parquet_errors(source.path):
         for group in range(file.metadata.num_row_groups):
-            for batch in file.iter_batches(_rows_at_a_time(stream, file, group), row_groups=[group]):
+            columns = _columns(file, group)
+            pages = [unpacked_pages(stream, column, source) for column in columns]
+            unpacked += sum(column.total for column in pages)
+            if unpacked > largest(source.path) or any(column.largest > BOMB for column in pages):
+                raise DataError("The Parquet file expands without end", where=source.path, remedy="Save it as CSV.")
+            for batch in file.iter_batches(_rows_at_a_time(stream, file, group, pages), row_groups=[group]):
                 yield Columns(np.arange(number + 1, number + len(batch) + 1), batch)
                 number += len(batch)
 
 
-def _rows_at_a_time(stream: BinaryIO, file: pq.ParquetFile, group: int) -> int:
+def _columns(file: pq.ParquetFile, group: int) -> list[pq.ColumnChunkMetaData]:
+    found = file.metadata.row_group(group)
+    return [found.column(number) for number in range(found.num_columns)]
+
+
+def _rows_at_a_time(stream: BinaryIO, file: pq.ParquetFile, group: int, pages: list[Pages]) -> int:
     """Return how many rows of a group fit into `PARQUET_BYTES`, though they may all be its longest text.
 
     A text that is in the file once may be the value of every row; a dictionary that is read as one tells how long.
     """
-    found = file.metadata.row_group(group)
-    columns = [found.column(number) for number in range(found.num_columns)]
+    columns = _columns(file, group)
     packed = [
-        (number, column.path_in_schema)
-        for number, column in enumerate(columns)
-        if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page
+        (size, column.path_in_schema)
+        for size, column in zip(pages, columns, strict=True)
+        if column.physical_type == "BYTE_ARRAY" and size.dictionary
     ]
-    longest = 1
-    if packed and any(columns[number].total_uncompressed_size > PARQUET_BYTES // PARQUET_ROWS for number, _ in packed):
+    longest = sum(size.total for size in pages) // max(1, file.metadata.row_group(group).num_rows)
+    if any(size.total > PARQUET_BYTES // PARQUET_ROWS for size, _ in packed):
         with pq.ParquetFile(stream, pre_buffer=False, read_dictionary=[path for _, path in packed]) as again:
             for batch in again.iter_batches(1, row_groups=[group]):
                 for column in batch.columns:
                     if pa.types.is_dictionary(column.type):
                         longest = max(longest, pc.max(pc.binary_length(column.dictionary)).as_py() or 1)
                 break
-    return max(1, min(PARQUET_ROWS, PARQUET_CELLS // max(1, len(columns)), PARQUET_BYTES // longest))
+    return max(1, min(PARQUET_ROWS, PARQUET_CELLS // max(1, len(columns)), PARQUET_BYTES // max(1, longest)))
 
 
 # XLSX -----------------------------------------------------------------------------------------------------------------

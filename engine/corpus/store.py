@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.errors import StorageError, storage_errors
+from engine.errors import StorageError, storage_error
 from engine.storage import read_json, write_json
 
 FORMAT = 1
@@ -136,9 +136,10 @@ class Corpus:
 def parquet_errors(path: Path) -> Iterator[None]:
     """Turn what Arrow raises for a missing or damaged file into a `StorageError`."""
     try:
-        with storage_errors(path):
-            yield
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise storage_error(error, path) from error
         raise StorageError(
             "The Parquet file is damaged or cut off", where=path, remedy="Make it again, or restore it from a copy."
         ) from error

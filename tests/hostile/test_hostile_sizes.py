@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import time
 import zipfile
@@ -14,16 +15,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hostile import seeds
+from hostile.parquet_lies import PACKED_SIZE, Struct, field, lying, read_struct, set_field
 from hostile.watch import peak
 
+from engine.corpus.columnar import PARQUET_ROWS, _rows_at_a_time
 from engine.corpus.importing import import_corpus
+from engine.corpus.parquet_pages import unpacked_pages
 from engine.corpus.preview import preview_file
+from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, MetaPTError, SettingsError
 from engine.running.pipeline import read_pipeline
 from engine.settings import ClusterSettings, ImportSettings, validated
 from engine.stage import StopToken
 from engine.storage import read_json
+
+UNPACKED_SIZE = 6
+"""The field of a column's footer."""
 
 
 def read(path: Path, **options: Any) -> Corpus:
@@ -178,6 +186,18 @@ def bomb(megabytes: int) -> bytes:
 
 
 @pytest.mark.usefixtures("small_bombs")
+def test_a_footer_that_lies_hides_no_bomb(tmp_path: Path) -> None:
+    write_bomb(tmp_path / "a.parquet", 3)
+
+    def change(facts: Struct, pages: object) -> None:
+        set_field(facts, UNPACKED_SIZE, 1000)
+
+    (tmp_path / "a.parquet").write_bytes(lying((tmp_path / "a.parquet").read_bytes(), change))
+    assert pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0).total_uncompressed_size == 1000
+    within(10, 100, lambda: read(tmp_path / "a.parquet"), DataError)
+
+
+@pytest.mark.usefixtures("small_bombs")
 @pytest.mark.parametrize("ending", [".csv.gz", ".csv.zst", ".zip", "many.zip", ".parquet"])
 def test_what_expands_without_end_is_cut_off(tmp_path: Path, ending: str) -> None:
     write_bomb(tmp_path / f"a{ending}", 3)
@@ -215,15 +235,41 @@ def test_a_text_that_is_in_the_file_once_and_in_every_row(tmp_path: Path) -> Non
     assert within(60, 400, lambda: read(tmp_path / "a.parquet")).rows == 2
 
 
-def test_long_texts_of_a_dictionary_are_taken_a_few_at_a_time(tmp_path: Path) -> None:
-    from engine.corpus.columnar import PARQUET_ROWS, _rows_at_a_time
-
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_long_texts_are_taken_a_few_at_a_time(tmp_path: Path, dictionary: bool) -> None:
+    path = tmp_path / "a.parquet"
     for text, most in (("soup " * 200_000, 70), ("soup", PARQUET_ROWS)):
-        pq.write_table(
-            pa.table({"text": [text] * 100, "more": ["x"] * 100}), tmp_path / "a.parquet", compression="zstd"
-        )
-        with open(tmp_path / "a.parquet", "rb") as stream, pq.ParquetFile(stream) as file:
-            assert 1 <= _rows_at_a_time(stream, file, 0) <= most
+        table = pa.table({"text": [text] * 100, "more": ["x"] * 100})
+        pq.write_table(table, path, compression="zstd", use_dictionary=dictionary)
+        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+            (source,) = find_sources([path])
+            group = file.metadata.row_group(0)
+            pages = [unpacked_pages(stream, group.column(number), source) for number in range(2)]
+            assert 1 <= _rows_at_a_time(stream, file, 0, pages) <= most
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "none"}, {"data_page_version": "2.0"}, {"data_page_size": 100}]
+)
+def test_the_sizes_of_pages_are_those_that_the_writer_tells(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"soup number {number % 300}" for number in range(5000)]
+    pq.write_table(pa.table({"text": texts, "stars": range(5000)}), path, row_group_size=2000, **options)
+    (source,) = find_sources([path])
+    whole = path.read_bytes()
+    with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+        for group, number in itertools.product(range(3), range(2)):
+            column = file.metadata.row_group(group).column(number)
+            at = column.dictionary_page_offset or column.data_page_offset
+            end, headers = at + column.total_compressed_size, 0
+            while at < end:
+                header, begin = read_struct(whole, at)
+                headers += begin - at
+                at = begin + field(header, PACKED_SIZE)
+            found = unpacked_pages(stream, column, source)
+            assert found.total == column.total_uncompressed_size - headers
+            assert found.dictionary == column.has_dictionary_page
+            assert 0 < found.largest <= found.total
 
 
 @pytest.mark.soak

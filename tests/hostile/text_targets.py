@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostile import mutations, seeds
+from hostile import mutations, parquet_lies, seeds
 from hostile.mutations import Files
 from hostile.watch import Step
 from hypothesis import strategies as st
@@ -179,7 +179,7 @@ def _packed(which: int) -> Callable[[], st.SearchStrategy[bytes]]:
 
 def _parquet() -> st.SearchStrategy[bytes]:
     wholes = seeds.parquet_files()
-    return mutations.mutated_bytes(wholes[:6]) | mutations.mutated_bytes(wholes) | st.sampled_from(wholes)
+    return parquet_lies.lies(wholes[:6]) | mutations.mutated_bytes(wholes) | st.sampled_from(wholes)
 
 
 def _json_lines() -> st.SearchStrategy[bytes]:
