@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from engine.annotation.annotators import STAGE, EmbeddedTexts
 from engine.backbones.devices import resolve_device
 from engine.backbones.hub import fetch_from_hub
+from engine.backbones.memory import fitting
 from engine.errors import BackboneError, TrainingError
 from engine.events import Metric
 from engine.settings import AnnotateSettings
@@ -55,6 +57,7 @@ class RobertaAnnotator:
         per_epoch = -(-len(texts) // settings.batch_size)
         total = per_epoch * settings.epochs
         meter = ProgressMeter(STAGE, total, "steps")
+        at_a_time = settings.batch_size
         self._model.train()
         for step in range(total):
             if stop.requested:
@@ -62,21 +65,18 @@ class RobertaAnnotator:
             epoch, place = divmod(step, per_epoch)
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
             rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
-            loss = torch.nn.functional.cross_entropy(
-                self._scores([texts.texts[row] for row in rows]), torch.from_numpy(labels[rows]).to(self._device)
-            )
-            if not torch.isfinite(loss):
+            work = partial(self._backward, [texts.texts[row] for row in rows], torch.from_numpy(labels[rows]))
+            loss, at_a_time = yield from fitting(work, at_a_time, "texts")
+            if not np.isfinite(loss):
                 raise TrainingError(
                     f"The annotator's loss is no longer a number at step {step + 1} (rate {settings.learning_rate})",
                     remedy="Lower the learning rate.",
                 )
-            loss.backward()
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * linear_warmup_decay(step, round(WARMUP_SHARE * total), total)
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            yield Metric("annotator loss", step + 1, float(loss.detach()))
+            yield Metric("annotator loss", step + 1, loss)
             yield meter.at(step + 1, "Fine-tuning the annotator")
         self._model.eval()
         return True
@@ -86,15 +86,34 @@ class RobertaAnnotator:
         order = np.argsort([len(text) for text in texts.texts], kind="stable")
         result: list[np.ndarray] = []
         meter = ProgressMeter(STAGE, len(texts), "rows")
+        at_a_time = SCORING_BATCH
         for start in range(0, len(order), SCORING_BATCH):
             if stop.requested:
                 return None
-            with torch.no_grad():
-                scores = self._scores([texts.texts[row] for row in order[start : start + SCORING_BATCH]])
-            result.append(scores.cpu().numpy())
+            chosen = [texts.texts[row] for row in order[start : start + SCORING_BATCH]]
+            scores, at_a_time = yield from fitting(partial(self._scored, chosen), at_a_time, "texts")
+            result.append(scores)
             yield meter.at(min(start + SCORING_BATCH, len(texts)), "Labelling")
         logits = np.concatenate(result)
         return logits[np.argsort(order)]
+
+    def _backward(self, texts: Sequence[str], labels: torch.Tensor, at_a_time: int) -> float:
+        """Leave the gradient of the mean loss in the weights and return the loss."""
+        self._model.zero_grad(set_to_none=True)
+        total = 0.0
+        for start in range(0, len(texts), at_a_time):
+            part = slice(start, start + at_a_time)
+            loss = torch.nn.functional.cross_entropy(
+                self._scores(texts[part]), labels[part].to(self._device), reduction="sum"
+            ) / len(texts)
+            loss.backward()
+            total += float(loss.detach())
+        return total
+
+    @torch.no_grad()
+    def _scored(self, texts: Sequence[str], at_a_time: int) -> np.ndarray:
+        parts = range(0, len(texts), at_a_time)
+        return torch.cat([self._scores(texts[start : start + at_a_time]) for start in parts]).cpu().numpy()
 
     def _load(self, classes: int) -> Part[None]:
         name = self._settings.model

@@ -41,6 +41,17 @@ class Batch:
         answers = 0 if self.labels is None else int((self.labels != IGNORED).sum())
         return int((self.inputs != PAD).sum()) + answers
 
+    @property
+    def asked(self) -> int:
+        """How many tokens, or vectors, the loss is the mean over."""
+        return len(self.inputs) if self.labels is None else int((self.labels != IGNORED).sum())
+
+    def rows(self, start: int, end: int) -> Batch:
+        """Return some of the rows."""
+        part = slice(start, end)
+        labels = None if self.labels is None else self.labels[part]
+        return Batch(self.inputs[part], labels, None if self.vectors is None else self.vectors[part])
+
 
 class Texts(Protocol):
     """Texts as tokens, a sequence of arrays."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.backbones.beginning import new_backbone, save_backbone
 from engine.backbones.devices import multiply_rate, resolve_device, resolve_precision
+from engine.backbones.memory import fitting
 from engine.backbones.objectives import (
     PAD,
     Batch,
@@ -36,7 +38,7 @@ from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, r
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
-from engine.stage import ProgressMeter, Stage, StopToken
+from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import write_json
 
 OBJECTIVES = ("spans", "prefix", "chosen_words", "vectors", "answers", "verdicts")
@@ -98,7 +100,7 @@ def pretrain_backbone(
         while ahead is not None:
             batches = ahead.result()
             ahead = background.submit(trainer.batches, trainer.step + 1) if trainer.step + 1 < steps else None
-            losses = trainer.train(batches)
+            losses = yield from trainer.train(batches)
             for name, loss in losses.items():
                 yield Metric(f"loss of {name.replace('_', ' ')}", trainer.step, loss)
             ended = trainer.step == steps
@@ -151,6 +153,7 @@ class _Trainer:
         self._optimizer = RelativeAdamW(self._weights, lr=settings.phases[0].learning_rate)
         self._validation = _objectives(text, settings, validation=True)
         self.step, self.log = 0, _Log()
+        self._fits = 1 << 30
         self._curve: list[dict[str, float]] = []
 
     @property
@@ -170,13 +173,13 @@ class _Trainer:
             for name, share in shares.items()
         }
 
-    def train(self, batches: dict[str, Batch]) -> dict[str, float]:
-        """Take one step and return the loss of every objective."""
+    def train(self, batches: dict[str, Batch]) -> Part[dict[str, float]]:
+        """Take one step and return the loss of every objective; what does not fit into memory is taken in parts."""
         began = time.perf_counter()
         phase, place = self._phase(self.step)
-        with self._autocast():  # one context and one pass back: weights are cast once for all objectives
-            losses = {name: self._loss(batch) for name, batch in batches.items()}
-        torch.stack([loss * getattr(phase, f"{name}_weight", 1.0) for name, loss in losses.items()]).sum().backward()
+        most = max(len(batch.inputs) for batch in batches.values())
+        losses, fits = yield from fitting(partial(self._backward, batches, phase), min(most, self._fits), "texts")
+        self._fits = fits if fits < most else self._fits
         self.log.tokens += sum(batch.tokens for batch in batches.values())
         self.log.multiplications += 3 * sum(self._forward_cost(batch) for batch in batches.values())
         norm = torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
@@ -193,6 +196,22 @@ class _Trainer:
         found = {name: loss.item() for name, loss in losses.items()}
         self.log.seconds += time.perf_counter() - began
         return found
+
+    def _backward(self, batches: dict[str, Batch], phase: PretrainingPhase, rows: int) -> dict[str, torch.Tensor]:
+        """Leave the gradient of the weighted losses in the weights; take so many rows of every batch at a time."""
+        self._optimizer.zero_grad(set_to_none=True)  # of an attempt that did not fit
+        losses: dict[str, torch.Tensor] = {}
+        for start in range(0, max(len(batch.inputs) for batch in batches.values()), rows):
+            parts = {name: batch.rows(start, start + rows) for name, batch in batches.items()}
+            with self._autocast():  # one context and one pass back: weights are cast once for all objectives
+                found = {
+                    name: self._loss(part) * (part.asked / batches[name].asked)
+                    for name, part in parts.items()
+                    if part.asked
+                }
+            torch.stack([loss * getattr(phase, f"{name}_weight", 1.0) for name, loss in found.items()]).sum().backward()
+            losses |= {name: losses.get(name, 0) + loss.detach() for name, loss in found.items()}
+        return losses
 
     def validate(self) -> Iterator[Metric | Notice]:
         """Yield the loss of every objective on held-out text, and how well the device is used."""

@@ -17,7 +17,7 @@ from engine.annotation.stage import annotate
 from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
 from engine.errors import BackboneError, DataError, SettingsError
-from engine.events import Finished, Metric
+from engine.events import Finished, Metric, Notice
 from engine.settings import AnnotateSettings
 from engine.stage import StopToken, result_of
 from engine.storage import read_json
@@ -303,3 +303,34 @@ def test_a_folder_that_is_no_model_is_a_sentence(labelled, unlabelled, tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(BackboneError, match="annotator cannot be loaded"):
         run(labelled, unlabelled, tmp_path / "out", annotator="roberta", model=str(tmp_path / "empty"), device="cpu")
+
+
+def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(labelled, tiny_roberta, monkeypatch):
+    import torch
+
+    from engine.annotation.roberta import RobertaAnnotator
+
+    texts = EmbeddedTexts(labelled.texts[:7], WordEncoder().encode(labelled.texts[:7]))
+    labels = labelled.labels[:7]
+    options = AnnotateSettings(annotator="roberta", model=str(tiny_roberta), device="cpu", maximum_tokens=16, epochs=1)
+    annotator = RobertaAnnotator(options)
+    result_of(annotator._load(5))
+    annotator._model.eval()  # no dropout
+
+    def gradient(at_a_time: int) -> torch.Tensor:
+        annotator._backward(texts.texts, torch.from_numpy(labels), at_a_time)
+        return torch.cat([weight.grad.flatten() for weight in annotator._model.parameters() if weight.grad is not None])
+
+    assert torch.allclose(gradient(3), gradient(7), atol=1e-6)
+    logits = result_of(annotator.logits(texts, stop=StopToken()))
+    scores = RobertaAnnotator._scores
+
+    def limited(self: RobertaAnnotator, texts: list[str]) -> torch.Tensor:
+        if len(texts) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scores(self, texts)
+
+    monkeypatch.setattr(RobertaAnnotator, "_scores", limited)
+    assert np.allclose(result_of(annotator.logits(texts, stop=StopToken())), logits, atol=1e-5)
+    warnings = [event.text for event in annotator.fit(texts, labels, 5, stop=StopToken()) if isinstance(event, Notice)]
+    assert warnings[-1] == "The memory was exhausted; 2 texts are taken at a time from now on."

@@ -15,13 +15,14 @@ import torch
 from loading import load
 from typer.testing import CliRunner
 
-from engine.backbones.pretraining import pretrain_backbone, warmup_cosine
+from engine.backbones.objectives import Batch
+from engine.backbones.pretraining import _Trainer, pretrain_backbone, warmup_cosine
 from engine.backbones.pretraining_text import Tokens, draw_passages, prepare_text, sentence_keys
 from engine.backbones.relative_adamw import RelativeAdamW
 from engine.backbones.vocabulary import train_vocabulary
 from engine.cli import app
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
-from engine.events import Checkpointed, Event, Finished, Metric
+from engine.events import Checkpointed, Event, Finished, Metric, Notice
 from engine.settings import LabelledTask, PretrainBackboneSettings, PretrainingPhase, validated
 from engine.stage import StopToken, result_of
 from resources import resource
@@ -370,3 +371,26 @@ tokens_per_step = 128
     assert load(out / "model").width == 16
     missing = CliRunner().invoke(app, ["pretrain-backbone", str(recipe), "--out", str(out)], env={"METAPT_DATA": ""})
     assert missing.exit_code != 0
+
+
+def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(
+    prepared, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _run(prepared, tmp_path / "enough", settings)
+    loss = _Trainer._loss
+
+    def limited(self: _Trainer, batch: Batch) -> torch.Tensor:
+        if self.model.training and len(batch.inputs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(self, batch)
+
+    monkeypatch.setattr(_Trainer, "_loss", limited)
+    found = _run(prepared, tmp_path / "small", settings)
+    warnings = [event.text for event in found if isinstance(event, Notice) and event.level == "warning"]
+    assert warnings[-1] == "The memory was exhausted; 2 texts are taken at a time from now on."
+    assert len(set(warnings)) == len(warnings), "it is known by then what fits"
+
+    def losses(events: list[Event]) -> list[float]:
+        return [event.value for event in events if isinstance(event, Metric)]
+
+    assert losses(found) == pytest.approx(losses(expected), rel=1e-4)
