@@ -9,6 +9,8 @@ from engine.settings import BackboneSettings, ImportSettings, validated
 from engine.stage import Part, result_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from engine.backbones.load import Backbone
     from engine.embedding.sentence_bert import SentenceEncoder
 
@@ -20,6 +22,7 @@ class Session:
         self._backbone: tuple[BackboneSettings, Backbone] | None = None
         self._encoders: dict[str, SentenceEncoder] = {}
         self._scorers: dict[str, Any] = {}
+        self._vectors: dict[str, np.ndarray] = {}
 
     def backbone(self, settings: BackboneSettings) -> Part[Backbone]:
         """Return the backbone for ``settings``, loading it if another one is held."""
@@ -59,6 +62,20 @@ class Session:
 
         tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
         return suggest_words(word, tokenizer, self.sentence_encoder("cpu").encode)
+
+    def suggest_rows(self, texts: list[str], labelled: list[str], labels: list[str], count: int) -> list[int]:
+        """Return which of ``texts`` are worth a label most, given ``labelled`` ones with their ``labels``."""
+        import numpy as np
+
+        from engine.annotation.suggestions import suggest_rows
+
+        new = [text for text in dict.fromkeys([*texts, *labelled]) if text not in self._vectors]
+        if new:
+            self._vectors |= zip(new, self.sentence_encoder("cpu").encode(new), strict=True)
+        names = sorted(set(labels))
+        vectors, known = (np.array([self._vectors[text] for text in some]) for some in (texts, labelled))
+        codes = np.array([names.index(name) for name in labels], np.int64)
+        return suggest_rows(vectors, known, codes, count, seed=len(labels)).tolist()
 
     def preview(self, backbone: dict[str, Any], prompt: dict[str, Any], text: str) -> str:
         """Return exactly what the backbone reads for ``text``."""
@@ -129,6 +146,7 @@ QUESTIONS = (
     "preview_file",
     "word_tokens",
     "suggest_words",
+    "suggest_rows",
     "preview",
     "classify",
     "devices",

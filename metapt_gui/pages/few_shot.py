@@ -31,6 +31,8 @@ from metapt_gui.widgets.results_view import Results, ResultsView
 from metapt_gui.workflow import TUNE
 
 SUGGESTED = 10
+CANDIDATES, LABELLED = 200, 300
+"""So many texts without a label, at most, are looked at for a suggestion, and so many with one."""
 TEST_ROWS = 200
 LEARNED, RANDOM, VOCABULARY = "MetaPT", "PT", "PT from words"
 
@@ -73,6 +75,7 @@ class FewShotPage(Page):
         self.side.changed.connect(self._on_task)
         self.side.renamed.connect(self._on_renamed)
         self.side.suggest_asked.connect(self._suggest)
+        self.side.random_asked.connect(partial(self._suggest, at_random=True))
         self.side.labels_chosen.connect(self._import_labels)
         self.set_columns(self.tabs, self.side)
 
@@ -154,6 +157,8 @@ class FewShotPage(Page):
     def _show_counts(self) -> None:
         counts = self.table.model.counts()
         self.side.show_counts(counts)
+        if self._texts is not None:
+            self.side.set_unlabelled(len(self._texts.texts) - sum(counts.values()))
         self.update_primary()
 
     def _show_results(self, results: Results | None) -> None:
@@ -208,19 +213,48 @@ class FewShotPage(Page):
         self._on_task()
         self._show_texts(texts)
 
-    def _suggest(self) -> None:
-        """Put texts that have no label first, a random ten."""
-        if self._texts is None:
+    def _suggest(self, *, at_random: bool = False) -> None:
+        """Put ten texts that have no label first: those that are worth one most, or any."""
+        texts, model = self._texts, self.table.model
+        if texts is None:
             return
-        model = self.table.model
-        rows = np.array([row for row in range(len(self._texts.texts)) if model.label(row) is None], np.int64)
-        if not len(rows):
+        names = [model.label(row) for row in range(len(texts.texts))]
+        random = np.random.default_rng(names.count(None))
+        free = random.permutation([row for row, name in enumerate(names) if name is None])
+        if at_random or len(free) <= SUGGESTED:
+            self._put_first(free[:SUGGESTED])
             return
-        chosen = np.random.default_rng(len(rows)).permutation(rows)[:SUGGESTED]
-        model.set_order(np.sort(chosen).tolist())
-        self.tabs.setCurrentIndex(0)
-        self.table.go_to(int(np.sort(chosen)[0]))
-        self.table.view.setFocus()
+        known = set(self.side.words.classes())
+        labelled = random.permutation([row for row, name in enumerate(names) if name in known])[:LABELLED].astype(int)
+        candidates = free[:CANDIDATES]
+
+        def chosen(found: list[int]) -> None:
+            self.side.set_choosing(False)
+            if self._texts is texts:
+                self._put_first(np.array([row for row in candidates[found] if model.label(int(row)) is None], int))
+
+        def failed(error: MetaPTError) -> None:
+            self.side.set_choosing(False)
+            self.banner.show_text(f"No texts could be suggested. {error}")
+
+        self.side.set_choosing(True)
+        self.host.ask(
+            "suggest_rows",
+            chosen,
+            failed,
+            texts=[texts.texts[row].as_py() for row in candidates.tolist()],
+            labelled=[texts.texts[row].as_py() for row in labelled.tolist()],
+            labels=[names[row] for row in labelled.tolist()],
+            count=SUGGESTED,
+        )
+
+    def _put_first(self, rows: np.ndarray) -> None:
+        if len(rows):
+            first = np.sort(rows).tolist()
+            self.table.model.set_order(first)
+            self.tabs.setCurrentIndex(0)
+            self.table.go_to(first[0])
+            self.table.view.setFocus()
 
     @reporting
     def _import_labels(self, path: str) -> None:

@@ -12,7 +12,7 @@ from engine.presets import preset
 from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, label
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 
@@ -25,12 +25,16 @@ LEARNED, RANDOM, VOCABULARY, FILE = (
 NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "From a file"}
 
 
+SUGGEST = "Suggest next 10"
+
+
 class FewShotSide(SideScroll):
     """Controls of the task and of tuning."""
 
     changed = Signal()
     renamed = Signal(str, str)
     suggest_asked = Signal()
+    random_asked = Signal()
     labels_chosen = Signal(str)
 
     def __init__(self, context: Context) -> None:
@@ -44,16 +48,23 @@ class FewShotSide(SideScroll):
         self.split = label("", "muted", wrap=True)
         row = QHBoxLayout()
         self.suggest = button(
-            "Suggest next 10", "Put ten texts without a label first, drawn at random.", self.suggest_asked.emit
+            SUGGEST,
+            "Put ten texts first that are worth a label: in doubt after the labels so far, and unlike each other. "
+            "They are harder than most, so the accuracy measured on them is a little too low.",
+            self.suggest_asked.emit,
+        )
+        self.at_random = button(
+            "Ten at random", "Put ten texts without a label first, drawn at random.", self.random_asked.emit
         )
         self.from_file = button(
             "Labels from a file …", "A CSV with the columns row or text, and label.", self._choose_labels
         )
         row.addWidget(self.suggest)
-        row.addWidget(self.from_file)
+        row.addWidget(self.at_random)
         counts.box.addWidget(self.labelled)
         counts.box.addWidget(self.split)
         counts.box.addLayout(row)
+        counts.box.addWidget(self.from_file)
         self.box.addWidget(counts)
 
         task = Card("Classes and label words")
@@ -149,6 +160,16 @@ class FewShotSide(SideScroll):
         self._total = sum(counts.values())
         self.labelled.set(f"{self._total:,}")
         self._say_split()
+
+    def set_choosing(self, choosing: bool) -> None:
+        """Say that texts are being chosen."""
+        self.suggest.setText("Choosing …" if choosing else SUGGEST)
+        self.suggest.setEnabled(not choosing)
+
+    def set_unlabelled(self, count: int) -> None:
+        """Suggest texts only as long as some have no label."""
+        for widget in (self.suggest, self.at_random):
+            enable(widget, "" if count else "Every text has a label.")
 
     def show_preview(self, text: str) -> None:
         """Show the exact input."""

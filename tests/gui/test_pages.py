@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gui.driving import Hands
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -376,6 +378,40 @@ def test_the_exact_input_is_shown_for_the_selected_text(hands: Hands, tuning: Fe
     hands.until(lambda: "parcel 7" in tuning.side.preview.text())
     assert "<extra_id_0>" in tuning.side.preview.text()
     assert "20 soft tokens" in tuning.side.preview.text()
+
+
+def test_texts_that_are_worth_a_label_are_put_first(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        path = project.role("target") / "corpus.parquet"
+    table = pq.read_table(path)
+    labels = [name if row < 2 else None for row, name in enumerate(table["label"].to_pylist())]
+    pq.write_table(table.set_column(1, "label", pa.array(labels, pa.string())), path)
+    hands.window.projects.open(project_folder)
+    page = hands.step(4)
+    assert isinstance(page, FewShotPage)
+    model = page.table.model
+    hands.until(lambda: model.rowCount() == 60)
+
+    def first() -> list[int]:
+        return [model.corpus_row(place) for place in range(10)]
+
+    before = first()
+    hands.click(page.side.suggest)
+    hands.until(lambda: first() != before and page.side.suggest.isEnabled())
+    suggested = first()
+    for _ in range(3):
+        hands.qtbot.keyClick(page.table.view, Qt.Key.Key_1)  # the table has the keyboard by now, and goes on by itself
+    assert [model.label(row) for row in suggested[:4]] == ["unhappy"] * 3 + [None]
+    hands.click(page.side.suggest)
+    hands.until(lambda: first() != suggested and page.side.suggest.isEnabled())
+    assert not {row for row in first() if model.label(row)}
+    hands.click(page.side.at_random)
+    assert not {row for row in first() if model.label(row)}
+
+
+def test_nothing_is_suggested_when_every_text_has_a_label(tuning: FewShotPage) -> None:
+    assert not tuning.side.suggest.isEnabled()
+    assert tuning.side.suggest.toolTip() == "Every text has a label."
 
 
 def test_labels_come_from_a_file(hands: Hands, tuning: FewShotPage, tmp_path: Path) -> None:
