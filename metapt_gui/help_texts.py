@@ -45,7 +45,7 @@ present step;
 keys **1–9**
 (**0** clears). The paper uses 40 texts for training and 40 for validation. Labels are on disk at once; Ctrl+Z
 takes them
-back.
+back. *Suggest next 10* puts texts first that are in doubt after the labels so far, and unlike each other.
 
 *Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning and a
 linear probe on
