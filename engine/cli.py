@@ -48,12 +48,7 @@ from engine.settings import (
 from engine.storage import read_json, write_json
 from resources import resource
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from engine.corpus.sources import find_sources
-from engine.errors import SettingsError, storage_errors
+from engine.errors import SettingsError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.project import Project
 from engine.running.failures import error_from
@@ -186,7 +186,7 @@ class Steps:
     def _run(self, role: str, job: Job, folder: Path) -> None:
         try:
             run_to_end(self._runner, job, folder, lambda event: self._show(role, event))
-        except Stopped:
+        except (Stopped, TrainingError):  # a run whose loss is no number keeps its last good prompt
             if (folder / "prompt.safetensors").exists():
                 self.project.assign(role, folder)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ import torch
 from faults.conftest import Here
 from faults.stages import STAGES, FastSession, Inputs, begin, fail_here, results, run_here
 
+from engine.errors import TrainingError
+from engine.events import Event, Failed
 from engine.project import Project
 from engine.prompting.prompt_file import load_prompt
 from engine.prompting.scorer import PromptScorer
+from engine.running.jobs import Job
+from engine.running.pipeline import Steps
 
 AT = {"meta-train": 16, "pretrain-prompt": 12, "tune": 7, "tune-full-model": 6}
 """Pass through the backbone from which on there are no numbers: late enough for a checkpoint, too early for the end."""
@@ -97,3 +101,18 @@ def test_a_prompt_that_cannot_be_validated_is_not_the_best(
     prompt = load_prompt(tmp_path / "run" / "prompt.safetensors")
     assert torch.isfinite(prompt.vectors).all()
     assert prompt.metrics["validation_accuracy"] is None
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_pipeline_goes_on_from_the_last_good_prompt(left: bool, inputs: Inputs, tmp_path: Path) -> None:
+    def runner(job: Job, folder: Path) -> Iterator[Event]:
+        folder.mkdir(exist_ok=True)
+        if left:
+            (folder / "prompt.safetensors").write_bytes(b"a prompt")
+        yield Failed("TrainingError", "The loss is no longer a number")
+
+    job = STAGES["meta-train"](inputs, tmp_path / "a.metapt")
+    with Project.create(tmp_path / "a.metapt") as project:
+        with pytest.raises(TrainingError):
+            Steps(project, runner, lambda role, event: None).run("meta-train", job)
+        assert project.has_role("meta-train") == left
