@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import shiboken6
 from gui.driving import Hands
+from gui.looking import CORNERS, GROUPS, colour, crowd, near
 from PySide6.QtCore import QCoreApplication, QEvent, QThread
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -26,8 +27,11 @@ from engine.settings import ClusterSettings, ImportSettings
 from engine.stage import StopToken
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
-from metapt_gui.theme import ThemeKeeper
+from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.cluster_scatter import ClusterScatter
+from metapt_gui.widgets.label_table import LabelTable
+from metapt_gui.widgets.plot import PlotCard
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +132,53 @@ def project_folder(prepared: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "mine.metapt"
     shutil.copytree(prepared, folder)
     return folder
+
+
+@pytest.fixture
+def shown(qtbot) -> Callable[[PlotCard], PlotCard]:
+    """Show a plot of 640 x 360 pixels and wait until it is laid out."""
+
+    def show(plot: PlotCard) -> PlotCard:
+        qtbot.addWidget(plot)
+        plot.resize(640, 360)
+        plot.set_theme(LIGHT)
+        with qtbot.waitExposed(plot):
+            plot.show()
+        plot.grab()
+        return plot
+
+    return show
+
+
+@pytest.fixture
+def scatter(qtbot) -> ClusterScatter:
+    """A scatter of 640 x 400 pixels, shown; empty."""
+    made = ClusterScatter("Texts")
+    qtbot.addWidget(made)
+    made.resize(640, 400)
+    made.set_theme(LIGHT)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+@pytest.fixture(params=[5, 100_000], ids=["symbols", "picture"])
+def filled(request: pytest.FixtureRequest, qtbot, scatter: ClusterScatter) -> ClusterScatter:
+    """A scatter with points of group g around corner g, few or many."""
+    scatter.set_points(*((CORNERS, GROUPS) if request.param == 5 else crowd(request.param)))
+    qtbot.waitUntil(lambda: near(colour(scatter, 0, 0), LIGHT.category(0)), timeout=3000)
+    return scatter
+
+
+@pytest.fixture
+def table(qtbot):
+    """A label table of 800 x 500 pixels, shown and active; empty."""
+    table = LabelTable()
+    qtbot.addWidget(table)
+    table.set_theme(LIGHT)
+    table.resize(800, 500)
+    table.show()
+    qtbot.waitExposed(table)
+    table.activateWindow()
+    qtbot.waitUntil(table.isActiveWindow)
+    return table

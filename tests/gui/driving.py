@@ -25,6 +25,7 @@ from metapt_gui.pages.page import Page
 
 LONG = 240_000
 """Milliseconds that a run of the tests may take on a busy machine."""
+CTRL = Qt.KeyboardModifier.ControlModifier
 Dialog = TypeVar("Dialog", bound=QDialog)
 
 
@@ -134,3 +135,13 @@ class Hands:
         self._monkeypatch.setattr(QFileDialog, "getOpenFileName", staticmethod(lambda *_, **__: (name, "")))
         self._monkeypatch.setattr(QFileDialog, "getOpenFileNames", staticmethod(lambda *_, **__: ([name], "")))
         self._monkeypatch.setattr(QFileDialog, "getExistingDirectory", staticmethod(lambda *_, **__: name))
+
+
+def undo(hands: Hands) -> None:
+    """Press the keys that undo."""
+    hands.key(Qt.Key.Key_Z, CTRL)
+
+
+def redo(hands: Hands) -> None:
+    """Press the keys that do again what was undone."""
+    hands.key(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
