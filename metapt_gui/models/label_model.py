@@ -163,6 +163,12 @@ class LabelModel(QAbstractTableModel):
         number = self._imported[row]
         return self._labels.get(row) or (self._imported_names[number] if number >= 0 else None)
 
+    def rows_with(self, *, label: bool) -> np.ndarray:
+        """Return the rows of the corpus that have a label, own or imported, or that have none: int64, in order."""
+        has = self._imported >= 0
+        has[list(self._labels)] = True
+        return np.flatnonzero(has == label)
+
     def counts(self) -> dict[str, int]:
         """Return class -> number of labels, own or imported; names that are no class (any more) come last."""
         counts = dict.fromkeys(self._classes, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -218,14 +219,15 @@ class FewShotPage(Page):
         texts, model = self._texts, self.table.model
         if texts is None:
             return
-        names = [model.label(row) for row in range(len(texts.texts))]
-        random = np.random.default_rng(names.count(None))
-        free = random.permutation([row for row, name in enumerate(names) if name is None])
+        free = model.rows_with(label=False)
+        random = np.random.default_rng(len(free))
+        free = random.permutation(free)
         if at_random or len(free) <= SUGGESTED:
             self._put_first(free[:SUGGESTED])
             return
         known = set(self.side.words.classes())
-        labelled = random.permutation([row for row, name in enumerate(names) if name in known])[:LABELLED].astype(int)
+        rows = random.permutation(model.rows_with(label=True)).tolist()
+        labelled = list(itertools.islice((row for row in rows if model.label(row) in known), LABELLED))
         candidates = free[:CANDIDATES]
 
         def chosen(found: list[int]) -> None:
@@ -243,8 +245,8 @@ class FewShotPage(Page):
             chosen,
             failed,
             texts=[texts.texts[row].as_py() for row in candidates.tolist()],
-            labelled=[texts.texts[row].as_py() for row in labelled.tolist()],
-            labels=[names[row] for row in labelled.tolist()],
+            labelled=[texts.texts[row].as_py() for row in labelled],
+            labels=[model.label(row) for row in labelled],
             count=SUGGESTED,
         )
 
