@@ -56,7 +56,7 @@ def unpacked_pages(stream: BinaryIO, column: pq.ColumnChunkMetaData, source: Sou
             place = stream.tell() + packed
             dictionary |= _DICTIONARY in header
             total, largest, values = total + unpacked, max(largest, unpacked), values + more
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise StorageError(
             "The Parquet file is damaged or cut off", where=source.path, remedy="Make it again, or save it as CSV."
         ) from error

@@ -9,6 +9,7 @@ import json
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from engine.corpus.parquet_pages import unpacked_pages
 from engine.corpus.preview import preview_file
 from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
-from engine.errors import DataError, MetaPTError, SettingsError
+from engine.errors import DataError, MetaPTError, SettingsError, StorageError
 from engine.running.pipeline import read_pipeline
 from engine.settings import ClusterSettings, ImportSettings, validated
 from engine.stage import StopToken
@@ -278,6 +279,31 @@ def test_rows_of_megabytes_are_not_held_together(tmp_path: Path) -> None:
         for number in range(40):
             stream.write(f"{number} " + "soup " * 1_000_000 + "\n")
     assert within(60, 450, lambda: read(tmp_path / "a.txt", strip_html=False)).rows == 40
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"\x00",  # no sizes
+        b"\x25\x02\x15\x02",  # cut off
+        b"\x25\x01\x15\x02\x00",  # a negative size
+        b"\x28" + b"\xff" * 9 + b"\x01",  # a text that is longer than any file
+        b"\x25" + b"\xff" * 30,  # a number without end
+        b"\x29\xfc" + b"\xff" * 9 + b"\x01",  # a list of structs without end
+        b"\x2c\x1c" * 500,  # too deep
+        b"\x2d\x00",  # no such kind
+    ],
+)
+def test_a_page_header_that_is_none_is_a_damaged_file(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + header)
+    (source,) = find_sources([path])
+    column: Any = SimpleNamespace(
+        data_page_offset=4, has_dictionary_page=False, total_compressed_size=10**6, num_values=10
+    )
+    with open(path, "rb") as stream, pytest.raises(StorageError, match="damaged"):
+        unpacked_pages(stream, column, source)
 
 
 def test_no_header_makes_the_sniffer_think_for_ever(tmp_path: Path) -> None:
