@@ -19,6 +19,7 @@ from engine.errors import storage_errors
 from engine.project import Project
 from engine.storage import write_json
 from metapt_gui.background import Background
+from metapt_gui.earlier_runs import values_of_runs
 from metapt_gui.workflow import State, states
 
 
@@ -62,6 +63,7 @@ class Document(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.project: Project | None = None
+        self._earlier: dict[str, Any] = {}
         self.undo = QUndoStack(self)
         self._corpora: dict[tuple[Path, int], Corpus] = {}
         self._writer = Background(self, threads=1)  # one thread: what is written last stays
@@ -70,6 +72,7 @@ class Document(QObject):
         """Show ``project`` from now on; the one before is closed."""
         self.close()
         self.project = project
+        self._earlier = values_of_runs(project)
         project.write_manifest = self._write_later
         self.opened.emit()
 
@@ -122,8 +125,10 @@ class Document(QObject):
         return Clustering.open(self.path("clusters")) if self.has("clusters") else None
 
     def value(self, name: str, default: Any = None) -> Any:
-        """Return a small value of the project."""
-        return self.project.value(name, default) if self.project is not None else default
+        """Return a small value of the project; if the window has kept none, what its runs were started with."""
+        if self.project is None:
+            return default
+        return self.project.value(name, self._earlier.get(name, default))
 
     def set_value(self, name: str, value: Any) -> None:
         """Keep a small value; nothing happens in a project that is open for reading only."""

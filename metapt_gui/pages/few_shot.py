@@ -134,7 +134,7 @@ class FewShotPage(Page):
         imported = list(corpus.classes) if corpus is not None else []
         classes = task.get("classes") or imported or ["class 1", "class 2"]
         missing = [name for name in imported if name not in classes] if task.get("classes") else []
-        words = {**default_words(classes), **task.get("words", {})}
+        words = {**default_words(classes), **(corpus.words if corpus is not None else {}), **task.get("words", {})}
         self._showing = True
         self.side.show_task(classes, words, missing)
         self._showing = False

@@ -16,6 +16,7 @@ from engine.presets import DESCRIPTIONS, preset
 from engine.running.jobs import BackboneJob, MetaTrainJob
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings, default_words
 from metapt_gui import wording
+from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.run_files import Curves, describe_runs, read_curves
@@ -27,8 +28,6 @@ from metapt_gui.widgets.run_history import RunHistory, RunLine
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 from metapt_gui.workflow import TRAIN, training_role
-
-OWN = "own settings"
 
 
 class MetaTrainPage(Page):

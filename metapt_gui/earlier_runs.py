@@ -1,0 +1,77 @@
+"""What a project's runs were started with: a project that was begun in a terminal goes on in the window from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import MetaPTError, SettingsError
+from engine.project import Project
+from engine.settings import (
+    AnnotateSettings,
+    BackboneSettings,
+    ClusterSettings,
+    ImportSettings,
+    MetaTrainSettings,
+    PromptSettings,
+    Settings,
+    TuneSettings,
+    validated,
+)
+from engine.storage import read_json
+
+OWN = "own settings"
+"""The name of settings that are no preset."""
+_PARTS: Mapping[str, Mapping[str, tuple[str, type[Settings]]]] = {
+    "annotated": {"annotate": ("settings", AnnotateSettings)},
+    "clusters": {"cluster": ("settings", ClusterSettings)},
+    "meta-train": {
+        "meta_train": ("settings", MetaTrainSettings),
+        "prompt": ("prompt", PromptSettings),
+        "backbone": ("backbone", BackboneSettings),
+    },
+    "tune": {"tune": ("tune", TuneSettings), "prompt": ("prompt", PromptSettings)},
+}
+"""Role -> value of the window -> part of the job that made the role's run, and what it has to be."""
+
+
+def values_of_runs(project: Project) -> dict[str, Any]:
+    """Return values as the window keeps them, taken from the runs that the project stands on.
+
+    What cannot be read, or is of another version, is left out.
+    """
+    found: dict[str, Any] = {}
+    for role in ("source", "open-text", "target"):
+        job = _job(project, role)
+        settings = _valid(job.get("settings"), ImportSettings)
+        files = job.get("files")
+        if settings is not None and isinstance(files, list) and all(isinstance(name, str) for name in files):
+            found |= {f"files {role}": files, f"import {role}": settings}
+    for role, parts in _PARTS.items():
+        job = _job(project, role)
+        for name, (part, kind) in parts.items():
+            settings = _valid(job.get(part), kind)
+            if settings is not None:
+                found.setdefault(name, settings)
+    if "meta_train" in found:
+        found["preset"] = OWN
+    return found
+
+
+def _job(project: Project, role: str) -> dict[str, Any]:
+    try:
+        if not project.has_role(role):
+            return {}
+        job = read_json(project.role(role) / "job.json")
+    except MetaPTError:
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def _valid(values: Any, kind: type[Settings]) -> dict[str, Any] | None:
+    if not isinstance(values, dict):
+        return None
+    try:
+        return validated(kind, values).model_dump(mode="json")
+    except SettingsError:
+        return None

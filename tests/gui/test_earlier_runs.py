@@ -1,0 +1,96 @@
+"""A project that was begun in a terminal shows in the window what its runs were started with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from gui.driving import Hands
+
+from engine.presets import preset
+from engine.project import Project
+from engine.running.jobs import ClusterJob, Job, MetaTrainJob, TuneJob
+from engine.running.perform import perform
+from engine.running.pipeline import import_job
+from engine.running.session import Session
+from engine.settings import ClusterSettings, ImportSettings, MetaTrainSettings, PromptSettings, TuneSettings
+from engine.stage import StopToken
+from engine.storage import write_json
+from metapt_gui.earlier_runs import OWN, values_of_runs
+from metapt_gui.pages.cluster import ClusterPage
+from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.meta_train import MetaTrainPage
+
+
+@pytest.fixture
+def from_terminal(tmp_path: Path, tiny_t5: Path) -> Path:
+    """A project with runs and no value of the window; what trains was only written down."""
+    reviews, mails = tmp_path / "reviews.csv", tmp_path / "mails.csv"
+    reviews.write_text("review;stars\n" + "".join(f"soup {n};{n % 5 + 1}\n" for n in range(40)), encoding="utf-8")
+    mails.write_text("mail,mood\n" + "".join(f"mail {n},{'ab'[n % 2]}\n" for n in range(30)), encoding="utf-8")
+    source = ImportSettings(text_column="review", label_column="stars", minimum_characters=3)
+    target = ImportSettings(text_column="mail", label_column="mood", words={"a": "bad", "b": "good"})
+    with Project.create(tmp_path / "a.metapt") as project:
+
+        def done(role: str, job: Job, *, really: bool = True) -> str:
+            run, _ = project.run_folder(job)
+            run.mkdir(exist_ok=True)
+            if really:
+                list(perform(job, run, Session(), StopToken()))
+            write_json(run / "job.json", job.document())
+            project.assign(role, run)
+            return str(run)
+
+        texts = done("source", import_job([str(reviews)], source))
+        task = done("target", import_job([str(mails)], target))
+        settings = ClusterSettings(method="random", clusters=4, projection="none")
+        groups = done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=settings))
+        prompt = PromptSettings(soft_tokens=7, template="{text} So {mask}.")
+        backbone = {"backbone": str(tiny_t5)}
+        meta = MetaTrainSettings(steps=77, alpha=3.0)
+        train = MetaTrainJob(corpus=texts, clusters=groups, backbone=backbone, prompt=prompt, settings=meta)
+        done("meta-train", train, really=False)
+        tune = TuneSettings(seeds=3, learning_rate=0.02)
+        done("tune", TuneJob(corpus=task, backbone=backbone, prompt=prompt, tune=tune, starts={}), really=False)
+    return tmp_path / "a.metapt"
+
+
+def test_the_window_goes_on_from_there(hands: Hands, from_terminal: Path) -> None:
+    hands.window.projects.open(from_terminal)
+    page = hands.step(0)
+    assert isinstance(page, ImportPage)
+    hands.until(lambda: page.model.rowCount() == 40)
+    assert (page.text_column.currentText(), page.label_column.currentText()) == ("review", "stars")
+    assert page.form.values()["minimum_characters"] == 3
+    clusters = hands.step(2)
+    assert isinstance(clusters, ClusterPage)
+    assert clusters.form.values()["clusters"] == 4
+    training = hands.step(3)
+    assert isinstance(training, MetaTrainPage)
+    assert (training.form.values()["steps"], training.form.values()["alpha"]) == (77, 3.0)
+    assert training.prompt_form.values()["soft_tokens"] == 7
+    tuning = hands.step(4)
+    assert isinstance(tuning, FewShotPage)
+    assert tuning.side.words.words() == {"a": "bad", "b": "good"}
+    assert tuning.side.form.values()["seeds"] == 3
+    assert tuning.side.prompt_form.values()["template"] == "{text} So {mask}."
+    document = hands.window.document
+    assert document.value("preset") == OWN
+    assert "values" not in json.loads((from_terminal / "project.json").read_text("utf-8")), "looking writes nothing"
+    document.set_value("meta_train", preset("quick")["meta_train"])
+    assert document.value("meta_train") == preset("quick")["meta_train"], "what is chosen here goes before"
+
+
+def test_what_cannot_be_read_is_left_out(from_terminal: Path) -> None:
+    for run, content in {
+        "0001-import": '{"files": [3], "settings": {}}',
+        "0002-import": '{"files": ["a"], "settings": {"no such": 1}}',
+        "0003-cluster": "[]",
+        "0004-meta-train": '{"settings": 3, "prompt": {"soft_tokens": -1}, "backbone": {}}',
+        "0005-tune": "{",
+    }.items():
+        (from_terminal / "runs" / run / "job.json").write_text(content, "utf-8")
+    with Project.open(from_terminal) as project:
+        assert set(values_of_runs(project)) == {"backbone"}
