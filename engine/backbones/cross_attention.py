@@ -14,6 +14,8 @@ import torch
 from transformers import T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
 
+CACHES = ("past_key_values", "past_key_value", "cache")
+
 
 class FewQueriesAttention(T5Attention):
     """T5's attention, in another order when it attends to an encoder from so few places that it pays."""
@@ -24,18 +26,20 @@ class FewQueriesAttention(T5Attention):
         mask: torch.Tensor | None = None,
         key_value_states: torch.Tensor | None = None,
         position_bias: torch.Tensor | None = None,
-        past_key_values: Any = None,
-        **kwargs: Any,
+        *rest: Any,
+        **named: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Attend from ``hidden_states`` [B, q, d] to ``key_value_states`` [B, s, d]; the rest as in transformers.
 
-        A cross-attention has no position bias, so that of the layer before is handed on unseen.
+        A cross-attention has no position bias, so that of the layer before is handed on unseen. The cache of keys and
+        values, if there is one, goes by another name in every other version of transformers.
         """
         heads, size = self.n_heads, self.key_value_proj_dim
         rows, queries, width = hidden_states.shape
-        if key_value_states is None or past_key_values is not None or 2 * queries > size:
+        cached = any(value is not None for value in (*rest, *(named.get(name) for name in CACHES)))
+        if key_value_states is None or cached or 2 * queries > size:
             found: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = super().forward(
-                hidden_states, mask, key_value_states, position_bias, past_key_values, **kwargs
+                hidden_states, mask, key_value_states, position_bias, *rest, **named
             )
             return found
         asked = self.q(hidden_states).view(rows * queries, heads, size).transpose(0, 1)  # [heads, B q, size]

@@ -57,11 +57,12 @@ def nothing_left_running() -> Iterator[None]:
 
 
 @pytest.fixture
-def themes(qtbot: QtBot) -> ThemeKeeper:
-    """The light theme, applied."""
+def themes(qtbot: QtBot, qapp: QApplication) -> Iterator[ThemeKeeper]:
+    """The light theme, applied; its pictures go with it."""
     keeper = ThemeKeeper("light")
     keeper.apply()
-    return keeper
+    yield keeper
+    qapp.setStyleSheet("")
 
 
 @pytest.fixture
