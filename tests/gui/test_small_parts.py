@@ -55,10 +55,9 @@ def test_texts_can_be_read(theme: Theme) -> None:
     assert {pair: value for pair, value in weak.items() if value < 4.5} == {}
 
 
-def test_the_theme_is_chosen_and_told_of(qtbot: QtBot) -> None:
-    keeper = ThemeKeeper("light")
-    with qtbot.waitSignal(keeper.changed) as told:
-        keeper.choose("dark")
+def test_the_theme_is_chosen_and_told_of(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    with qtbot.waitSignal(themes.changed) as told:
+        themes.choose("dark")
     assert told.args == [DARK]
     assert QApplication.palette().window().color() == QColor(DARK.window)
 
