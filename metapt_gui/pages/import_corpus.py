@@ -50,6 +50,7 @@ ROLES = (
 )
 NO_LABEL = "(no labels)"
 
+FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet", "xlsx": "XLSX", "txt": "text"}
 DEFAULTS = {"target": {"keep_unlabelled": True}}
 """Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
@@ -271,16 +272,8 @@ class ImportPage(Page):
             )
             if not wide:
                 self.preview.setColumnWidth(number, 110)
-        named = {
-            "csv": "CSV",
-            "jsonl": "JSON lines",
-            "json": "JSON",
-            "parquet": "Parquet",
-            "xlsx": "XLSX",
-            "txt": "text",
-        }
         delimiter = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "": ""}.get(preview["delimiter"], "")
-        parts = [named.get(preview["format"], preview["format"]), preview["encoding"].removesuffix("-sig"), delimiter]
+        parts = [FORMATS.get(preview["format"], preview["format"]), preview["encoding"].removesuffix("-sig"), delimiter]
         found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
         if preview["sources"] > 1:
             found += f" {preview['sources']:,} files will be read."

@@ -196,37 +196,38 @@ def test_a_million_rows_are_shown_at_once(qtbot, million):
     assert table.view.visualRect(table.view.currentIndex()).isValid()
 
 
-def test_a_million_rows_can_be_selected(qtbot, million):
+@pytest.fixture
+def crowded(qtbot, million):
+    """A table of them, shown."""
     table = LabelTable()
     qtbot.addWidget(table)
     table.model.set_texts(million)
     table.show()
     qtbot.waitExposed(table)
+    return table
+
+
+def test_a_million_rows_can_be_selected(qtbot, crowded):
     begin = time.perf_counter()
-    qtbot.keyClick(table.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-    table.grab()
+    qtbot.keyClick(crowded.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    crowded.grab()
     assert time.perf_counter() - begin < 0.5
 
 
-def test_a_search_in_a_million_rows_leaves_the_window_alive(qtbot, million):
-    table = LabelTable()
-    qtbot.addWidget(table)
-    table.model.set_texts(million)
-    table.show()
-    qtbot.waitExposed(table)
+def test_a_search_in_a_million_rows_leaves_the_window_alive(qtbot, crowded):
     ticks = [time.perf_counter()]
-    timer = QTimer(table)
+    timer = QTimer(crowded)
     timer.setInterval(20)
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start()
-    with qtbot.waitSignal(table.model.filter_ready, timeout=20_000):
-        table.search.setText("needle")
-        assert table.model.searching
-        assert table.model.rowCount() == ROWS  # the rows from before, until the others are found
+    with qtbot.waitSignal(crowded.model.filter_ready, timeout=20_000):
+        crowded.search.setText("needle")
+        assert crowded.model.searching
+        assert crowded.model.rowCount() == ROWS  # the rows from before, until the others are found
     ticks.append(time.perf_counter())
     assert np.diff(ticks).max() < 0.15
-    assert table.model.rowCount() == ROWS // 1_000
-    assert table.model.corpus_row(1) == 1_007
+    assert crowded.model.rowCount() == ROWS // 1_000
+    assert crowded.model.corpus_row(1) == 1_007
 
 
 def test_a_new_search_takes_the_place_of_one_that_runs(qtbot, million):
