@@ -20,6 +20,7 @@ SHOWN = {
     "resources/sample/README.md": "reference/sample-project.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "THIRD_PARTY_NOTICES.md": "third-party-notices.md",
 }
 """File of the repository -> page. Links that leave ``docs/`` for one of them are led to its page."""
 

@@ -45,6 +45,19 @@ Description: Meta-learned soft prompts for people with a pile of text
  or weakly labelled text, tunes it on a few hand-labelled examples, and hands the
  prompt over as a small file. It works without a network.
 """
+COPYRIGHT = """This package holds works of many authors, under several licences.
+
+MetaPT itself is Copyright The MetaPT developers, and under the Apache License, version 2.0. Its text is in
+/opt/metapt/_internal/LICENSE and in /usr/share/common-licenses/Apache-2.0.
+
+Everything else in /opt/metapt keeps its own licence: Python, Qt and PySide6 (LGPL-3), gensim (LGPL-2.1), PyTorch and
+others, libraries of the system on which it was built, and the weights of Sentence-BERT (Apache-2.0).
+/opt/metapt/_internal/THIRD_PARTY_NOTICES.md lists these works and says where their sources are. The licence files that
+they bring are in /opt/metapt/_internal/licenses. Texts of GPL and LGPL are also in /usr/share/common-licenses.
+
+What the weights of the bundled backbone may be used for is said in
+/opt/metapt/_internal/resources/backbones/t5-metapt-small/README.md.
+"""
 REFRESH = """#!/bin/sh
 set -e
 update-mime-database /usr/share/mime || true
@@ -66,6 +79,19 @@ def make_archive(folder: Path, out: Path) -> Path:
     return path
 
 
+def check_licences(folder: Path) -> None:
+    """Refuse a folder without the licences of what is in it.
+
+    Raises
+    ------
+    SystemExit
+        If they are not where the package says that they are.
+    """
+    for name in ("LICENSE", "THIRD_PARTY_NOTICES.md", "licenses/PySide6_Essentials", "licenses/gensim"):
+        if not (folder / "_internal" / name).exists():
+            raise SystemExit(f"{folder}: there is no _internal/{name}; make the folder anew with build_installer.spec.")
+
+
 def make_debian_package(folder: Path, out: Path) -> Path:
     """Write ``metapt_VERSION_ARCHITECTURE.deb``."""
     architecture = ARCHITECTURES[platform.machine()]
@@ -76,9 +102,10 @@ def make_debian_package(folder: Path, out: Path) -> Path:
         _copy(HERE / "metapt.desktop", root / "usr/share/applications/metapt.desktop")
         _copy(HERE / "metapt-mime.xml", root / "usr/share/mime/packages/metapt.xml")
         _copy(ROOT / "resources/icons/app.svg", root / "usr/share/icons/hicolor/scalable/apps/metapt.svg")
-        _copy(ROOT / "LICENSE", root / "usr/share/doc/metapt/copyright")
-        changelog = root / "usr/share/doc/metapt/changelog.gz"
-        changelog.write_bytes(gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
+        documents = root / "usr/share/doc/metapt"
+        documents.mkdir(parents=True)
+        (documents / "copyright").write_text(COPYRIGHT, encoding="utf-8")
+        (documents / "changelog.gz").write_bytes(gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
         (root / "usr/bin").mkdir(parents=True)
         (root / "usr/bin/metapt-gui").symlink_to("/opt/metapt/MetaPT")
         (root / "usr/bin/metapt").symlink_to("/opt/metapt/metapt-cli")
@@ -115,6 +142,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="what PyInstaller made, dist/MetaPT")
     parser.add_argument("--out", type=Path, default=Path("dist"))
     arguments = parser.parse_args()
+    check_licences(arguments.folder)
     arguments.out.mkdir(parents=True, exist_ok=True)
     print(f"{arguments.folder}: {size_of(arguments.folder) / 1e6:,.0f} MB")
     made = [make_archive(arguments.folder, arguments.out)]

@@ -71,5 +71,8 @@ The method of Huang, Qian and Yu, *Learning a Better Initialization for Soft Pro
 people with a
 pile of text and a handful of labels.
 
-Licence: Apache-2.0. Built with Qt (PySide6), PyTorch, transformers, Sentence-Transformers, scikit-learn and
-pyqtgraph."""
+MetaPT itself is under the Apache License 2.0. It is built with Qt (PySide6), PyTorch, transformers,
+Sentence-Transformers, scikit-learn, pyqtgraph and others, which keep their own licences
+(THIRD_PARTY_NOTICES.md). The weights of the bundled backbone are for research and evaluation, says their
+card: several of the corpora that they were trained on state no licence or one for research only, whether
+such weights may be used commercially is not settled, and for a product one pre-trains on text of one's own."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from PySide6.QtCore import QElapsedTimer, QEventLoop, QTimer
@@ -158,6 +161,23 @@ class Tour:
         self.wait(lambda: bool(use.answer.text()), "an answer", 120)
 
 
+@contextmanager
+def plain_folder() -> Iterator[Path]:
+    """Make a temporary folder and delete it at the end; its name is a plain one, because pictures show its path."""
+    parent = Path(tempfile.gettempdir())
+    for number in count(1):
+        folder = parent / ("metapt" if number == 1 else f"metapt {number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take the tour; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -166,14 +186,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     application = QApplication.instance() or QApplication(sys.argv[:1])
-    with tempfile.TemporaryDirectory(prefix="metapt-tour-") as scratch:
+    with plain_folder() as scratch:
         themes = ThemeKeeper("light")
         themes.apply()
-        window = MainWindow(UserSettings(Path(scratch) / "settings"), themes, CrashReports(Path(scratch) / "logs"))
+        window = MainWindow(UserSettings(scratch / "settings"), themes, CrashReports(scratch / "logs"))
         window.show()
         tour = Tour(window)
         window.document.open(
-            Project.open(chosen.project) if chosen.project else create_sample(Path(scratch) / "sample.metapt")
+            Project.open(chosen.project) if chosen.project else create_sample(scratch / "support.metapt")
         )
         if chosen.project is None:
             tour.work()

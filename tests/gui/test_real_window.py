@@ -69,7 +69,7 @@ def test_the_window_comes_up_takes_keys_and_leaves(display: str, own_folders: Pa
             if xdotool("search", "--onlyvisible", "--name", "^sample"):
                 break
         until(lambda: xdotool("search", "--onlyvisible", "--name", "^sample"))
-        assert (own_folders / "cache" / "MetaPT" / "sample 1.metapt" / "project.json").exists()
+        assert (own_folders / "sample 1.metapt" / "project.json").exists()
         xdotool("windowfocus", "--sync", window)
         xdotool("key", "ctrl+q")
         assert application.wait(30) == 0

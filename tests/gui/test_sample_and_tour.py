@@ -1,0 +1,31 @@
+"""Where the sample project is made, and that the pictures of the tour show plain paths."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from metapt_gui.sample import create_sample
+from metapt_gui.tour import plain_folder
+
+
+def test_the_sample_is_made_in_the_documents_and_never_over_another(own_folders: Path) -> None:
+    (own_folders / "Documents").mkdir()
+    for number in (1, 2):
+        with create_sample() as project:
+            assert project.folder == own_folders / "Documents" / f"sample {number}.metapt"
+            assert project.value("task")["classes"] == ["unhappy", "happy"]
+
+
+def test_without_documents_the_sample_is_made_in_the_home_folder(own_folders: Path) -> None:
+    with create_sample() as project:
+        assert project.folder == own_folders / "sample 1.metapt"
+
+
+def test_the_tour_works_in_a_folder_with_a_plain_name_that_goes_away(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with plain_folder() as first, plain_folder() as second:
+        (first / "file").touch()
+        assert (first, second) == (tmp_path / "metapt", tmp_path / "metapt 2")
+    assert not first.exists()
+    assert not second.exists()
