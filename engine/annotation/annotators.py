@@ -9,10 +9,14 @@ from typing import Protocol
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from engine.events import Progress
+from engine.corpus.drawing import rows_of_every_class
+from engine.events import Notice, Progress
 from engine.stage import Part, StopToken
 
 STAGE = "annotate"
+LEARNED = 50_000
+"""So many labelled texts are learned from; more would take minutes to hours that nothing can interrupt."""
+LEAST_OF_A_CLASS = 50
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,31 @@ class Annotator(Protocol):
 
 
 class SentenceBertAnnotator:
-    """Logistic regression on Sentence-BERT vectors: seconds instead of hours, and no network."""
+    """Logistic regression on Sentence-BERT vectors: seconds instead of hours, and no network.
+
+    It learns from at most 50,000 texts; of more that many are drawn at random, always the same and some of every class.
+    """
 
     def fit(self, texts: EmbeddedTexts, labels: np.ndarray, classes: int, *, stop: StopToken) -> Part[bool]:
         """See `Annotator.fit`."""
-        yield Progress(STAGE, 0, len(texts), "rows", message="Learning from the labelled texts")
-        model = LogisticRegression(max_iter=1000).fit(texts.vectors, labels)
+        vectors = texts.vectors
+        if len(texts) > LEARNED:
+            drawn = rows_of_every_class(labels, LEARNED, np.random.default_rng(0), least=LEAST_OF_A_CLASS)
+            vectors, labels = vectors[drawn], labels[drawn]
+            yield Notice(
+                f"The annotator learns from {len(drawn):,} of the {len(texts):,} labelled texts, drawn at random: "
+                "all of them would take too long."
+            )
+        yield Progress(STAGE, 0, len(vectors), "rows", message="Learning from the labelled texts")
+        if stop.requested:
+            return False
+        model = LogisticRegression(max_iter=1000).fit(vectors, labels)
         # Two classes have one row of coefficients in scikit-learn: that of the other class is 0.
         weights, bias = model.coef_, model.intercept_
         if classes == 2:
             weights, bias = np.vstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])
         self._weights, self._bias = weights.astype(np.float32), bias.astype(np.float32)
-        yield Progress(STAGE, len(texts), len(texts), "rows", message="Learning from the labelled texts")
+        yield Progress(STAGE, len(vectors), len(vectors), "rows", message="Learning from the labelled texts")
         return not stop.requested
 
     def logits(self, texts: EmbeddedTexts, *, stop: StopToken) -> Part[np.ndarray | None]:

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from engine.annotation.stage import annotate
+from engine.corpus.drawing import rows_of_every_class
 from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
 from engine.embedding.sentence_bert import Encoder
 from engine.settings import AnnotateSettings
 from engine.stage import Stage, StopToken
 
-TAUGHT_PER_TEXT, LEAST_TAUGHT = 25, 200
+TAUGHT_PER_TEXT, LEAST_TAUGHT, LEAST_OF_A_CLASS = 25, 200, 2
 
 
 def dry_run(
@@ -36,7 +37,8 @@ def dry_run(
     """
     random = np.random.default_rng(settings.seed)
     rows = np.sort(random.permutation(unlabelled.rows)[:sample])
-    taught = _labelled_rows(labelled.labels, max(LEAST_TAUGHT, TAUGHT_PER_TEXT * sample), random)
+    wanted = max(LEAST_TAUGHT, TAUGHT_PER_TEXT * sample)
+    taught = rows_of_every_class(labelled.labels, wanted, random, least=LEAST_OF_A_CLASS)
     everything = {"confidence": 0.0, "class_confidence": {}, "out_of_domain_share": 0.0, "balance": False}
     yield from annotate(
         _part(labelled, taught, folder / "labelled"),
@@ -48,14 +50,6 @@ def dry_run(
         stop=stop,
         rows=rows,
     )
-
-
-def _labelled_rows(labels: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """Return ``count`` random rows that have a label, two of every class among them even if that makes more."""
-    order = random.permutation(np.flatnonzero(labels >= 0))
-    first = np.array([row for number in np.unique(labels[order]) for row in order[labels[order] == number][:2]], int)
-    rest = order[~np.isin(order, first)]
-    return np.sort(np.concatenate([first, rest[: max(0, count - len(first))]]))
 
 
 def _part(corpus: Corpus, rows: np.ndarray, folder: Path) -> Corpus:

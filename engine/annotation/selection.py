@@ -16,31 +16,7 @@ from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import DataError, SettingsError, StorageError
 from engine.settings import AnnotateSettings
 
-NEIGHBOURS = 10
-CHUNK = 1024
-
 LABELLED, UNCONFIDENT, OUTSIDE, SURPLUS = "already labelled", "not confident", "out of domain", "surplus of its class"
-
-
-def domain_scores(vectors: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Return how much each text is like the labelled ones: mean cosine to its 10 nearest of them.
-
-    Parameters
-    ----------
-    vectors, labelled
-        float32 [n, d] and [m, d], rows of length one.
-
-    Returns
-    -------
-    ndarray
-        float32 [n], -1 to 1.
-    """
-    nearest = min(NEIGHBOURS, len(labelled))
-    scores = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), CHUNK):
-        likeness = vectors[start : start + CHUNK] @ labelled.T
-        scores[start : start + CHUNK] = np.partition(likeness, -nearest, 1)[:, -nearest:].mean(1)
-    return scores
 
 
 def check_classes(classes: Sequence[str], settings: AnnotateSettings) -> None:
@@ -89,7 +65,7 @@ def select(
     predicted, confidence
         Class int64 [n] and calibrated probability float [n] of each row.
     domain
-        `domain_scores`, float [n].
+        `engine.annotation.domain.domain_scores`, float [n].
     already_labelled
         bool [n]: the text stands in the labelled corpus.
     domain_threshold

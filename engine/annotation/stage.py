@@ -10,13 +10,13 @@ from sklearn.model_selection import train_test_split
 
 from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
+from engine.annotation.domain import domain_scores
 from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
 from engine.annotation.selection import (
     check_classes,
     check_kept,
     class_thresholds,
     domain_bar,
-    domain_scores,
     notices,
     select,
 )
@@ -25,7 +25,7 @@ from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import Encoder
 from engine.errors import DataError
 from engine.evaluation.metrics import evaluate
-from engine.events import Finished, Notice, Progress
+from engine.events import Finished, Notice
 from engine.settings import AnnotateSettings
 from engine.stage import Stage, StopToken
 from engine.storage import write_json
@@ -75,20 +75,20 @@ def annotate(
     taught, asked = EmbeddedTexts(labelled.texts, labelled_vectors), EmbeddedTexts(unlabelled.texts, vectors)
     labels = labelled.labels
     training, held_out = _split(labels, settings)
-    annotator = _annotator(settings)
-    logits, held_out_logits = None, None
-    if (yield from annotator.fit(taught.take(training), labels[training], len(classes), stop=stop)):
+    annotator, learned = _annotator(settings), taught.take(training)
+    logits, held_out_logits, domain = None, None, None
+    if (yield from annotator.fit(learned, labels[training], len(classes), stop=stop)):
         held_out_logits = yield from annotator.logits(taught.take(held_out), stop=stop)
         logits = yield from annotator.logits(asked, stop=stop)
-    if held_out_logits is None or logits is None:
+    if logits is not None:
+        domain = yield from domain_scores(vectors, learned.vectors, labels[training], stop=stop)
+    if held_out_logits is None or logits is None or domain is None:
         yield Finished(str(folder), "stopped")
         return
 
     temperature = fit_temperature(held_out_logits, labels[held_out])
     chances = probabilities(logits, temperature)
     predicted, confidence = chances.argmax(1), chances.max(1)
-    yield Progress(STAGE, 0, unlabelled.rows, "rows", message="Comparing with the labelled texts")
-    domain = domain_scores(vectors, labelled_vectors[training])
     bar = domain_bar(domain, settings)
     known = set(labelled.texts)
     already_labelled = np.array([text in known for text in unlabelled.texts], bool)

@@ -79,7 +79,10 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         # Asked and not measured: a busy machine must not choose otherwise when a run is resumed.
         has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.10
         return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):  # the question is about the present one
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def multiply_rate(device: torch.device, precision: torch.dtype, size: int = 1024, seconds: float = 0.1) -> float:

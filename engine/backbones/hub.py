@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ class _Cancelled(Exception):
 def fetch_from_hub(name: str, *, offline: bool) -> Part[Path]:
     """Download the safetensors, configuration and tokenizer of ``name`` into the hub's cache; return the folder.
 
-    A copy that is in the cache already is used without touching the network.
+    A copy that is in the cache already is used without touching the network, unless only parts of it are there:
+    another program may have asked for no more than the tokenizer.
 
     Raises
     ------
@@ -30,17 +32,22 @@ def fetch_from_hub(name: str, *, offline: bool) -> Part[Path]:
     from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    in_part = False
     try:
-        return Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
+        local = Path(snapshot_download(name, allow_patterns=PATTERNS, local_files_only=True))
+        if _is_whole(local):
+            return local
+        in_part = True
     except HFValidationError as error:
         raise BackboneError(
             "This is neither a folder nor a name on the hub", where=name, remedy="Check the spelling."
         ) from error
-    except LocalEntryNotFoundError:
-        pass
+    except LocalEntryNotFoundError as error:
+        in_part = hasattr(error, "snapshot_path")  # the hub's own library knows that files are missing
     if offline or HF_HUB_OFFLINE:
         raise BackboneError(
-            "The model is not on this computer and the network is switched off",
+            f"{'Only a part of the model is' if in_part else 'The model is not'} on this computer and the network is "
+            "switched off",
             where=name,
             remedy="Switch offline mode off, choose a folder, or use the bundled backbone.",
         )
@@ -73,6 +80,17 @@ def fetch_from_hub(name: str, *, offline: bool) -> Part[Path]:
         ) from state["error"]
     folder: Path = state["folder"]
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether there are a configuration and weights, and of weights in several files all that their list names."""
+    try:
+        lists = [json.loads(path.read_bytes())["weight_map"] for path in folder.glob("*.safetensors.index.json")]
+        named = {str(part) for parts in lists for part in parts.values()}
+        weights = any(path.is_file() for path in folder.glob("*.safetensors"))
+        return weights and all((folder / name).is_file() for name in ("config.json", *named))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # a list that is none
+        return False
 
 
 def _byte_counter(state: dict[str, Any]) -> Any:

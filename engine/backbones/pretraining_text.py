@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from engine.backbones.vocabulary import train_vocabulary
 from engine.checkpoint import fingerprint
+from engine.corpus.contents import content_hashes
 from engine.corpus.importing import import_corpus
 from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
@@ -242,7 +243,9 @@ def prepare_text(
 ) -> Part[PreparedText | None]:
     """Read, clean and tokenise all texts, train the vocabulary, and ask the teacher for vectors; once for a folder.
 
-    Returns ``None`` if stopping was requested; what is there already is not made again.
+    Returns ``None`` if stopping was requested. What is there already is not made again, unless a setting that it
+    depends on or what a file holds has changed; a file that is not on this computer counts as unchanged, so that the
+    folder can be carried to another one without its texts.
 
     Raises
     ------
@@ -252,13 +255,23 @@ def prepare_text(
     chosen = settings.model_dump(mode="json", include=set(PREPARED_BY), exclude_defaults=True)
     wanted = fingerprint(chosen)
     marker = folder / "prepared.json"
-    if not marker.exists() or read_json(marker)["settings"] != wanted:
+    before = read_json(marker) if marker.exists() else {}
+    contents = yield from content_hashes(_names(settings), STAGE, stop=stop)  # before the files are read, not after it
+    if contents is None:
+        return None
+    if before.get("settings") == wanted and _unchanged(contents, before.get("contents", {})):
+        if absent := sum(found is None for found in contents.values()):
+            yield Notice(
+                f"{absent:,} of {len(contents):,} files of texts are not on this computer; what was prepared from them "
+                "before is used."
+            )
+    else:
         with storage_errors(marker):
             marker.unlink(missing_ok=True)  # from now on there is half of something, until all is there again
         removed = yield from _prepare(settings, folder, teacher, stop)
         if removed is None:
             return None
-        write_json(marker, {"settings": wanted, "removed": removed})
+        write_json(marker, {"settings": wanted, "contents": contents, "removed": removed})
     return PreparedText(
         AutoTokenizer.from_pretrained(folder / "vocabulary", local_files_only=True),
         Tokens.load(folder / "texts"),
@@ -268,6 +281,14 @@ def prepare_text(
         _load_tasks(folder, len(settings.tasks)),
         int(read_json(marker)["removed"]),
     )
+
+
+def _names(settings: PretrainBackboneSettings) -> list[str]:
+    return [*settings.files, *settings.keep_out, *(name for task in settings.tasks for name in task.files)]
+
+
+def _unchanged(contents: Mapping[str, str | None], before: Mapping[str, str | None]) -> bool:
+    return all(found is None or found == before.get(name) for name, found in contents.items())
 
 
 def _prepare(settings: PretrainBackboneSettings, folder: Path, teacher: Teacher, stop: StopToken) -> Part[int | None]:

@@ -70,12 +70,16 @@ class RelativeAdamW(torch.optim.Optimizer):
         ]
         for state in states:
             state["step"] += 1
-        count = float(states[0]["step"])
-        correction = math.sqrt(1 - second**count) / (1 - first**count)
+        counts = [float(state["step"]) for state in states]
+        corrections = [math.sqrt(1 - second**count) / (1 - first**count) for count in counts]
         updates = torch._foreach_sqrt(squares)
         torch._foreach_add_(updates, group["eps"])
         updates = torch._foreach_div(means, updates)
         torch._foreach_mul_(updates, scales)
         if group["weight_decay"]:
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(weights, updates, alpha=-group["lr"] * correction)
+        if len(set(counts)) == 1:
+            torch._foreach_add_(weights, updates, alpha=-group["lr"] * corrections[0])
+        else:  # some weights have had their first gradient later than others
+            torch._foreach_mul_(updates, corrections)
+            torch._foreach_add_(weights, updates, alpha=-group["lr"])

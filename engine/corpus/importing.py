@@ -20,7 +20,7 @@ from engine.corpus.readers import open_table
 from engine.corpus.report import LENGTH_EDGES, Report
 from engine.corpus.rows import Broken, Columns, Read, Row
 from engine.corpus.seen import SeenTexts
-from engine.corpus.sources import Detected, Source, closing, detect, find_sources
+from engine.corpus.sources import Detected, Source, closing, detect, find_sources, nothing_in
 from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors
 from engine.corpus.writing import CorpusWriter, writing_corpus
 from engine.errors import DataError, storage_errors
@@ -37,6 +37,8 @@ CHUNK_CELLS = 500_000
 CHUNK_CHARACTERS = 32 * 2**20
 """So many rows, cells or characters are in memory at a time."""
 MAXIMUM_CLASSES = 100
+SHOWN = 3
+"""So many names of files stand in a sentence."""
 
 
 def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportSettings, *, stop: StopToken) -> Stage:
@@ -45,7 +47,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     Parameters
     ----------
     sources
-        Files, folders and globs.
+        Files, folders and globs. A file that is empty is left out, with a notice, if others are not.
     settings
         See `ImportSettings`.
     stop
@@ -54,8 +56,8 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     Raises
     ------
     DataError
-        If a column is unknown, nothing is kept, there are too many label values, or too many rows are broken; nothing
-        is left behind then.
+        If a column is unknown, all files are empty, nothing is kept, there are too many label values, or too many rows
+        are broken; nothing is left behind then.
     StorageError
         If a file cannot be read or the folder not be written.
     """
@@ -71,11 +73,19 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     ):
         with open(rejected_path, "w", encoding="utf-8") as rejected:
             seen = SeenTexts() if settings.drop_duplicates else None
+            empty: list[Source] = []
             for source in found:
                 detected = detect(source, settings)
-                yield from _read_source(source, detected, settings, report, seen, writer, rejected, stop)
+                if detected is None:
+                    empty.append(source)
+                else:
+                    yield from _read_source(source, detected, settings, report, seen, writer, rejected, stop)
                 if stop.requested:
                     break
+        if len(empty) == len(found):
+            raise nothing_in(found)
+        if empty:
+            yield Notice(_left_out(empty, found), "warning")
         _check(report, found, settings)
     content = writer.content_hash
     if settings.maximum_rows is not None or settings.balance:
@@ -185,6 +195,13 @@ def _write(kept: Kept, source: Source, report: Report, seen: SeenTexts | None, w
     report.lengths += np.bincount(np.searchsorted(LENGTH_EDGES, lengths, "right") - 1, minlength=len(LENGTH_EDGES))
     columns = [kept.array, pa.array(kept.labels, pa.string()), pa.repeat(source.name, len(kept.texts))]
     writer.write(pa.record_batch([*columns, pa.array(kept.lines)], schema=SCHEMA))
+
+
+def _left_out(empty: Sequence[Source], found: Sequence[Source]) -> str:
+    names = [source.name for source in empty[:SHOWN]]
+    more = f" and {len(empty) - SHOWN:,} more" if len(empty) > SHOWN else ""
+    verb = "is empty and was" if len(empty) == 1 else "are empty and were"
+    return f"{len(empty):,} of {len(found):,} files {verb} left out: {', '.join(names)}{more}."
 
 
 def _check(report: Report, found: Sequence[Source], settings: ImportSettings) -> None:

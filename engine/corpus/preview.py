@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.corpus.columns import label_value, longest_texts
 from engine.corpus.readers import open_table
 from engine.corpus.rows import LONE_SURROGATE, UNREADABLE, Broken, Row
-from engine.corpus.sources import closing, detect, find_sources
+from engine.corpus.sources import Detected, Source, closing, detect, find_sources, nothing_in
+from engine.corpus.values import ColumnValues, Reading
+from engine.errors import MetaPTError
 from engine.settings import ImportSettings
 
 LONGEST_VALUE = 300
 LONGEST_LABEL = 30
-MOST_VALUES = 30
 MOST_LABELS = 20
 MOST_CELLS = 250_000
 MOST_CHARACTERS = 8 * 2**20
-"""Reading ends after so many cells or characters, so that wide tables and long texts are as quick as others."""
+"""After so many cells or characters no more rows are kept: wide tables and long texts are as quick as others."""
+COUNTING_SECONDS = 2.0
+"""So long the values of columns are counted in what follows: a file may be sorted by them."""
 LABEL_WORDS = frozenset(
     [
         "label",
@@ -42,8 +44,12 @@ LABEL_WORDS = frozenset(
 ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "key", "index", "row"])
 
 
-def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counted: int = 5000) -> dict[str, Any]:
-    """Return how a file (of a folder or archive, the first) is read, its first rows, and which columns seem to be what.
+def preview_file(
+    path: str, settings: ImportSettings, *, rows: int = 200, counted: int = 5000, seconds: float = COUNTING_SECONDS
+) -> dict[str, Any]:
+    """Return how a file is read, its first rows, and which columns seem to be what.
+
+    Of a folder or archive, the first file that is not empty is shown.
 
     Parameters
     ----------
@@ -54,17 +60,20 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
     rows
         At most so many rows are returned; fewer if they are very wide or long.
     counted
-        The values of columns are counted over at most this many rows; the same holds for them.
+        The values of columns are counted over at least this many rows; the same holds for them.
+    seconds
+        So long they are counted in the rows that follow, which is to the end of all but very large files.
 
     Returns
     -------
     dict
-        ``sources`` (how many files there are), ``source`` (the name of the first), ``format``, ``encoding``,
+        ``sources`` (how many files there are), ``source`` (the name of the one shown), ``format``, ``encoding``,
         ``delimiter``, ``columns``, ``rows`` (strings of at most 300 characters), ``lines`` (the line of each row),
         ``broken`` (``line``, ``reason``, ``excerpt`` of the rows that the import would set aside; one with bytes that
         are not of the encoding is among ``rows`` as well, so that the fault can be seen), ``text_column``,
         ``label_column`` (empty if none seems to be), ``label_values`` (column -> value -> count, of the columns with at
-        most 30 different values) and ``whole`` (nothing follows the rows that were counted).
+        most 30 different values), ``counted`` (the rows that they were counted over) and ``whole`` (nothing follows
+        these rows).
 
     Raises
     ------
@@ -72,13 +81,21 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
         If it cannot be read.
     """
     sources = find_sources([path])
-    source = sources[0]
+    read: list[Row | Broken] | None = None
     with closing(sources):
-        detected = detect(source, settings)
-        with open_table(source, detected, settings) as table:
-            columns = [_readable(name) for name in table.columns]
-            width = max(len(columns), 1)
-            read, whole = _read(table.rows, min(counted, max(MOST_CELLS // width, 1)))
+        source, detected = _first(sources, settings)
+        try:
+            with open_table(source, detected, settings) as table:
+                columns = [_readable(name) for name in table.columns]
+                counts = ColumnValues(columns)
+                reading = Reading(table.parts, counts)
+                read = reading.rows(min(counted, max(MOST_CELLS // max(len(columns), 1), 1)), MOST_CHARACTERS)
+                if not reading.whole:
+                    reading.count(seconds)
+        except MetaPTError:
+            if read is None:
+                raise
+            # What is wrong further down is for the import to tell.
     head = read[:rows]
     good = [row for row in head if isinstance(row, Row)]
     chosen = columns.index(settings.label_column) if settings.label_column in columns else None
@@ -86,7 +103,7 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
         text = columns.index(settings.text_column)
     else:
         text = longest_texts(columns, head, besides=chosen)
-    values = _values(columns, read)
+    values = {name: {_shown(value): count for value, count in found.items()} for name, found in counts.found().items()}
     label = settings.label_column
     if chosen is None or chosen == text:
         label = _label_guess(columns, text, values)
@@ -103,21 +120,17 @@ def preview_file(path: str, settings: ImportSettings, *, rows: int = 200, counte
         "text_column": columns[text],
         "label_column": label,
         "label_values": values,
-        "whole": whole,
+        "counted": reading.counted,
+        "whole": reading.whole,
     }
 
 
-def _read(rows: Iterable[Row | Broken], limit: int) -> tuple[list[Row | Broken], bool]:
-    """Return at most ``limit`` rows, and whether there are no more."""
-    read: list[Row | Broken] = []
-    characters = 0
-    for row in rows:
-        if len(read) >= limit or characters > MOST_CHARACTERS:
-            return read, False
-        read.append(row)
-        if isinstance(row, Row):
-            characters += sum(len(value) for value in row.values if isinstance(value, (str, bytes)))
-    return read, True
+def _first(sources: Sequence[Source], settings: ImportSettings) -> tuple[Source, Detected]:
+    """Return the first source that is not empty, and how it is read."""
+    for source in sources:
+        if (detected := detect(source, settings)) is not None:
+            return source, detected
+    raise nothing_in(sources)
 
 
 def _readable(text: str) -> str:
@@ -141,26 +154,6 @@ def _fault(row: Row | Broken, text: int) -> dict[str, Any] | None:
     if isinstance(value, str) and LONE_SURROGATE.search(value):
         return {"line": row.line, "reason": UNREADABLE, "excerpt": _shown(value)}
     return None
-
-
-def _values(columns: Sequence[str], read: Sequence[Row | Broken]) -> dict[str, dict[str, int]]:
-    """Count the values of the columns that have few different ones; of columns of one name the first is meant."""
-    found: dict[str, dict[str, int]] = {}
-    for number, name in enumerate(columns):
-        if name in found:
-            continue
-        counts: Counter[str] = Counter()
-        for row in read:
-            if isinstance(row, Row):
-                value = row.values[number]
-                if len(counts) > MOST_VALUES or isinstance(value, (bytes, list, dict)):
-                    break
-                if shown := label_value(value):
-                    counts[shown] += 1
-        else:
-            if 0 < len(counts) <= MOST_VALUES:
-                found[name] = {_shown(value): count for value, count in counts.items()}
-    return found
 
 
 def _label_guess(columns: Sequence[str], text: int, values: Mapping[str, Mapping[str, int]]) -> str:

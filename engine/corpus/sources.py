@@ -248,18 +248,18 @@ class Detected:
     delimiter: str = ""
 
 
-def detect(source: Source, settings: ImportSettings) -> Detected:
-    """Look at the beginning of a source; what the settings say goes before what is seen.
+def detect(source: Source, settings: ImportSettings) -> Detected | None:
+    """Look at the beginning of a source; what the settings say goes before what is seen. ``None`` if it is empty.
 
     Raises
     ------
     DataError
-        If it is empty, binary, or the encoding or delimiter asked for does not exist.
+        If it is binary, or the encoding or delimiter asked for does not exist.
     """
     with open_bytes(source) as stream:
         sample = stream.read(SAMPLE)
-    if not sample.strip():
-        raise DataError("The file is empty", where=source.path, remedy="Choose another file.")
+    if not sample.removeprefix(codecs.BOM_UTF8).strip():
+        return None
     kind = settings.format if settings.format != "auto" else FORMATS.get(source.suffix) or _format_of(sample)
     if kind in ("parquet", "xlsx"):
         return Detected(kind)
@@ -274,6 +274,13 @@ def detect(source: Source, settings: ImportSettings) -> Detected:
         return Detected("csv", encoding, "\t" if settings.delimiter == "auto" else settings.delimiter)
     delimiter = settings.delimiter if settings.delimiter != "auto" else _delimiter(sample.decode(encoding, "replace"))
     return Detected("csv", encoding, delimiter)
+
+
+def nothing_in(sources: Sequence[Source]) -> DataError:
+    """Return the sentence for sources that are all empty."""
+    what = "The file is empty" if len(sources) == 1 else f"All {len(sources):,} files are empty"
+    where = ", ".join(dict.fromkeys(str(source.path) for source in sources[:3]))
+    return DataError(what, where=where, remedy="Choose another file.")
 
 
 def _format_of(sample: bytes) -> str:

@@ -9,17 +9,20 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
+from engine.corpus.drawing import rows_of_every_class
 from engine.corpus.store import Corpus
 from engine.embedding.cache import embed
 from engine.embedding.sentence_bert import Encoder
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
-from engine.events import Finished
+from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import write_json
 from engine.training.examples import Draw
 
 STAGE = "linear-probe"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+SOURCE_ROWS, LEAST_OF_A_CLASS = 20_000, 50
+"""So many rows of a source are learned from; more would take hours that nothing can interrupt."""
 ALONE, WITH_SOURCE = "Sentence-BERT probe", "Sentence-BERT probe + source"
 
 
@@ -87,7 +90,8 @@ def probe_target(
     """Fit a probe on each draw (training and validation rows together) and test it; writes ``folder/results.json``.
 
     With ``source`` a second probe also sees the labelled source: its rows, mapped onto the target's classes by
-    `source_classes_on_target`, are added to those of the draw.
+    `source_classes_on_target`, are added to those of the draw. Of a source of more than 20,000 such rows that many are
+    drawn at random, the same for all seeds and some of every class.
 
     Parameters
     ----------
@@ -107,7 +111,14 @@ def probe_target(
             yield Finished(str(folder), "stopped")
             return
         mapped = np.append(source_classes_on_target(len(source.classes), len(classes)), -1)[source.labels]
-        extra = (source_vectors[mapped >= 0], mapped[mapped >= 0])
+        usable = int((mapped >= 0).sum())
+        drawn = rows_of_every_class(mapped, SOURCE_ROWS, np.random.default_rng(0), least=LEAST_OF_A_CLASS)
+        extra = (source_vectors[drawn], mapped[drawn])
+        if len(drawn) < usable:
+            yield Notice(
+                f"The probe that sees the source learns from {len(drawn):,} of its {usable:,} labelled texts, drawn at "
+                "random: all of them would take too long."
+            )
     results: dict[str, list[Evaluation]] = {name: [] for name in (ALONE, WITH_SOURCE)[: 1 if extra is None else 2]}
     meter = ProgressMeter(STAGE, len(draws), "seeds")
     for done, (seed, draw) in enumerate(draws, 1):

@@ -12,7 +12,7 @@ import pytest
 
 from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
-from engine.annotation.selection import domain_scores, select
+from engine.annotation.selection import select
 from engine.annotation.stage import annotate
 from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
@@ -135,12 +135,6 @@ def test_balancing_keeps_the_most_confident():
 def test_a_maximum_of_rows_is_shared_fairly():
     chosen = choose([0] * 8 + [1] * 2, [0.95] * 10, balance=False, maximum_rows=6)
     assert np.bincount(np.array([0] * 8 + [1] * 2)[chosen.rows]).tolist() == [4, 2]
-
-
-def test_domain_scores_are_the_mean_of_the_nearest():
-    labelled = np.eye(12, dtype=np.float32)
-    scores = domain_scores(np.array([[1.0] + [0] * 11], np.float32), labelled)
-    assert scores[0] == pytest.approx(1 / 10)
 
 
 # The stage ------------------------------------------------------------------------------------------------------------

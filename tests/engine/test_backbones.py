@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -112,11 +113,13 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, tiny_t5: Path):
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    state = {"chunks": 0, "fail": False}
+    state = {"chunks": 0, "fail": False, "local": None}
 
     def snapshot_download(name, *, local_files_only=False, dry_run=False, tqdm_class=None, **_):
         if local_files_only:
-            raise LocalEntryNotFoundError("not there")
+            if state["local"] is None:
+                raise LocalEntryNotFoundError("not there")
+            return str(state["local"])
         if dry_run:
             return [
                 SimpleNamespace(file_size=1000, will_download=True),
@@ -169,6 +172,38 @@ def test_a_download_that_fails_is_a_sentence(fake_hub):
         result_of(fetch_from_hub("somebody/tiny-t5", offline=False))
 
 
+@pytest.mark.parametrize("part", ["tokenizer", "no configuration", "one of two shards", "a damaged list"])
+def test_a_model_that_is_here_in_part_is_fetched(fake_hub, tmp_path, tiny_t5, part):
+    local = tmp_path / "snapshot"
+    local.mkdir()
+    fake_hub["local"] = local
+    (local / "tokenizer.json").write_text("{}")
+    if part != "no configuration":
+        (local / "config.json").write_text("{}")
+    if part != "tokenizer":
+        (local / "model-1.safetensors").touch()
+    if part == "one of two shards":
+        shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+        (local / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    elif part == "a damaged list":
+        (local / "model.safetensors.index.json").write_text("[")
+    with pytest.raises(BackboneError, match="Only a part of the model is on this computer and the network is switched"):
+        result_of(fetch_from_hub("somebody/tiny-t5", offline=True))
+    assert result_of(fetch_from_hub("somebody/tiny-t5", offline=False)) == tiny_t5
+    assert fake_hub["chunks"] == 40
+
+
+def test_a_model_that_is_here_is_not_fetched(fake_hub, tmp_path):
+    for name in ("config.json", "model-1.safetensors", "model-2.safetensors"):
+        (tmp_path / name).touch()
+    shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    fake_hub["local"] = tmp_path
+    assert result_of(fetch_from_hub("somebody/tiny-t5", offline=True)) == tmp_path
+    assert result_of(fetch_from_hub("somebody/tiny-t5", offline=False)) == tmp_path
+    assert fake_hub["chunks"] == 0
+
+
 # Devices --------------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +225,8 @@ def test_devices_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DeviceError, match="no GPU number 3"):
         resolve_device("cuda:3")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     assert resolve_precision("auto", torch.device("cuda")) is torch.bfloat16
     assert resolve_precision("bfloat16", torch.device("cpu")) is torch.bfloat16
 

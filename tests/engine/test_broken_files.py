@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from engine.corpus.cleaning import clean
 from engine.corpus.importing import import_corpus
 from engine.corpus.store import Corpus
 from engine.errors import DataError, MetaPTError, StorageError
+from engine.events import Finished, Notice
 from engine.settings import ImportSettings
 from engine.stage import StopToken
 
@@ -108,6 +110,44 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path, name, content, kin
     with pytest.raises(kind, match=words):
         read(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out" / "corpus.parquet").exists()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_empty_files_among_others_are_left_out_and_told(tmp_path, packed):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    contents = {"a": b"", "b": b"soup\nbread\n", "c": b" \n\n", "d": b"\xef\xbb\xbf", "e": b"tea\n", "f": b""}
+    for name, content in contents.items():
+        (folder / f"{name}.txt").write_bytes(content)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+            for path in sorted(folder.iterdir()):
+                archive.write(path, path.name)
+    named = tmp_path / "texts.zip" if packed else folder
+    events = list(import_corpus([named], tmp_path / "out", ImportSettings(), stop=StopToken()))
+    assert isinstance(events[-1], Finished)
+    assert Corpus.open(tmp_path / "out").texts == ["soup", "bread", "tea"]
+    names = ", ".join(f"texts.zip/{name}.txt" if packed else f"{name}.txt" for name in "acd")
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert told == [f"4 of 6 files are empty and were left out: {names} and 1 more."]
+
+
+def test_one_empty_file_among_others_is_one_sentence(tmp_path):
+    (tmp_path / "empty.csv").touch()
+    paths = [write(tmp_path / "a.csv"), tmp_path / "empty.csv"]
+    events = list(import_corpus(paths, tmp_path / "out", ImportSettings(), stop=StopToken()))
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert told == ["1 of 2 files is empty and was left out: empty.csv."]
+
+
+def test_nothing_but_empty_files_is_an_error(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(b"\n")
+    with pytest.raises(DataError, match=r"All 2 files are empty \(.*a\.txt, .*b\.txt\)\. Choose another file\."):
+        read(tmp_path / "*.txt", tmp_path / "out")
+    with pytest.raises(DataError, match=r"The file is empty \(.*a\.txt\)"):
+        read(tmp_path / "a.txt", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir()), "nothing is left behind"
 
 
 def test_unknown_columns_and_labels_that_are_text(tmp_path):

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 from engine.backbones.objectives import Batch
 from engine.backbones.pretraining import _Trainer, pretrain_backbone, warmup_cosine
 from engine.backbones.pretraining_text import Tokens, draw_passages, prepare_text, sentence_keys
-from engine.backbones.relative_adamw import RelativeAdamW
 from engine.backbones.vocabulary import train_vocabulary
 from engine.cli import app
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
@@ -308,24 +307,6 @@ def test_held_out_texts_that_lack_the_words_or_are_too_short_are_no_obstacle(
     }
     with pytest.raises(DataError, match="fewer than the"):
         _run(dataclasses.replace(prepared, texts=few), tmp_path / "short", settings)
-
-
-def test_relative_adamw_is_adamw_with_a_rate_times_the_size_of_the_weight() -> None:
-    torch.manual_seed(0)
-    weights = [torch.nn.Parameter(torch.randn(5, 4) * scale) for scale in (1e-6, 0.1, 3.0)]
-    twins = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
-    ours = RelativeAdamW(weights, lr=0.01, betas=(0.9, 0.98), weight_decay=0.0)
-    theirs = [torch.optim.AdamW([twin], betas=(0.9, 0.98), eps=0.0, weight_decay=0.0) for twin in twins]
-    for step in range(6):
-        for weight, twin, optimizer in zip(weights, twins, theirs, strict=True):
-            gradient = torch.randn(5, 4, generator=torch.Generator().manual_seed(step))
-            weight.grad, twin.grad = gradient.clone(), gradient.clone()
-            size = max(1e-3, float(twin.detach().pow(2).mean().sqrt()))
-            optimizer.param_groups[0]["lr"] = 0.01 * size
-            optimizer.step()
-        ours.step()
-    for weight, twin in zip(weights, twins, strict=True):
-        assert torch.allclose(weight, twin, rtol=1e-4, atol=1e-9)
 
 
 def test_rate_rises_falls_and_ends_where_it_should() -> None:

@@ -121,13 +121,15 @@ def test_a_wrong_encoding_can_be_seen(tmp_path: Path) -> None:
 
 
 def test_only_as_much_is_read_as_is_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "texts.csv"
-    path.write_text("stars,text\n" + "1,first\n" * 10 + "2,later\n", encoding="utf-8")
-    found = preview_file(str(path), ImportSettings(), rows=3, counted=10)
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"stars": 1, "text": "first"}\n' * 10 + '{"stars": 2, "text": "later"}\n', encoding="utf-8")
+    found = preview_file(str(path), ImportSettings(), rows=3, counted=10, seconds=-1)
     assert len(found["rows"]) == 3
     assert found["label_values"]["stars"] == {"1": 10}
-    assert not found["whole"]
-    assert preview_file(str(path), ImportSettings(), counted=11)["whole"]
+    assert (found["counted"], found["whole"]) == (10, False)
+    found = preview_file(str(path), ImportSettings(), counted=10)
+    assert found["label_values"]["stars"] == {"1": 10, "2": 1}
+    assert (found["counted"], found["whole"]) == (11, True)
 
 
 @pytest.mark.parametrize(("width", "length"), [(2000, 1), (2, 2**20)])
@@ -139,7 +141,6 @@ def test_wide_tables_and_long_texts_are_not_read_far(tmp_path: Path, width: int,
         stream.writelines(line for _ in range(300 if length == 1 else 20))
     found = preview_file(str(path), ImportSettings())
     assert 0 < len(found["rows"]) < (200 if length == 1 else 20)
-    assert not found["whole"]
     assert max(len(value) for row in found["rows"] for value in row) <= 300
 
 
@@ -170,6 +171,15 @@ def test_a_folder_shows_its_first_file_and_says_how_many(tmp_path: Path) -> None
         (tmp_path / f"{number}.txt").write_text(f"text {number}\n", encoding="utf-8")
     found = preview_file(str(tmp_path), ImportSettings())
     assert (found["sources"], found["source"], found["rows"]) == (3, "0.txt", [["text 0"]])
+
+
+def test_empty_files_are_passed_over(tmp_path: Path) -> None:
+    for name, text in (("a.txt", ""), ("b.txt", "\n"), ("c.txt", "soup\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = preview_file(str(tmp_path), ImportSettings())
+    assert (found["sources"], found["source"], found["rows"]) == (3, "c.txt", [["soup"]])
+    with pytest.raises(DataError, match="All 2 files are empty"):
+        preview_file(str(tmp_path / "[ab].txt"), ImportSettings())
 
 
 @pytest.mark.parametrize(("content", "error"), [(b"", DataError), (b"\x00\x01" * 50, DataError), (None, StorageError)])
