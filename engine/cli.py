@@ -33,8 +33,9 @@ from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
-from engine.running.pipeline import Stopped, import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
+from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
 from engine.running.process import EngineProcess
+from engine.running.target_task import task_from
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -45,6 +46,7 @@ from engine.settings import (
     PromptSettings,
     TuneSettings,
 )
+from engine.stage import Stopped
 from engine.storage import read_json, write_json
 from resources import resource
 
@@ -203,16 +205,17 @@ def tune(
                 if opened.has_role(role):
                     starts[name] = str(opened.role(role) / "prompt.safetensors")
             starts["PT"] = "random"
-        target = opened.role("target")
+        corpus = Corpus.open(opened.role("target"))
         job = jobs.TuneJob(
-            corpus=str(target),
+            corpus=str(corpus.folder),
             test=str(opened.role("test")) if opened.has_role("test") else "",
-            labels=opened.labels(Corpus.open(target).content_hash),
             starts=starts,
             tune=tune,
             prompt=prompt,
             backbone=backbone,
-            words=label_words(word),
+            **task_from(opened.value("task")).fields(
+                corpus, opened.labels(corpus.content_hash), words=label_words(word)
+            ),
         )
         folder = steps.run("tune", job)
         if not json:

@@ -15,7 +15,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -226,17 +226,23 @@ class Project:
 
     def set_label(self, corpus: str, row: int, name: str | None) -> None:
         """Label a row, or clear it with ``None``; on disk, with its history, before this returns."""
+        self.set_labels(corpus, {row: name})
+
+    def set_labels(self, corpus: str, labels: Mapping[int, str | None]) -> None:
+        """Label rows, or clear them with ``None``: all or none; on disk, with their history, before this returns."""
         self._check_writable()
         with self._connection() as database:
-            found = database.execute("SELECT class FROM labels WHERE corpus = ? AND row = ?", (corpus, row)).fetchone()
-            if name is None:
-                database.execute("DELETE FROM labels WHERE corpus = ? AND row = ?", (corpus, row))
-            else:
-                database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (corpus, row, name))
-            database.execute(
-                "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
-                (corpus, row, found[0] if found else None, name, time.time()),
-            )
+            for row, name in labels.items():
+                place = (corpus, row)
+                found = database.execute("SELECT class FROM labels WHERE corpus = ? AND row = ?", place).fetchone()
+                if name is None:
+                    database.execute("DELETE FROM labels WHERE corpus = ? AND row = ?", place)
+                else:
+                    database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (corpus, row, name))
+                database.execute(
+                    "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
+                    (corpus, row, found[0] if found else None, name, time.time()),
+                )
 
     def cluster_edits(self, clustering: Path) -> dict[int, ClusterEdit]:
         """Return cluster -> what the person changed of it, for the clustering in a run's folder."""

@@ -60,6 +60,10 @@ class StopToken:
         self._flag.set()
 
 
+class Stopped(Exception):
+    """Stopping was requested, and there is nothing to keep: raised by a part, or told of a job that ended so."""
+
+
 class ProgressMeter:
     """Makes `Progress` events with a smoothed rate and the time left.
 

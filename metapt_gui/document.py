@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,8 +133,16 @@ class Document(QObject):
 
     def set_value(self, name: str, value: Any) -> None:
         """Keep a small value; nothing happens in a project that is open for reading only."""
-        if self.project is not None and not self.project.read_only and self.project.value(name) != value:
+        self.set_values({name: value})
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Keep small values, and tell of all of them at once: whoever listens may show what is kept."""
+        if self.project is None or self.project.read_only:
+            return
+        new = {name: value for name, value in values.items() if self.project.value(name) != value}
+        for name, value in new.items():
             self.project.set_value(name, value)
+        if new:
             self.changed.emit("values")
 
     def assign(self, role: str, folder: Path) -> None:

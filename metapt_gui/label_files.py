@@ -11,7 +11,7 @@ from metapt_gui.document import Texts
 
 
 def read_labels(path: Path, texts: Texts, classes: Sequence[str]) -> dict[int, str]:
-    """Return row (from 0) -> class.
+    """Return row (from 0) -> class; meant for a background thread.
 
     Raises
     ------

@@ -35,8 +35,8 @@ class UserSettings:
         return value if default is None or isinstance(value, type(default)) else default
 
     def set(self, name: str, value: Any) -> None:
-        """Keep ``value``."""
-        self._settings.setValue(name, value)
+        """Keep ``value``; bytes as Qt's own, for Qt would write Python's as a pickle, and `bytes` returns none."""
+        self._settings.setValue(name, QByteArray(value) if isinstance(value, bytes) else value)
 
     def bytes(self, name: str) -> QByteArray:
         """Return the state of a window, splitter or header; empty if none was kept."""

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5F
 
 from engine.backbones.cross_attention import ask_few
 from engine.backbones.devices import available_memory, resolve_device, resolve_precision
+from engine.backbones.first_layer import look_up
 from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
@@ -103,6 +104,7 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
     folder, name, revision = yield from locate(settings.backbone, offline=settings.offline)
     model, tokenizer = _load_folder(folder, settings.backbone)
     ask_few(model)
+    look_up(model)
     identity = BackboneIdentity(name, revision, _config_hash(model), _tokenizer_hash(tokenizer), _weights_hash(model))
     try:
         torch.nn.Module.to(model, device)

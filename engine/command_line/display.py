@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from engine.events import Checkpointed, Event, Failed, Finished, Metric, Notice, Progress, to_json
+from engine.events import Checkpointed, Event, Finished, Metric, Notice, Progress, to_json
 
 
 class Display(Protocol):
@@ -84,8 +84,6 @@ class TextDisplay:
             self._console.print(Text(f"{role}: {how}{_in_brief(event)}", style="bold"), soft_wrap=True)
         elif isinstance(event, Checkpointed):
             self._accuracy = self._accuracy.split("  saved")[0] + f"  saved at {event.step:,}"
-        elif isinstance(event, Failed) and event.details:
-            self._console.print(Text(event.details, style="dim"))
 
     def close(self) -> None:
         if self._live is not None:

@@ -16,38 +16,39 @@ from engine.project import Project
 from engine.running.job import Job
 from engine.running.pipeline import Steps, run_to_end
 from engine.running.process import EngineProcess
+from engine.stage import StopToken
 
 
 @contextmanager
 def engine_steps(project: Path, json: bool) -> Iterator[Steps]:
     """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it)."""
-    with Project.open_or_create(project) as opened, _engine(json) as (engine, show):
-        yield Steps(opened, engine.run, show)
+    with Project.open_or_create(project) as opened, _engine(json) as (engine, show, stop):
+        yield Steps(opened, engine.run, show, stop)
 
 
 @contextmanager
 def engine_alone(json: bool) -> Iterator[Callable[[Job, Path], None]]:
     """Start an engine process and hand out what runs a job into a folder outside of any project; Ctrl-C as above."""
-    with _engine(json) as (engine, show):
+    with _engine(json) as (engine, show, _):
         yield lambda job, folder: run_to_end(engine.run, job, folder, lambda event: show(job.stage, event))
 
 
 @contextmanager
-def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], None]]]:
+def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], None], StopToken]]:
     display = make_display(json)
     with EngineProcess() as engine:
-        asked: list[bool] = []
+        stop = StopToken()
 
         def interrupted(_signal: int, _frame: Any) -> None:
-            if asked:
+            if stop.requested:
                 raise KeyboardInterrupt
-            asked.append(True)
+            stop.request()
             print("Stopping after this step ... (Ctrl-C again to give up at once)", file=sys.stderr)
             engine.request_stop()
 
         before = signal.signal(signal.SIGINT, interrupted)
         try:
-            yield engine, display.show
+            yield engine, display.show, stop
         finally:
             signal.signal(signal.SIGINT, before)
             display.close()

@@ -22,7 +22,7 @@ from engine.events import Finished
 from engine.prompting.prompt_file import Prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import ImportSettings
-from engine.stage import ProgressMeter, Stage, StopToken
+from engine.stage import ProgressMeter, Stage, Stopped, StopToken
 from engine.storage import replacing, write_json
 
 CHUNK = 2048
@@ -42,7 +42,7 @@ def predict_files(
     """Classify every text of ``files`` and write ``output`` (.csv, .parquet or .jsonl, by its ending).
 
     Columns: ``source``, ``row``, ``text``, ``prediction`` and ``p(CLASS)`` for each class. Duplicates are kept. The
-    output appears when all is done.
+    output appears when all is done; nothing is written when it is stopped.
 
     Raises
     ------
@@ -50,6 +50,8 @@ def predict_files(
         If the ending is none of the three.
     DataError, StorageError
         If a file cannot be used.
+    Stopped
+        If stopping was requested while classifying.
     """
     if output.suffix not in _WRITERS:
         raise SettingsError(
@@ -79,7 +81,7 @@ def predict_files(
             texts = records.column("text").to_pylist()
             chances = yield from scorer.probabilities(bank, scorer.template.encode(texts), stop=stop)
             if chances is None:
-                raise DataError("Classifying was stopped, so no file was written", where=output)
+                raise Stopped
             best = chances[0].argmax(1)
             counts += np.bincount(best, minlength=len(classes))
             cells = [records.column("source").to_pylist(), texts, [classes[number] for number in best]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from engine.backbones.first_layer import looked_up
 from engine.backbones.load import MASK, Backbone
 from engine.backbones.memory import fitting
 from engine.prompting.bank import prepend
@@ -43,7 +44,7 @@ class PromptScorer:
         prefix: list[Any] = [model.config.decoder_start_token_id]
         if settings.answer == "after_mask":
             prefix.append(backbone.tokenizer.convert_tokens_to_ids(MASK))
-        self._prefix = prefix
+        self._prefix = torch.tensor(prefix, device=backbone.device)
         self._embed = model.get_input_embeddings()
         self._head = model.get_output_embeddings().weight
         self._scale = model.config.d_model**-0.5 if model.config.scale_decoder_outputs else 1.0
@@ -87,7 +88,9 @@ class PromptScorer:
         """
         with self._autocast():
             embedded, mask = prepend(bank, owner, self._embed(batch.ids), batch.mask)
-            encoded = self.backbone.model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+            model = self.backbone.model
+            with nullcontext() if model.training else looked_up(model, bank, owner, batch.ids):
+                encoded = model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
             if not self.verbalizer.single_tokens:
                 return self._several_token_scores(encoded, mask, bank.dtype)
             answer = self._decode(encoded, mask, self._prefix_ids(len(batch.ids)))[:, -1]
@@ -140,12 +143,13 @@ class PromptScorer:
         return len(rows)
 
     def _prefix_ids(self, rows: int) -> torch.Tensor:
-        return torch.tensor(self._prefix, device=self.backbone.device).expand(rows, -1)
+        return self._prefix.expand(rows, -1)
 
     def _decode(self, encoded: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         decoder = self.backbone.model.decoder
+        embedded = self._embed(ids).to(encoded.dtype)  # a table in bfloat16 would make the whole stream bfloat16
         answer: torch.Tensor = decoder(
-            inputs_embeds=self._embed(ids), encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
+            inputs_embeds=embedded, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
         ).last_hidden_state
         return answer
 

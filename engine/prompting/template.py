@@ -52,9 +52,21 @@ class EncodedTexts:
         """Tokens of each text, template included, int64 [texts]."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens of the texts at ``rows``, int64 [rows]; looks at no other."""
+        lengths: np.ndarray = self.offsets[1:][rows] - self.offsets[:-1][rows]
+        return lengths
+
+    @classmethod
+    def joined(cls, parts: Sequence[EncodedTexts]) -> EncodedTexts:
+        """Return the texts of all ``parts`` (at least one), one part after another."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        return cls(np.concatenate([part.tokens for part in parts]), offsets, parts[0].pad)
+
     def take(self, rows: np.ndarray) -> EncodedTexts:
         """Return the texts at ``rows`` alone."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths_of(rows)
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
@@ -62,7 +74,7 @@ class EncodedTexts:
 
     def batch(self, rows: np.ndarray, device: torch.device) -> Batch:
         """Return the texts at ``rows`` as one batch on ``device``."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths_of(rows)
         width = -(-int(lengths.max()) // BUCKET) * BUCKET
         columns = np.arange(width)
         mask = columns[None, :] < lengths[:, None]

@@ -14,23 +14,51 @@ from engine.errors import DataError, SettingsError
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import check_backbone, load_prompt
 from engine.prompting.scorer import PromptScorer
+from engine.prompting.template import EncodedTexts
 from engine.settings import Initialisation
+from engine.stage import Part, ProgressMeter, Stopped, StopToken
 from engine.training.examples import Examples
 
+SLICE = 4096
+"""Texts encoded between two looks at whether stopping was requested."""
 
-def labelled_examples(scorer: PromptScorer, corpus: Corpus) -> Examples:
+
+def encoded(
+    scorer: PromptScorer, texts: Sequence[str], labels: np.ndarray, stage: str, stop: StopToken
+) -> Part[Examples]:
+    """Encode the texts that have a label, the others as if they were empty.
+
+    Raises
+    ------
+    Stopped
+        If stopping was requested on the way.
+    """
+    parts, meter = [], ProgressMeter(stage, len(texts), "rows")
+    for start in range(0, len(texts), SLICE):
+        if start:
+            yield meter.at(start, "Cutting the texts into tokens")
+        if stop.requested:
+            raise Stopped
+        these = zip(texts[start : start + SLICE], labels[start : start + SLICE] >= 0, strict=True)
+        parts.append(scorer.template.encode([text if has else "" for text, has in these]))
+    return Examples(EncodedTexts.joined(parts), labels)
+
+
+def labelled_examples(scorer: PromptScorer, corpus: Corpus, stage: str, stop: StopToken) -> Part[Examples]:
     """Encode a labelled corpus.
 
     Raises
     ------
     DataError
         If no row has a label.
+    Stopped
+        As `encoded`.
     """
     if not (corpus.labels >= 0).any():
         raise DataError(
             "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
         )
-    return Examples(scorer.template.encode(corpus.texts), corpus.labels)
+    return (yield from encoded(scorer, corpus.texts, corpus.labels, stage, stop))
 
 
 def edited_groups(

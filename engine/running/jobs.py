@@ -18,6 +18,7 @@ from engine.events import Notice
 from engine.running.backbone_jobs import BackboneJob, PretrainBackboneJob
 from engine.running.job import Job
 from engine.running.session import Session
+from engine.running.target_task import class_numbers, present_names
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -160,7 +161,7 @@ class MetaTrainJob(_PromptJob):
                 remedy="Cluster again.",
             )
         scorer = yield from self.scorer(session, corpus)
-        examples = inputs.labelled_examples(scorer, corpus)
+        examples = yield from inputs.labelled_examples(scorer, corpus, self.stage, stop)
         groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge, self.names)
         tasks, notices = make_meta_tasks(
             groups,
@@ -189,25 +190,27 @@ class PretrainJob(_PromptJob):
         corpus = Corpus.open(self.corpus)
         scorer = yield from self.scorer(session, corpus)
         start = inputs.starting_prompt(self.start, scorer) if self.start else None
-        examples = inputs.labelled_examples(scorer, corpus)
+        examples = yield from inputs.labelled_examples(scorer, corpus, self.stage, stop)
         yield from pretrain_prompt(scorer, examples, self.settings, folder, stop=stop, start=start)
 
 
 class _TargetJob(_PromptJob):
     """A job on the target task.
 
-    ``classes`` are the person's own, and ``labels`` (row -> class) go before the corpus's. ``test`` is a corpus of its
-    own to test on; without one, ``tune.test_rows`` of the labelled rows are set aside.
+    ``classes`` are the person's own, and ``labels`` (row -> class) go before the corpus's. ``renamed`` maps a class of
+    the corpora to what the person calls it. ``test`` is a corpus of its own to test on; without one,
+    ``tune.test_rows`` of the labelled rows are set aside.
     """
 
     classes: list[str] = Field(default_factory=list)
+    renamed: dict[str, str] = Field(default_factory=dict)
     test: str = ""
     labels: dict[int, str] = Field(default_factory=dict)
     tune: TuneSettings = Field(default_factory=TuneSettings)
 
     def class_names(self, corpus: Corpus) -> tuple[str, ...]:
-        """Return the person's classes, or those of the corpus."""
-        return tuple(self.classes) or corpus.classes
+        """Return the person's classes, or those of the corpus by their present names."""
+        return tuple(self.classes) or tuple(present_names(corpus, self.renamed))
 
     def target(self) -> tuple[Corpus, list[str], np.ndarray, np.ndarray, np.ndarray]:
         """Return the corpus, all texts, their labels, the rows to draw from, and the rows to test on."""
@@ -215,23 +218,18 @@ class _TargetJob(_PromptJob):
 
         corpus = Corpus.open(self.corpus)
         classes = self.class_names(corpus)
-        numbers = {name: number for number, name in enumerate(classes)}
-        labels = np.array([numbers.get(name, -1) for name in corpus.classes] + [-1])[corpus.labels]
-        for row, name in self.labels.items():
-            if name not in numbers or not 0 <= row < corpus.rows:
-                raise DataError(f"Row {row} cannot be labelled '{name}'", where=self.corpus)
-            labels[row] = numbers[name]
+        labels = class_numbers(corpus, classes, self.renamed, self.labels)
         pool = np.flatnonzero(labels >= 0)
         if self.test:
             other = Corpus.open(self.test)
-            unknown = sorted(set(other.classes) - set(classes))
+            unknown = sorted(set(present_names(other, self.renamed)) - set(classes))
             if unknown:
                 raise DataError(
                     f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
                     where=self.test,
                     remedy="Import both with the same mapping of labels to classes.",
                 )
-            mapped = np.array([numbers[name] for name in other.classes] + [-1])[other.labels]
+            mapped = class_numbers(other, classes, self.renamed)
             rows = corpus.rows + np.flatnonzero(mapped >= 0)
             return corpus, corpus.texts + other.texts, np.concatenate([labels, mapped]), pool, rows
         order = np.random.default_rng(0).permutation(pool)
@@ -247,14 +245,13 @@ class TuneJob(_TargetJob):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.running import inputs
-        from engine.training.examples import Examples
         from engine.training.few_shot import few_shot
 
         corpus, texts, labels, pool, test = self.target()
         scorer = yield from self.scorer(session, corpus)
         for warning in scorer.verbalizer.warnings():
             yield Notice(warning, "warning")
-        examples = Examples(scorer.template.encode(texts), labels)
+        examples = yield from inputs.encoded(scorer, texts, labels, self.stage, stop)
         seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
         starts = {
             name: [inputs.starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()
@@ -269,12 +266,13 @@ class FullModelJob(_TargetJob):
     settings: FullModelSettings = Field(default_factory=FullModelSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.training.examples import Examples, few_shot_draws
+        from engine.running import inputs
+        from engine.training.examples import few_shot_draws
         from engine.training.full_model import tune_full_model
 
         corpus, texts, labels, pool, test = self.target()
         scorer = yield from self.scorer(session, corpus)
-        examples = Examples(scorer.template.encode(texts), labels)
+        examples = yield from inputs.encoded(scorer, texts, labels, self.stage, stop)
         draws = few_shot_draws(labels, pool, self.tune)
         yield from tune_full_model(scorer, examples, draws, self.settings, folder, stop=stop, test=test)
 

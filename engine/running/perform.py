@@ -18,7 +18,7 @@ from engine.events import Checkpointed, Event, Finished, Points, Progress, to_js
 from engine.running.failures import failed
 from engine.running.jobs import Job
 from engine.running.session import Session
-from engine.stage import StopToken
+from engine.stage import Stage, Stopped, StopToken
 from engine.storage import remove_leftovers, write_json
 
 
@@ -36,7 +36,7 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
         write_json(folder / "job.json", job.document())
         with storage_errors(folder), open(folder / "events.jsonl", "ab") as log:
             log.write(_line_end(folder / "events.jsonl"))
-            for event in job.run(session, folder, stop):
+            for event in _run(job, session, folder, stop):
                 if not isinstance(event, (Points, Progress)):
                     log.write(to_json(event).encode() + b"\n")
                     log.flush()
@@ -50,6 +50,13 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
         with contextlib.suppress(StorageError):  # the folder may be what failed; the event still reaches the person
             write_json(folder / "result.json", json.loads(to_json(event)))
         yield event
+
+
+def _run(job: Job, session: Session, folder: Path, stop: StopToken) -> Stage:
+    try:
+        yield from job.run(session, folder, stop)
+    except Stopped:
+        yield Finished(str(folder), "stopped")
 
 
 def _line_end(log: Path) -> bytes:

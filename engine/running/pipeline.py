@@ -40,6 +40,7 @@ from engine.settings import (
     option,
     validated,
 )
+from engine.stage import Stopped, StopToken
 from engine.storage import read_json
 
 Comparison = Literal["PPT", "PT", "linear probe", "full model"]
@@ -145,10 +146,6 @@ class Runner(Protocol):
     def __call__(self, job: Job, folder: Path) -> Iterator[Event]: ...
 
 
-class Stopped(Exception):
-    """The person stopped a job; its run can be resumed."""
-
-
 class Steps:
     """Runs jobs into a project, one after another; a step that is done already is passed over.
 
@@ -160,10 +157,14 @@ class Steps:
         Who runs them.
     show
         Is handed the name of the role and each event.
+    stop
+        No other job is begun once it is requested; the present one is the runner's to stop.
     """
 
-    def __init__(self, project: Project, runner: Runner, show: Callable[[str, Event], None]) -> None:
-        self.project, self._runner, self._show = project, runner, show
+    def __init__(
+        self, project: Project, runner: Runner, show: Callable[[str, Event], None], stop: StopToken | None = None
+    ) -> None:
+        self.project, self._runner, self._show, self._stop = project, runner, show, stop or StopToken()
 
     def run(self, role: str, job: Job, *, fresh: bool = False) -> Path:
         """Run ``job`` (found done, only if ``fresh``), let ``role`` stand on it, and return its folder.
@@ -175,6 +176,8 @@ class Steps:
         Stopped
             If the person stopped it.
         """
+        if self._stop.requested:
+            raise Stopped
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
             self._show(role, Finished(str(folder), "completed", {"reused": True}))

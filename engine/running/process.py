@@ -46,7 +46,7 @@ class EngineProcess:
         self._events, theirs = context.Pipe()
         self._questions, their_questions = context.Pipe()
         self._sending, self._asking = threading.Lock(), threading.Lock()
-        self._number = self._asked = self._abandoned = 0
+        self._number = self._asked = self._abandoned = self._stopped = 0
         # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
         before = os.environ.get("OMP_WAIT_POLICY")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -90,10 +90,13 @@ class EngineProcess:
         """
         self._number += 1
         number = self._number
-        over = False
+        over = told = False
         self._send(("job", number, job, folder))
         try:
             while self._abandoned != number:
+                if self._stopped == number and not told:
+                    told = True
+                    self._send(("stop", number))
                 received = self._receive(PATIENCE)
                 if received is None or received[0] != number:  # nothing yet, or of a job that was cancelled
                     continue
@@ -110,8 +113,11 @@ class EngineProcess:
                     self._send(("cancel", number))
 
     def request_stop(self) -> None:
-        """Ask the job to stop and keep the best so far; may be called from any thread."""
-        self._send(("stop", self._number))
+        """Ask the job to stop and keep the best so far; may be called from any thread, and by a handler of signals.
+
+        Whoever reads the events passes it on; a job that is paused hears of it when it goes on.
+        """
+        self._stopped = self._number
 
     def cancel(self) -> None:
         """Give up the job at once, though it may be in a long step; may be called from any thread."""
@@ -225,19 +231,24 @@ class _Server:
                 if self._questions.poll():  # it may have been answered while a job ran
                     self._answer()
                 continue
-            message = self._events.recv()
-            if message[0] == "quit":
-                raise _Quit
-            if message[0] == "job":
-                self._perform(*message[1:])
-            elif message[1] != self._number:
-                continue  # of a job that is over
-            elif message[0] == "credit":
-                self._credit += 1
-            elif message[0] == "stop":
-                self._stop.request()
-            elif message[0] == "cancel":
-                raise _Cancelled
+            self._obey()
+            while self._events.poll():  # the credit of a long pause must not stand before a wish to stop
+                self._obey()
+
+    def _obey(self) -> None:
+        message = self._events.recv()
+        if message[0] == "quit":
+            raise _Quit
+        if message[0] == "job":
+            self._perform(*message[1:])
+        elif message[1] != self._number:
+            return  # of a job that is over
+        elif message[0] == "credit":
+            self._credit += 1
+        elif message[0] == "stop":
+            self._stop.request()
+        elif message[0] == "cancel":
+            raise _Cancelled
 
     def _perform(self, number: int, job: Job, folder: Path) -> None:
         from engine.running.perform import perform

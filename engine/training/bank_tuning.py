@@ -95,6 +95,7 @@ class PromptRun:
     good: torch.Tensor | None = None
     validated: int = 0
     loss: float = 0.0
+    _order: tuple[int, np.ndarray] | None = None
 
     @property
     def result(self) -> torch.Tensor:
@@ -105,8 +106,9 @@ class PromptRun:
         """Rows of a step: the training rows in a new order every epoch, from (seed, epoch) alone."""
         per_epoch = -(-len(self.training) // batch_size)
         epoch, place = divmod(step, per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
-        return self.training[order[place * batch_size : (place + 1) * batch_size]]
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
+        return self.training[self._order[1][place * batch_size : (place + 1) * batch_size]]
 
 
 def tune_bank(
@@ -146,7 +148,7 @@ def tune_bank(
     step = 0
     saved = load_checkpoint(folder, identity)
     if saved is not None:
-        step, per_pass = saved.state["step"], saved.state["rows_per_pass"]
+        step, per_pass = saved.state["step"], min(per_pass, saved.state["rows_per_pass"])
         restore_optimizer(optimizer, saved.tensors)
         _restore(runs, saved.tensors, saved.state)
         for notice in saved.notices:

@@ -40,7 +40,7 @@ class Examples:
             Rows and the prompt of each, int64 [B].
         """
         device = scorer.backbone.device
-        groups = length_groups(self.texts.lengths[rows]) if device.type == "cpu" else [np.arange(len(rows))]
+        groups = length_groups(self.texts.lengths_of(rows)) if device.type == "cpu" else [np.arange(len(rows))]
         parts = []
         for places in groups:
             batch, labels = self.batch(rows[places], device)

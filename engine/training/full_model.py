@@ -19,7 +19,7 @@ from engine.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from engine.errors import TrainingError
+from engine.errors import DataError, TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.scorer import PromptScorer
@@ -59,9 +59,16 @@ def tune_full_model(
 
     Raises
     ------
+    DataError
+        If there are no rows to test on.
     CheckpointError, TrainingError
         As in `engine.training.prompt_maml.meta_train`.
     """
+    if not len(test):
+        raise DataError(
+            "There are no texts to test on, and tuning all weights is for comparing only",
+            remedy="Set rows aside (test_rows), or give a test corpus.",
+        )
     evaluations: dict[int, Evaluation] = {}
     for seed, draw in draws:
         with _original_weights_afterwards(scorer):
@@ -76,14 +83,14 @@ def tune_full_model(
                 yield Finished(str(folder), "stopped")
                 return
             evaluations[seed] = evaluate(chances[0], examples.labels[test], scorer.verbalizer.classes)
-    summary = summarise(list(evaluations.values()))
+    summary = {"full model": summarise(list(evaluations.values()))}
     write_json(
         folder / "results.json",
-        {"summary": {"full model": summary}, "evaluations": {str(s): e.to_dict() for s, e in evaluations.items()}},
+        {"summary": summary, "evaluations": {str(s): e.to_dict() for s, e in evaluations.items()}},
     )
     for seed, _ in draws:
         (folder / f"seed-{seed}" / CHECKPOINT).unlink(missing_ok=True)
-    yield Finished(str(folder), "completed", {"summary": {"full model": summary}})
+    yield Finished(str(folder), "completed", {"summary": summary})
 
 
 def _tune_one(

@@ -233,7 +233,7 @@ def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str
         state.good.copy_(tensors["prompt"])
     restore_optimizer(state.optimizer, tensors)
     state.step, state.validated = document["step"], document["validated"]
-    state.tasks_per_pass = document["tasks_per_pass"]
+    state.tasks_per_pass = min(state.tasks_per_pass, document["tasks_per_pass"])
     # More steps or more patience may be asked for when a run goes on.
     state.stopping = EarlyStopping.from_state(document["stopping"] | {"patience": state.stopping.patience})
 

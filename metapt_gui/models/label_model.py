@@ -6,6 +6,7 @@ import html
 import re
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,28 @@ class LabelModel(QAbstractTableModel):
             ``texts``.
         """
         self._texts = texts
-        self._imported_names, self._imported = _numbered(imported, len(texts))
-        self._imported_counts = np.bincount(self._imported + 1, minlength=1)[1:].tolist()
+        self._number_imported(imported, {})
         self._labels, self._uses, self._order = {}, {}, None
         self._show_rows(np.empty(0, np.int64))
         self._search()
         self.counts_changed.emit()
+
+    def set_imported(
+        self, imported: Mapping[int, str] | pa.ChunkedArray | None, renamed: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Show other imported labels for the same texts; ``renamed`` is imported name -> name to show."""
+        self._number_imported(imported, renamed)
+        self._labels_changed()
+
+    def _number_imported(
+        self, imported: Mapping[int, str] | pa.ChunkedArray | None, renamed: Mapping[str, str]
+    ) -> None:
+        names, numbers = _numbered(imported, len(self._texts))
+        present = [renamed.get(name, name) for name in names]
+        self._imported_names = list(dict.fromkeys(present))
+        self._imported = np.array([*map(self._imported_names.index, present), -1], np.int64)[numbers]
+        counts = np.bincount(self._imported + 1, minlength=len(self._imported_names) + 1)
+        self._imported_counts = counts[1:].tolist()
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Name the classes in the order of their keys; the first nine have one."""
@@ -108,9 +125,30 @@ class LabelModel(QAbstractTableModel):
         self.classes_changed.emit()
         self.counts_changed.emit()
 
-    def set_labels(self, labels: dict[int, str]) -> None:
-        """Show the person's own labels, row -> class; kept, not copied: change it, then call `row_changed`."""
-        self._labels = labels
+    def set_labels(self, labels: Mapping[int, str]) -> None:
+        """Show the person's own labels, row -> class; those of rows that the corpus does not have are passed over."""
+        self._labels = {row: name for row, name in labels.items() if self._has(row)}
+        self._labels_changed()
+
+    def change_labels(self, labels: Mapping[int, str | None]) -> None:
+        """Change the person's own labels of some rows, row -> class or ``None`` for no label, and repaint these.
+
+        They stay in the table even if the filter no longer fits, so that they can be seen and corrected; they go when
+        the filter is set again.
+        """
+        changed = {row: name for row, name in labels.items() if self._has(row)}
+        self._labels.update({row: name for row, name in changed.items() if name is not None})
+        for row in [row for row, name in changed.items() if name is None]:
+            self._labels.pop(row, None)
+        places = [place for row in changed if (place := self.index_row(row)) is not None]
+        if places:
+            self.dataChanged.emit(self.index(min(places), 0), self.index(max(places), USE))
+        self.counts_changed.emit()
+
+    def _has(self, row: int) -> bool:
+        return 0 <= row < len(self._texts)
+
+    def _labels_changed(self) -> None:
         self._column_changed(LABEL)
         if self._only != "all" and not self.searching:
             self._show()
@@ -125,17 +163,6 @@ class LabelModel(QAbstractTableModel):
         """Take the colours of classes and of imported labels from ``theme``."""
         self._theme = theme
         self._column_changed(LABEL)
-
-    def row_changed(self, row: int) -> None:
-        """Repaint a row of the corpus whose label has changed.
-
-        It stays in the table even if the filter no longer fits, so that it can be seen and corrected; it goes when
-        the filter is set again.
-        """
-        place = self.index_row(row)
-        if place is not None:
-            self.dataChanged.emit(self.index(place, 0), self.index(place, USE))
-        self.counts_changed.emit()
 
     # Texts and labels of rows of the corpus ---------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from engine.errors import MetaPTError
 from engine.events import Event, Finished, Metric
 from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
-from engine.settings import BackboneSettings, PromptSettings, TuneSettings, default_words
+from engine.running.target_task import present_names
+from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from metapt_gui import wording
+from metapt_gui.dialogs import show_error
 from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
-from metapt_gui.models.commands import SetLabels
+from metapt_gui.label_files import read_labels
 from metapt_gui.pages.few_shot_side import FewShotSide
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.result_files import read_results
+from metapt_gui.task_labels import TaskLabels
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.live_curves import LiveCurves
+from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.results_view import Results, ResultsView
 from metapt_gui.workflow import TUNE
 
@@ -46,9 +50,7 @@ class FewShotPage(Page):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, TUNE)
-        self._texts: Texts | None = None
-        self._imported = np.empty(0, np.int64)
-        self._showing = False
+        self._showing = self._saving = False
         self._fill_body()
         self._preview_timer = QTimer(self)
         self._preview_timer.setSingleShot(True)
@@ -60,6 +62,9 @@ class FewShotPage(Page):
     def _fill_body(self) -> None:
         self.table = LabelTable()
         self.table.label_asked.connect(self._on_label)
+        self.labels = TaskLabels(self.document, self.table.model, self)
+        self.labels.changed.connect(self._show_counts)
+        self.labels.failed.connect(self._on_failed)
         self.table.view.selectionModel().currentRowChanged.connect(self._on_row)
         self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
         self.accuracy = LiveCurves("Validation accuracy of each prompt", "step", "accuracy", percent=True, raw=False)
@@ -94,13 +99,17 @@ class FewShotPage(Page):
         super().save_layout()
         self.context.settings.set("label columns", self.table.state())
 
+    def restore_layout(self) -> None:
+        """Put splitters and columns where they were."""
+        super().restore_layout()
+        self.table.restore_state(self.context.settings.bytes("label columns"))
+
     # What is shown ----------------------------------------------------------------------------------------------------
 
     def refresh(self, what: str) -> None:
         """Show texts, task and results."""
         if what in ("opened", "target"):
-            self._texts = None
-            self.table.model.set_texts([], None)
+            self.labels.show(None)
             self.table.set_placeholder("No texts yet: import those of your task first (Import, Your task).")
             self._show_task()
             corpus = self.document.corpus("target")
@@ -119,47 +128,50 @@ class FewShotPage(Page):
                 self.results.show_results(None)
         if what in ("opened", "meta-train"):
             self.side.show_starts(self.document.has("meta-train"))
-        if what == "values":
+        if what == "values" and not self._saving:
             self.side.show_settings()
         self.update_primary()
 
     def summary(self) -> str:
         """Return a line for the rail."""
-        labelled = sum(self.table.model.counts().values())
-        return wording.count(labelled, "labels") if self._texts is not None else ""
+        return wording.count(sum(self._counts().values()), "labels") if self.labels.texts is not None else ""
 
     def _show_task(self) -> None:
-        corpus = self.document.corpus("target")
-        task = self.document.value("task", {})
-        imported = list(corpus.classes) if corpus is not None else []
-        classes = task.get("classes") or imported or ["class 1", "class 2"]
-        missing = [name for name in imported if name not in classes] if task.get("classes") else []
-        words = {**default_words(classes), **(corpus.words if corpus is not None else {}), **task.get("words", {})}
+        corpus, task = self.document.corpus("target"), self.labels.task
+        imported = present_names(corpus, task.renamed) if corpus is not None else []
+        classes = list(task.classes) or imported or ["class 1", "class 2"]
+        kept = self.document.value("task")
         self._showing = True
-        self.side.show_task(classes, words, missing)
+        self.side.show_task(classes, task.words_for(classes, corpus), kept if isinstance(kept, dict) else {})
         self._showing = False
+        self._show_classes()
+
+    def _show_classes(self) -> None:
+        """Show the classes in the table, and which imported labels are of none of them."""
+        corpus, classes = self.document.corpus("target"), self.side.words.classes()
+        imported = present_names(corpus, self.labels.task.renamed) if corpus is not None else []
+        self.side.show_unknown([name for name in imported if name not in classes])
         self.table.model.set_classes(classes)
+        self.labels.show_imported(classes)
 
     def _show_texts(self, texts: Texts) -> None:
-        self._texts = texts
-        known = set(self.side.words.classes())
-        self._imported = np.flatnonzero(texts.corpus.labels >= 0)
-        self.table.model.set_texts(texts.texts, texts.labels if known & set(texts.corpus.classes) else None)
-        assert self.document.project is not None
-        self.table.model.set_labels(self.document.project.labels(texts.corpus.content_hash))
-        self.table.set_read_only("The project is open for reading only." if self.document.read_only else "")
-        if not hasattr(self, "_restored"):
-            self._restored = True
-            self.table.restore_state(bytes(self.context.settings.bytes("label columns").data()))
+        self.labels.show(texts, self.side.words.classes())
+        reason = "The project is open for reading only." if self.document.read_only else ""
+        self.table.set_read_only(reason)
+        enable(self.side.from_file, reason)
         self._show_counts()
         self._preview_timer.start()
         self.host.state_changed.emit()
 
-    def _show_counts(self) -> None:
+    def _counts(self) -> dict[str, int]:
+        """Return how many labels each class has; labels of what is no class are not counted."""
         counts = self.table.model.counts()
-        self.side.show_counts(counts)
-        if self._texts is not None:
-            self.side.set_unlabelled(len(self._texts.texts) - sum(counts.values()))
+        return {name: counts.get(name, 0) for name in self.side.words.classes()}
+
+    def _show_counts(self) -> None:
+        self.side.show_counts(self._counts())
+        if self.labels.texts is not None:
+            self.side.set_unlabelled(len(self.table.model.rows_with(label=False)))
         self.update_primary()
 
     def _show_results(self, results: Results | None) -> None:
@@ -168,30 +180,11 @@ class FewShotPage(Page):
 
     # Labels -----------------------------------------------------------------------------------------------------------
 
-    def _write_label(self, row: int, name: str | None) -> None:
-        project, texts = self.document.project, self._texts
-        if project is None or texts is None:
-            return
-        labels = project.labels(texts.corpus.content_hash)
-        project.set_label(texts.corpus.content_hash, row, name)
-        if name is None:
-            labels.pop(row, None)
-        else:
-            labels[row] = name
-        self._own = labels
-        self.table.model.set_labels(labels)
-        self.table.model.row_changed(row)
-
-    @reporting
     def _on_label(self, rows: Sequence[int], name: str | None) -> None:
-        if self.document.read_only or self._texts is None:
-            return
-        model = self.table.model
-        changes = [(row, model.own_label(row), name) for row in rows if model.own_label(row) != name]
-        if changes:
-            self.document.undo.push(SetLabels(self._write_label, changes))
-            self.document.changed.emit("labels")
-            self._show_counts()
+        self.labels.give(dict.fromkeys(rows, name))
+
+    def _on_failed(self, error: MetaPTError) -> None:
+        show_error(self.window(), error)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Ask for what could not be asked while nobody looked."""
@@ -203,20 +196,19 @@ class FewShotPage(Page):
 
     @reporting
     def _on_renamed(self, before: str, after: str) -> None:
-        """Let the labels of a class go with its new name."""
-        texts, project = self._texts, self.document.project
-        if texts is None or project is None or self.document.read_only:
+        """Let the labels of a class go with its new name, the person's own and those that were imported."""
+        if self.document.read_only:
             return
-        rows = [row for row, name in project.labels(texts.corpus.content_hash).items() if name == before]
-        for row in rows:
-            project.set_label(texts.corpus.content_hash, row, after)
-        self.document.undo.clear()  # what is below would bring the old name back
-        self._on_task()
-        self._show_texts(texts)
+        try:
+            renamed = self.labels.rename(before, after)
+        except MetaPTError:
+            self._show_task()  # the class keeps its name, as its labels do
+            raise
+        self._save({"renamed": renamed})
 
     def _suggest(self, *, at_random: bool = False) -> None:
         """Put ten texts that have no label first: those that are worth one most, or any."""
-        texts, model = self._texts, self.table.model
+        texts, model = self.labels.texts, self.table.model
         if texts is None:
             return
         free = model.rows_with(label=False)
@@ -232,7 +224,7 @@ class FewShotPage(Page):
 
         def chosen(found: list[int]) -> None:
             self.side.set_choosing(False)
-            if self._texts is texts:
+            if self.labels.texts is texts:
                 self._put_first(np.array([row for row in candidates[found] if model.label(int(row)) is None], int))
 
         def failed(error: MetaPTError) -> None:
@@ -258,34 +250,38 @@ class FewShotPage(Page):
             self.table.go_to(first[0])
             self.table.view.setFocus()
 
-    @reporting
     def _import_labels(self, path: str) -> None:
         """Take labels from a file with the columns row (or text) and label."""
-        from metapt_gui.label_files import read_labels
-
-        if self._texts is None:
+        texts = self.labels.texts
+        if texts is None:
             return
-        found = read_labels(Path(path), self._texts, self.side.words.classes())
-        model = self.table.model
-        changes = [(row, model.own_label(row), name) for row, name in found.items() if model.own_label(row) != name]
-        if changes:
-            self.document.undo.push(SetLabels(self._write_label, changes, f"Import {len(changes):,} labels"))
-            self.document.changed.emit("labels")
-            self._show_counts()
+
+        def take(found: dict[int, str]) -> None:
+            if self.labels.texts is texts:
+                self.labels.give(found, from_file=True)
+
+        read = partial(read_labels, Path(path), texts, self.side.words.classes())
+        self.context.background.run("label file", read, take, self._on_failed)
 
     # The task ---------------------------------------------------------------------------------------------------------
 
     def _on_task(self) -> None:
-        if self._showing or self.document.read_only:
-            return
-        classes, words = self.side.words.classes(), self.side.words.words()
-        before = self.document.value("task", {})
-        self.document.set_value("task", {**before, "classes": classes, "words": words, **self.side.task_values()})
+        if not self._showing and not self.document.read_only:
+            self._save({})
+
+    def _save(self, more: Mapping[str, Any]) -> None:
+        """Keep what the controls show, and ``more`` of the task, in one go: who is told shows all of it anew."""
+        kept = self.document.value("task")
+        task = {**(kept if isinstance(kept, dict) else {}), **self.side.task_values(), **more}
+        values: dict[str, Any] = {"task": task}
         if not self.side.form.problem():
-            self.document.set_value("tune", self.side.form.values())
+            values["tune"] = self.side.form.values()
         if not self.side.prompt_form.problem():
-            self.document.set_value("prompt", self._prompt().model_dump())
-        self.table.model.set_classes(classes)
+            values["prompt"] = self._prompt().model_dump()
+        self._saving = True  # a number that is still being typed stays in its control
+        self.document.set_values(values)
+        self._saving = False
+        self._show_classes()
         self._show_counts()
         self._preview_timer.start()
 
@@ -297,10 +293,11 @@ class FewShotPage(Page):
         return BackboneSettings(**{**self.document.value("backbone", {}), "offline": self.context.offline()})
 
     def _ask_preview(self) -> None:
-        if self._texts is None or not self.isVisible() or self.side.prompt_form.problem():
+        texts = self.labels.texts
+        if texts is None or not self.isVisible() or self.side.prompt_form.problem():
             return
         row = self.table.current_row()
-        text = self._texts.texts[row if row is not None and row >= 0 else 0].as_py() if len(self._texts.texts) else ""
+        text = texts.texts[row if row is not None and row >= 0 else 0].as_py() if len(texts.texts) else ""
         self.host.ask(
             "preview",
             self.side.show_preview,
@@ -320,33 +317,26 @@ class FewShotPage(Page):
         """Return what is missing."""
         if not self.document.has("target"):
             return "Import the texts of your task first."
-        if self._texts is None:
+        if self.labels.texts is None:
             return "The texts are still being read."
-        counts = self.table.model.counts()
-        labelled = [name for name in self.side.words.classes() if counts.get(name)]
-        if len(labelled) < 2:
-            return "Label texts of at least two classes first (keys 1 to 9 in the table)."
+        if sum(map(bool, self._counts().values())) < 2:
+            return f"Label texts of at least two classes first ({self.table.how()}, in the table)."
         return self.side.problem()
 
     def _split(self) -> TuneSettings:
         """Return the settings with as many test rows as the labels leave."""
         settings = self.side.form.settings()
         assert isinstance(settings, TuneSettings)
-        counts = self.table.model.counts()
-        total = sum(counts.get(name, 0) for name in self.side.words.classes())
-        spare = max(0, total - settings.training_rows - settings.validation_rows)
+        spare = max(0, sum(self._counts().values()) - settings.training_rows - settings.validation_rows)
         return settings.model_copy(update={"test_rows": min(spare, TEST_ROWS)})
 
     def _target(self) -> dict[str, Any]:
-        assert self.document.project is not None
-        assert self._texts is not None
         classes = self.side.words.classes()
-        own = self.document.project.labels(self._texts.corpus.content_hash)
-        labels = {row: name for row, name in own.items() if name in classes}
         return {
             "corpus": self.document.path("target"),
             "classes": classes,
-            "labels": labels,
+            "renamed": self.labels.task.renamed,
+            "labels": self.labels.usable(classes),
             "tune": self._split(),
             "prompt": self._prompt(),
             "backbone": self._backbone(),
@@ -389,7 +379,7 @@ class FewShotPage(Page):
             assert self.document.project is not None
             if self.side.compare.isChecked() and run.job.tune.test_rows:
                 cache = str(self.document.project.cache.resolve())
-                target = {name: getattr(run.job, name) for name in ("corpus", "classes", "labels", "tune", "words")}
-                probe = ProbeJob(cache=cache, **target)
+                same = ("corpus", "classes", "renamed", "labels", "tune", "words")
+                probe = ProbeJob(cache=cache, **{name: getattr(run.job, name) for name in same})
                 QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
             self.tabs.setCurrentIndex(2)

@@ -23,7 +23,7 @@ LEARNED, RANDOM, VOCABULARY, FILE = (
     "a prompt file …",
 )
 NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "From a file"}
-
+START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST = "Suggest next 10"
 
@@ -41,6 +41,8 @@ class FewShotSide(SideScroll):
         super().__init__(348)
         self._document = context.document
         self._file = ""
+        self._chosen = ""
+        self._learned = False
         self._total = 0
 
         counts = Card("Labels")
@@ -92,7 +94,7 @@ class FewShotSide(SideScroll):
         self.start_from = QComboBox()
         self.start_from.addItems([LEARNED, RANDOM, VOCABULARY, FILE])
         self.start_from.setAccessibleName("Start from")
-        self.start_from.setToolTip("Where the prompt starts (its initialisation). The paper's is the meta-learned one.")
+        self.start_from.setToolTip(START)
         self.start_from.activated.connect(self._on_start)
         starts.addWidget(self.start_from, 1)
         tuning.box.addLayout(starts)
@@ -102,6 +104,7 @@ class FewShotSide(SideScroll):
         self.compare.setToolTip(
             "Also tune from a random prompt (PT), and fit a linear classifier on Sentence-BERT, on the same texts."
         )
+        self.compare.toggled.connect(self.changed)
         tuning.box.addWidget(self.compare)
         self.form = SettingsForm(
             TuneSettings,
@@ -113,16 +116,25 @@ class FewShotSide(SideScroll):
         self.box.addWidget(tuning)
         self.box.addStretch(1)
 
-    def show_task(self, classes: Sequence[str], words: Mapping[str, str], missing: Sequence[str]) -> None:
-        """Show classes and words; ``missing`` are classes of imported labels that the task does not have."""
+    def show_task(self, classes: Sequence[str], words: Mapping[str, str], kept: Mapping[str, Any]) -> None:
+        """Show classes and words, and of what is ``kept`` with the task where tuning starts and whether to compare."""
         self.words.show_classes(classes, words)
+        file, chosen, compare = kept.get("start_file"), kept.get("start"), kept.get("compare")
+        self._file = file if isinstance(file, str) else ""
+        known = chosen in list(NAMES) and (chosen != FILE or self._file)
+        self._chosen = str(chosen) if known else ""
+        self.compare.setChecked(compare if isinstance(compare, bool) else True)
+        self._show_start()
+        self.show_settings()
+
+    def show_unknown(self, missing: Sequence[str]) -> None:
+        """Warn of classes of imported labels that the task does not have."""
         self.unknown.setText(
             f"The imported labels {', '.join(missing)} are of no class here; rename a class to use them."
             if missing
             else ""
         )
         self.unknown.setVisible(bool(missing))
-        self.show_settings()
 
     def show_settings(self) -> None:
         """Show what is kept with the project, when another page changed it."""
@@ -136,19 +148,29 @@ class FewShotSide(SideScroll):
         self._say_split()
 
     def task_values(self) -> dict[str, Any]:
-        """Return what else is kept with the task."""
-        return {"start": self.start_from.currentText(), "compare": self.compare.isChecked()}
+        """Return what is kept with the task; the start is empty as long as the person has chosen none."""
+        return {
+            "classes": self.words.classes(),
+            "words": self.words.words(),
+            "start": self._chosen,
+            "start_file": self._file,
+            "compare": self.compare.isChecked(),
+        }
 
     def show_starts(self, learned: bool) -> None:
-        """Offer the meta-learned prompt where there is one."""
+        """Offer the meta-learned prompt where there is one, and start from it if nothing else was chosen."""
+        self._learned = learned
         model = self.start_from.model()
         item = model.item(0)  # type: ignore[attr-defined]
         item.setEnabled(learned)
         item.setToolTip("" if learned else "Meta-train first.")
-        if not learned and self.start_from.currentText() == LEARNED:
-            self.start_from.setCurrentText(VOCABULARY)
-        elif learned and self.start_from.currentText() == VOCABULARY:
-            self.start_from.setCurrentText(LEARNED)
+        self._show_start()
+
+    def _show_start(self) -> None:
+        best = LEARNED if self._learned else VOCABULARY
+        shown = best if self._chosen in ("", LEARNED) else self._chosen
+        self.start_from.setCurrentText(shown)
+        self.start_from.setToolTip(f"{START}\nThe file: {self._file}" if shown == FILE else START)
 
     def start(self) -> tuple[str, str]:
         """Return the name of the start in the tables and, for a file, its path."""
@@ -156,7 +178,7 @@ class FewShotSide(SideScroll):
         return NAMES[chosen], self._file if chosen == FILE else ""
 
     def show_counts(self, counts: Mapping[str, int]) -> None:
-        """Show how many labels there are and what they will be used for."""
+        """Show how many labels of the classes there are and what they will be used for."""
         self._total = sum(counts.values())
         self.labelled.set(f"{self._total:,}")
         self._say_split()
@@ -203,12 +225,15 @@ class FewShotSide(SideScroll):
         self.changed.emit()
 
     def _on_start(self) -> None:
-        if self.start_from.currentText() == FILE:
+        chosen = self.start_from.currentText()
+        if chosen == FILE:
             name, _ = QFileDialog.getOpenFileName(self, "A prompt file", "", "Prompts (*.safetensors)")
-            if name:
-                self._file = name
-            else:
-                self.start_from.setCurrentText(VOCABULARY)
+            if not name:
+                self._show_start()
+                return
+            self._file = name
+        self._chosen = chosen
+        self._show_start()
         self.changed.emit()
 
     def _choose_labels(self) -> None:

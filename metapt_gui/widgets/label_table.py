@@ -1,11 +1,12 @@
-"""A table of texts that is labelled from the keyboard, with search, filter and counts."""
+"""A table of texts that is labelled with keys or from a menu, with search, filter and counts."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
-from PySide6.QtCore import QByteArray, QItemSelectionModel, QModelIndex, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QByteArray, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QLineEdit,
+    QMenu,
     QPlainTextEdit,
     QStackedWidget,
     QTableView,
@@ -20,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from metapt_gui.models.label_model import LABEL, NUMBER, TEXT, USE, LabelModel
+from metapt_gui.models.label_model import KEYS, LABEL, NUMBER, TEXT, USE, LabelModel
 from metapt_gui.theme import GRID, Theme, tabular
 from metapt_gui.wording import count
 
@@ -29,7 +31,10 @@ MOST_AT_ONCE = 1_000
 
 _LONGEST = 20_000
 _PANE_LINES = 4
-_KEYS_TIP = "1 to 9 give the class and go on to the next text; 0 or Delete clears your label. Ctrl+F searches"
+_KEYS_TIP = (
+    "1 to 9 give the class and go on to the next text; 0 or Delete clears your label. A right click offers all "
+    "classes. Ctrl+F searches"
+)
 
 
 class LabelTable(QWidget):
@@ -38,7 +43,7 @@ class LabelTable(QWidget):
     Attributes
     ----------
     model
-        What is shown. Whoever answers `label_asked` changes the labels and calls ``model.row_changed``.
+        What is shown. Whoever answers `label_asked` changes the labels with ``model.change_labels``.
 
     Signals
     -------
@@ -99,6 +104,8 @@ class LabelTable(QWidget):
         self.view.setAccessibleName("Texts and their labels")
         self.view.setToolTip(_KEYS_TIP)
         self.view.asked.connect(self._ask)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.customContextMenuRequested.connect(self._offer)
         self.view.selectionModel().currentRowChanged.connect(self._show_text)
         header = self.view.horizontalHeader()
         # With the table's own selection the header would ask every row whether it is selected at each repaint: 10 s
@@ -114,6 +121,9 @@ class LabelTable(QWidget):
         self.empty.setProperty("role", "muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
+        self.hint = QLabel()
+        self.hint.setProperty("role", "muted")
+        self.hint.setAccessibleName("How to label")
         self.pane = QPlainTextEdit()
         self.pane.setReadOnly(True)
         self.pane.setTabChangesFocus(True)
@@ -140,6 +150,7 @@ class LabelTable(QWidget):
         layout.addLayout(controls)
         layout.addLayout(sums)
         layout.addWidget(self._stack, 1)
+        layout.addWidget(self.hint)
         layout.addWidget(self.pane)
 
     # What the page sets -----------------------------------------------------------------------------------------------
@@ -161,13 +172,13 @@ class LabelTable(QWidget):
         self.view.setToolTip(reason or _KEYS_TIP)
         self._refresh.start()
 
-    def state(self) -> bytes:
+    def state(self) -> QByteArray:
         """Return the widths of the columns."""
-        return bytes(self.view.horizontalHeader().saveState().data())
+        return self.view.horizontalHeader().saveState()
 
-    def restore_state(self, state: bytes) -> None:
+    def restore_state(self, state: QByteArray) -> None:
         """Take the widths that `state` returned; anything else changes nothing."""
-        self.view.horizontalHeader().restoreState(QByteArray(state))
+        self.view.horizontalHeader().restoreState(state)
 
     def current_row(self) -> int | None:
         """Return the row of the corpus that is current."""
@@ -182,26 +193,62 @@ class LabelTable(QWidget):
 
     # Labels -----------------------------------------------------------------------------------------------------------
 
+    def how(self) -> str:
+        """Return what to press to label, such as ``press 1 to 3, or right-click``."""
+        classes = len(self.model.classes)
+        if classes > KEYS:
+            return f"press 1 to {KEYS}, or right-click for all {classes:,} classes"
+        keys = "1" if classes == 1 else "1 or 2" if classes == 2 else f"1 to {classes}"
+        return f"press {keys}, or right-click"
+
     def _ask(self, key: int) -> None:
         """Ask for the class of ``key`` (0: none) on the selected rows, and go on to the row after them."""
+        rows = self._selected()
+        if not rows or self._reason or key > len(self.model.classes):
+            return
+        name = self.model.classes[key - 1] if key else None
+        next_row = self.model.corpus_row(min(rows[-1] + 1, self.model.rowCount() - 1))
+        if self._label(rows, name) and name is not None:
+            self.go_to(next_row)
+
+    def _selected(self) -> list[int]:
+        """Return the selected rows of the table, else the current one; none, and a note, if they are too many."""
         parts = [(part.top(), part.bottom() + 1) for part in self.view.selectionModel().selection().toList()]
         if not parts and self.view.currentIndex().isValid():
             parts = [(self.view.currentIndex().row(), self.view.currentIndex().row() + 1)]
-        if not parts or self._reason or key > len(self.model.classes):
-            return
         if sum(end - begin for begin, end in parts) > MOST_AT_ONCE:
             self.note.setText(f"Select at most {MOST_AT_ONCE:,} texts to label them at once")
-            return
-        rows = sorted(row for part in parts for row in range(*part))
-        name = self.model.classes[key - 1] if key else None
-        following = min(rows[-1] + 1, self.model.rowCount() - 1)
-        asked = [self.model.corpus_row(row) for row in rows]
-        asked = [row for row in asked if self.model.own_label(row) != name]
-        next_row = self.model.corpus_row(following)
+            return []
+        return sorted(row for part in parts for row in range(*part))
+
+    def _label(self, rows: Sequence[int], name: str | None) -> bool:
+        """Ask for a class, or none, on rows of the table; return whether they have it then."""
+        asked = [row for row in map(self.model.corpus_row, rows) if self.model.own_label(row) != name]
         if asked:
             self.label_asked.emit(asked, name)
-        if name is not None:
-            self.go_to(next_row)
+        return all(self.model.own_label(row) == name for row in asked)
+
+    def _offer(self, place: QPoint) -> None:
+        """Open a menu with every class, also those that have no key, and no label."""
+        if not self._selected():
+            return
+        menu = QMenu(self.view)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name in self.model.classes:
+            self._add_choice(menu, name, name, self.model.class_key(name))
+        menu.addSeparator()
+        self._add_choice(menu, "No label", None, "0")
+        menu.triggered.connect(self._choose)
+        menu.popup(self.view.viewport().mapToGlobal(place))
+
+    def _add_choice(self, menu: QMenu, text: str, name: str | None, key: str) -> None:
+        shown = text.replace("&", "&&").replace("\t", " ")
+        action = menu.addAction(f"{shown}\t{key}" if key else shown)
+        action.setData(name)
+        action.setEnabled(not self._reason)
+
+    def _choose(self, action: QAction) -> None:
+        self._label(self._selected(), action.data())
 
     # Search and filter ------------------------------------------------------------------------------------------------
 
@@ -265,6 +312,8 @@ class LabelTable(QWidget):
         self.note.setText(f"{self._reason}   {note}" if self._reason else note)
         self._stack.setCurrentWidget(self.view if shown or self.model.searching else self.empty)
         self.empty.setText("Nothing matches the filter." if texts else self._placeholder)
+        self.hint.setText(f"{self.how()[0].upper()}{self.how()[1:]}, to label.")
+        self.hint.setVisible(bool(shown and self.model.classes and not self._reason))
         counts = self.model.counts()
         self.chips.setText("   ".join(self._chip(name, number) for name, number in counts.items()))
         spoken = ", ".join(f"{name} {number:,}" for name, number in counts.items())

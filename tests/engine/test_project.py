@@ -36,6 +36,29 @@ def test_labels_are_changed_and_cleared(tmp_path):
         assert project.labels("hash") == {3: "bad"}
 
 
+def test_many_labels_are_written_at_once_or_not_at_all(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as project:
+        project.set_labels("hash", dict.fromkeys(range(2000), "good"))
+        project.set_labels("hash", {0: None, 1: "bad", 5_000: None})
+        labels = project.labels("hash")
+        assert (len(labels), labels[1], 0 in labels) == (1_999, "bad", False)
+        with pytest.raises(ProjectError, match="cannot be used"):
+            project.set_labels("hash", {1: "good", 2: object()})
+        assert project.labels("hash") == labels
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.metapt" / "project.db")) as database:
+        history = database.execute("SELECT before, after FROM label_history WHERE row = 1 ORDER BY id").fetchall()
+    assert history == [(None, "good"), ("good", "bad")]
+
+
+def test_many_labels_are_one_transaction(tmp_path, monkeypatch):
+    begun: list[str] = []
+    with Project.create(tmp_path / "a.metapt") as project:
+        project.set_label("hash", 0, "good")
+        project._database.set_trace_callback(lambda words: begun.append(words.split()[0]))
+        project.set_labels("hash", dict.fromkeys(range(1000), "bad"))
+    assert begun.count("COMMIT") == 1
+
+
 def test_a_label_is_on_disk_before_set_label_returns(tmp_path):
     program = (
         "import os, signal, sys; from engine.project import Project\n"

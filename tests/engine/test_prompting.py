@@ -244,7 +244,12 @@ def test_bfloat16_stays_near_float32(tiny_t5, make_scorer):
     batch = scorer.template.encode(["soup of the day", "tea"]).batch(np.arange(2), torch.device("cpu"))
     owner = torch.zeros(2, dtype=torch.long)
     fine = scorer.losses(bank, batch, owner, torch.tensor([0, 1]))
+    stacks = (coarse.backbone.model.encoder, coarse.backbone.model.decoder)
+    streams: list[torch.dtype] = []
+    for stack in stacks:
+        stack.block[0].register_forward_hook(lambda module, given, made: streams.append(made[0].dtype))
     rough = coarse.losses(bank, batch, owner, torch.tensor([0, 1]))
+    assert streams == [torch.float32, torch.float32], "products are in bfloat16, what is added up is not"
     assert rough.dtype == torch.float32
     assert torch.allclose(fine, rough, rtol=0.05)
     gradients = [torch.autograd.grad(loss.sum(), bank)[0] for loss in (fine, rough)]

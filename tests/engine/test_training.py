@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import CheckpointError, StorageError, TrainingError
+from engine.errors import CheckpointError, DataError, StorageError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import load_prompt
@@ -322,3 +322,5 @@ def test_full_model_tuning_gives_the_weights_back(make_scorer, make_examples, tm
     second = run(tune_full_model(*stage, tmp_path / "cut", stop=StopToken(), test=np.arange(40, 60)))
     assert curve(first, "training loss") + curve(second, "training loss") == curve(whole, "training loss")
     assert second[-1].summary == whole[-1].summary
+    with pytest.raises(DataError, match="no texts to test on"):
+        run(tune_full_model(*stage, tmp_path / "untested", stop=StopToken(), test=np.arange(0)))

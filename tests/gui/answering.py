@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoStack
 
 from engine.project import Project
-from metapt_gui.models.commands import SetLabels
+from metapt_gui.models.label_commands import ChangeLabels
 from metapt_gui.models.label_model import LabelModel
 from metapt_gui.widgets.label_table import LabelTable
 
@@ -22,7 +24,7 @@ CLASSES = ["bad", "good"]
 
 
 class Page:
-    """What a page does: it answers the table's questions with commands."""
+    """What a page does: it answers the table's questions with commands, and writes each at once."""
 
     def __init__(self, table: LabelTable, texts=None, imported=None, project: Project | None = None) -> None:
         self.table, self.model, self.project = table, table.model, project
@@ -31,19 +33,21 @@ class Page:
         self.model.set_classes(CLASSES)
         self.model.set_texts(TEXTS if texts is None else texts, imported)
         self.model.set_labels(self.labels)
+        self.failures: list[Exception] = []
         table.label_asked.connect(self.answer)
 
     def answer(self, rows: list[int], name: str | None) -> None:
-        self.stack.push(SetLabels(self.write, [(row, self.labels.get(row), name) for row in rows]))
+        changes = [(row, self.labels.get(row), name) for row in rows]
+        self.stack.push(ChangeLabels(self.write, "hash", changes, self.failures.append))
 
-    def write(self, row: int, name: str | None) -> None:
+    def write(self, corpus: str, labels: Mapping[int, str | None]) -> None:
         if self.project is not None:
-            self.project.set_label("hash", row, name)
-        if name is None:
-            self.labels.pop(row, None)
-        else:
-            self.labels[row] = name
-        self.model.row_changed(row)
+            self.project.set_labels(corpus, labels)
+        self.labels = {row: name for row, name in (self.labels | labels).items() if name is not None}
+        self.model.change_labels(labels)
+
+    def label(self, row: int, name: str | None) -> None:
+        self.write("hash", {row: name})
 
 
 def cell(model: LabelModel, row: int, column: int, role=Qt.ItemDataRole.DisplayRole):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gui.answering import CLASSES, TEXTS, Page, cell
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QByteArray, Qt, QTimer
 
 from metapt_gui.models.label_model import LABEL, NUMBER, TEXT, USE, LabelModel
 from metapt_gui.theme import LIGHT
@@ -61,8 +61,8 @@ def test_labels_go_to_the_rows_that_are_shown(table, qtbot):
 
 def test_filter_by_label(table, qtbot):
     page = Page(table, imported={0: "good", 1: "good", 2: "bad"})
-    page.write(1, "bad")
-    page.write(5, "good")
+    page.label(1, "bad")
+    page.label(5, "good")
 
     def choose(words: str) -> list[int]:
         table.filter.setFocus()
@@ -103,7 +103,7 @@ def test_suggested_rows_come_first(table):
 
 def test_cells(table):
     page = Page(table, imported=pa.chunked_array([["good", None, "old name"], [None, None, None]]))
-    page.write(1, "bad")
+    page.label(1, "bad")
     page.model.set_uses({1: "training"})
     model = page.model
     assert [cell(model, 1, column) for column in (NUMBER, TEXT, LABEL, USE)] == [
@@ -120,9 +120,9 @@ def test_cells(table):
     assert cell(model, 1, LABEL, Qt.ItemDataRole.FontRole).bold()
     assert cell(model, 1, LABEL, Qt.ItemDataRole.DecorationRole) == LIGHT.category(0)
     assert model.counts() == {"bad": 1, "good": 1, "old name": 1}
-    page.write(0, "bad")  # one's own goes before the imported one
+    page.label(0, "bad")  # one's own goes before the imported one
     assert model.counts() == {"bad": 2, "good": 0, "old name": 1}
-    page.write(0, None)
+    page.label(0, None)
     assert model.label(0) == "good"
 
 
@@ -138,8 +138,8 @@ def test_chips_count_labels_and_show_keys(table, qtbot):
 def test_the_tenth_class_has_no_key(table, qtbot):
     page = Page(table)
     page.model.set_classes([f"class {number}" for number in range(10)])
-    page.write(0, "class 8")
-    page.write(1, "class 9")
+    page.label(0, "class 8")
+    page.label(1, "class 9")
     assert [cell(page.model, row, LABEL) for row in (0, 1)] == ["9 class 8", "class 9"]
 
 
@@ -164,7 +164,7 @@ def test_column_widths_come_back(table, qtbot):
     table.view.horizontalHeader().resizeSection(LABEL, 171)
     other = LabelTable()
     qtbot.addWidget(other)
-    other.restore_state(b"something else")
+    other.restore_state(QByteArray(b"something else"))
     other.restore_state(table.state())
     assert other.view.columnWidth(LABEL) == 171
 

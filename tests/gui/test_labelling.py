@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 import pytest
 from gui.answering import Page, cell
 from PySide6.QtCore import Qt
 
+from engine.errors import StorageError
 from engine.project import Project
 from metapt_gui.models.commands import SetLabels
 from metapt_gui.models.label_model import LABEL
@@ -113,6 +115,28 @@ def test_undo_goes_backwards():
     command.redo()
     command.undo()
     assert written == [(0, "bad"), (0, None), (0, "bad"), (0, None)]
+
+
+def test_what_cannot_be_written_leaves_no_step_and_no_label(table, qtbot, monkeypatch):
+    page = Page(table)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    works = page.write
+
+    def full(corpus: str, labels: Mapping[int, str | None]) -> None:
+        raise StorageError("The disk is full")
+
+    page.write = full
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert (page.stack.count(), page.stack.index()) == (1, 1)
+    assert table.current_row() == 1, "it goes on only from what has a label"
+    assert (page.labels, cell(table.model, 1, LABEL)) == ({0: "bad"}, "")
+    page.write = works
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert page.labels == {0: "bad", 1: "good"}
+    monkeypatch.setattr(page.model, "change_labels", lambda labels: full("hash", labels))
+    page.stack.undo()
+    assert (page.stack.count(), page.stack.index()) == (1, 1)
+    assert [str(error) for error in page.failures] == ["The disk is full."] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""The labels of the task's texts: the same in the project, in the table and on the undo stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
+from metapt_gui.document import Document, Texts
+from metapt_gui.models.label_commands import ChangeLabels
+from metapt_gui.models.label_model import LabelModel
+
+
+class TaskLabels(QObject):
+    """Gives labels, takes them away, and lets them go with a class that is renamed.
+
+    Parameters
+    ----------
+    document, model
+        The project that keeps them; the table that shows them.
+
+    Attributes
+    ----------
+    texts
+        The texts that are shown; ``None`` as long as there are none.
+
+    Signals
+    -------
+    changed
+        Texts that are shown have other labels now.
+    failed
+        The error that kept labels from being written.
+    """
+
+    changed = Signal()
+    failed = Signal(object)
+
+    def __init__(self, document: Document, model: LabelModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._document, self._model = document, model
+        self.texts: Texts | None = None
+        self._imported: tuple[bool, dict[str, str]] | None = None
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    @property
+    def task(self) -> TargetTask:
+        """What the project keeps of the task."""
+        return task_from(self._document.value("task"))
+
+    def show(self, texts: Texts | None, classes: Sequence[str] = ()) -> None:
+        """Show other texts with their labels, or none."""
+        self.texts, self._imported = texts, None
+        self._model.set_texts(texts.texts if texts is not None else [])
+        self.show_imported(classes)
+        self._model.set_labels(self.own())
+
+    def show_imported(self, classes: Sequence[str]) -> None:
+        """Show the imported labels by the present names of their classes; none of them if none is of a class."""
+        if self.texts is None:
+            return
+        renamed = self.task.renamed
+        shown = (not set(classes).isdisjoint(present_names(self.texts.corpus, renamed)), renamed)
+        if shown != self._imported:
+            self._imported = shown
+            self._model.set_imported(self.texts.labels if shown[0] else None, renamed)
+
+    def own(self) -> dict[int, str]:
+        """Return the person's labels of the texts that are shown."""
+        project = self._document.project
+        return project.labels(self.texts.corpus.content_hash) if project is not None and self.texts is not None else {}
+
+    def usable(self, classes: Sequence[str]) -> dict[int, str]:
+        """Return those of them that a job can use."""
+        return usable_labels(self.own(), classes, self.texts.corpus.rows) if self.texts is not None else {}
+
+    # What the person does ---------------------------------------------------------------------------------------------
+
+    def give(self, labels: Mapping[int, str | None], *, from_file: bool = False) -> None:
+        """Let rows have these labels, as one step that can be undone."""
+        own = self._model.own_label
+        changes = [(row, own(row), name) for row, name in labels.items() if own(row) != name]
+        if not changes or self.texts is None or self._document.read_only:
+            return
+        text = f"Import {len(changes):,} labels" if from_file else ""
+        corpus = self.texts.corpus.content_hash
+        self._document.undo.push(ChangeLabels(self._write, corpus, changes, self.failed.emit, text))
+
+    def rename(self, before: str, after: str) -> dict[str, str]:
+        """Let the labels of a class go with its new name, and return what the imported classes are called now."""
+        corpus, project, renamed = self._document.corpus("target"), self._document.project, self.task.renamed
+        if corpus is None or project is None:
+            return renamed
+        own = project.labels(corpus.content_hash)
+        project.set_labels(corpus.content_hash, {row: after for row, name in own.items() if name == before})
+        self._document.undo.clear()  # what is below would bring the old name back
+        if self.texts is not None:
+            self._model.set_labels(self.own())
+        return renamed_once_more(renamed, corpus.classes, before, after)
+
+    def _write(self, corpus: str, labels: Mapping[int, str | None]) -> None:
+        project = self._document.project
+        if project is None:
+            return
+        project.set_labels(corpus, labels)
+        if self.texts is not None and self.texts.corpus.content_hash == corpus:
+            self._model.change_labels(labels)
+            self.changed.emit()
+        self._document.changed.emit("labels")

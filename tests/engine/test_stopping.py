@@ -1,0 +1,136 @@
+"""A wish to stop is heard: in time after a pause, between two jobs, while texts are encoded or classified."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from counting import CountJob
+
+from engine.corpus.store import Corpus
+from engine.events import Finished
+from engine.prompting.prompt_file import Prompt
+from engine.project import Project
+from engine.running import inputs
+from engine.running.perform import perform
+from engine.running.pipeline import Steps
+from engine.running.process import CREDIT, EngineProcess
+from engine.running.session import Session
+from engine.settings import ImportSettings
+from engine.stage import Stopped, StopToken, result_of
+
+
+def test_after_a_pause_stopping_takes_no_longer_than_before(tmp_path):
+    """The credit that piled up when the reader went on must not be heard first, one message an event."""
+    with EngineProcess(threads=1) as engine:
+        stream = engine.run(CountJob(to=100_000, seconds=0.1), tmp_path)
+        next(stream)
+        time.sleep(0.1 * (CREDIT + 5))  # paused: the process is as far ahead as it may be
+        for _ in range(CREDIT):
+            next(stream)
+        engine.request_stop()
+        rest = list(stream)
+    assert rest[-1].outcome == "stopped"
+    assert len(rest) <= 4
+
+
+def test_no_other_job_begins_after_stopping(tmp_path):
+    session, stop, ran = Session(), StopToken(), []
+
+    def run(job, folder):
+        ran.append(job.to)
+        yield from perform(job, folder, session, StopToken())  # it ends before it hears of the wish
+        stop.request()
+
+    with Project.create(tmp_path / "p.metapt") as project:
+        steps = Steps(project, run, lambda role, event: None, stop)
+        steps.run("first", CountJob(to=2))
+        with pytest.raises(Stopped):
+            steps.run("second", CountJob(to=3))
+        assert ran == [2]
+        assert project.has_role("first")
+
+
+class Impatient(StopToken):
+    """Is requested from the n-th look on."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.left = looks
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_encoding_is_done_in_slices_and_stops_between_them(make_scorer, monkeypatch):
+    monkeypatch.setattr(inputs, "SLICE", 3)
+    scorer = make_scorer(2)
+    texts = [f"soup {number}" for number in range(10)]
+    labels = np.array([0, 1, 0, -1, 1, 0, 1, 0, -1, 1])
+    part = inputs.encoded(scorer, texts, labels, "tune", StopToken())
+    assert [event.done for event in iter_events(part)] == [3, 6, 9]
+    examples = result_of(inputs.encoded(scorer, texts, labels, "tune", StopToken()))
+    whole = scorer.template.encode([text if label >= 0 else "" for text, label in zip(texts, labels, strict=True)])
+    np.testing.assert_array_equal(examples.texts.tokens, whole.tokens)
+    np.testing.assert_array_equal(examples.texts.offsets, whole.offsets)
+    with pytest.raises(Stopped):
+        result_of(inputs.encoded(scorer, texts, labels, "tune", Impatient(2)))
+
+
+def iter_events(part):
+    """Return the events of a part."""
+    found = []
+    while True:
+        try:
+            found.append(next(part))
+        except StopIteration:
+            return found
+
+
+def test_stopping_while_classifying_is_no_error_and_writes_nothing(make_scorer, tmp_path, monkeypatch):
+    from engine.evaluation import prediction
+
+    class Classify(CountJob):
+        def run(self, session, folder, stop):
+            reading = ImportSettings(text_column="text")
+            yield from prediction.predict_files(
+                prompt, scorer, [str(source)], output, reading, folder, neutralise_formulas=True, stop=stop
+            )
+
+    source, output = tmp_path / "new.csv", tmp_path / "out.csv"
+    source.write_text("text\n" + "".join(f"soup number {number}\n" for number in range(50)))
+    scorer = make_scorer(2)
+    prompt = a_prompt(scorer)
+    looks = []
+    monkeypatch.setattr(prediction, "import_corpus", watched(prediction.import_corpus, looks))
+
+    class AfterTheImport(StopToken):
+        @property
+        def requested(self) -> bool:
+            return bool(looks)
+
+    events = list(perform(Classify(), tmp_path / "run", Session(), AfterTheImport()))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].outcome == "stopped"
+    assert not output.exists()
+    assert Corpus.open(tmp_path / "run").rows == 50
+
+
+def watched(stage, over: list):
+    """Return ``stage``, which notes in ``over`` that it has ended."""
+
+    def run(*arguments, **named):
+        yield from stage(*arguments, **named)
+        over.append(True)
+
+    return run
+
+
+def a_prompt(scorer) -> Prompt:
+    """Return a prompt for the scorer's task."""
+    vectors = torch.zeros(4, scorer.backbone.width)
+    return Prompt(vectors, scorer.backbone.identity, scorer.verbalizer.as_mapping(), scorer.settings)
