@@ -1,6 +1,6 @@
 """Does the window stay awake? Lateness of a 20 ms timer while the engine works, time to the first window, pan frames.
 
-    python benchmarks/responsiveness.py [--rows 1000000] [--out benchmarks/results/responsiveness.json]
+    python -m benchmarks.responsiveness [--rows 1000000] [--out benchmarks/results/responsiveness.json]
 
 A timer of the event loop is due every 20 ms; how much later it comes is what a person feels. It is measured in an idle
 window first, then in the same window during each kind of job, with the page of the job in front and its live plots
@@ -23,6 +23,9 @@ from typing import Any
 
 import numpy as np
 import psutil
+
+from benchmarks.provenance import provenance
+from engine.storage import write_json
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -200,7 +203,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--embedded", type=int, default=5_000)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "responsiveness.json")
     chosen = parser.parse_args()
     starts = first_window(5)
     with tempfile.TemporaryDirectory(prefix="metapt-bench-") as folder:
@@ -216,14 +219,17 @@ def main() -> None:
     print(f"\nwindow visible after {np.median(starts):.2f} s (limit 1.5 s), of {', '.join(f'{s:.2f}' for s in starts)}")
     print(f"pan frames (limit 33 ms): {frames.stdout}")
     results: dict[str, Any] = {
+        **provenance("PySide6-Essentials", "pyqtgraph"),
+        "rows": chosen.rows,
+        "embedded": chosen.embedded,
+        "seconds": chosen.seconds,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, "
         f"{platform.system()}, Python {platform.python_version()}, offscreen",
         "window_visible_s": starts,
         "lateness": phases,
         "scatter": json.loads(frames.stdout),
     }
-    if chosen.out:
-        chosen.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(chosen.out, results)
 
 
 if __name__ == "__main__":

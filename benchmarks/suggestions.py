@@ -1,6 +1,6 @@
 """Are the texts that *Suggest next 10* chooses worth more than random ones?
 
-    python -m benchmarks.suggestions --data DIR
+    python -m benchmarks.suggestions --data DIR [--out benchmarks/results/suggestions.json]
 
 Labels 900 training rows of each target ten at a time, trains a linear probe on Sentence-BERT at 20, 40 and 80 labels,
 and tells its accuracy on up to 500 other training rows: mean and standard error over ten draws.
@@ -16,8 +16,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.provenance import provenance
 from engine.annotation.suggestions import suggest_rows
 from engine.embedding.sentence_bert import SentenceEncoder
+from engine.storage import write_json
 
 TARGETS = ("sst2", "sst5", "semeval16_rest", "sentihood")
 POOL, HELD, CANDIDATES, COUNT, DRAWS, SIZES = 900, 500, 200, 10, 10, (20, 40, 80)
@@ -40,10 +42,13 @@ def accuracies(vectors: np.ndarray, labels: np.ndarray, seed: int, *, suggested:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table and write the same figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Folder that holds downstream/.")
-    folder, encoder = parser.parse_args().data / "downstream", SentenceEncoder()
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "suggestions.json")
+    arguments = parser.parse_args()
+    folder, encoder = arguments.data / "downstream", SentenceEncoder()
+    figures: dict[str, dict[str, dict[int, list[float]]]] = {}
     print("| target | texts | " + " | ".join(f"{size} labels" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
     for name in TARGETS:
@@ -53,11 +58,14 @@ def main() -> None:
         labels = np.unique(np.array(table["label"].to_pylist())[rows], return_inverse=True)[1]
         for suggested in (True, False):
             draws = [accuracies(vectors, labels, seed, suggested=suggested) for seed in range(DRAWS)]
-            cells = []
+            way, cells = "suggested" if suggested else "at random", []
+            figures.setdefault(name, {})[way] = {size: [draw[size] for draw in draws if size in draw] for size in SIZES}
             for size in SIZES:
-                values = 100 * np.array([draw[size] for draw in draws if size in draw])
+                values = 100 * np.array(figures[name][way][size])
                 cells.append(f"{values.mean():.1f} ± {values.std(ddof=1) / len(values) ** 0.5:.1f}")
-            print(f"| {name} | {'suggested' if suggested else 'at random'} | " + " | ".join(cells) + " |", flush=True)
+            print(f"| {name} | {way} | " + " | ".join(cells) + " |", flush=True)
+    origin = provenance("sentence-transformers", "scikit-learn")
+    write_json(arguments.out, {**origin, "pool": POOL, "held_out": HELD, "figures": figures})
 
 
 if __name__ == "__main__":

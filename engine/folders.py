@@ -1,4 +1,4 @@
-"""Where settings, caches and logs live on each platform (appdirs, wrapped here and nowhere else)."""
+"""Where settings and logs live on each platform (appdirs, wrapped here and nowhere else)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,5 @@ def user_folders() -> dict[str, Path]:
     """Return what each folder is for, and its path; none is made by asking."""
     return {
         "settings": Path(_DIRECTORIES.user_config_dir),
-        "caches": Path(_DIRECTORIES.user_cache_dir),
         "logs": Path(_DIRECTORIES.user_log_dir),
     }

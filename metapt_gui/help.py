@@ -35,7 +35,7 @@ class Help(QObject):
         TableDialog(self._window, "Keyboard", ("Keys", "What they do"), rows).open()
 
     def folders(self) -> None:
-        """Say where settings, caches and logs are."""
+        """Say where settings and logs are."""
         rows = [(name, str(path)) for name, path in user_folders().items()]
         TableDialog(self._window, "Folders", ("What", "Where"), rows).open()
 

@@ -11,21 +11,17 @@ figure comes from a run of this command; run again with the same ``--work``, it 
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import torch
 
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.data import find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.report import differences, joined, table, write_csv
+from benchmarks.provenance import provenance
 from engine.clustering.store import Clustering
 from engine.events import Event, Notice
 from engine.project import Project
@@ -43,22 +39,14 @@ def show(role: str, event: Event) -> None:
         print(f"  {role}: {event.text}", flush=True)
 
 
-def provenance(bench: Bench, seconds: float) -> dict[str, Any]:
+def origin(bench: Bench, seconds: float) -> dict[str, Any]:
     """Return where figures come from."""
-    git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
     return {
-        "commit": git.stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
+        **provenance("torch", "transformers", "sentence-transformers", "scikit-learn"),
         "backbone": bench.backbone.backbone,
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
         "settings": {part: bench.settings(part) for part in ("prompt", "meta_train", "tune")},
         "source_rows": bench.rows,
         "seconds": round(seconds),
-        "versions": {
-            name: version(name) for name in ("torch", "transformers", "sentence-transformers", "scikit-learn")
-        },
     }
 
 
@@ -116,7 +104,7 @@ def main() -> None:
                 began = time.time()
                 print(f"{name}: {dataset.name}", flush=True)
                 found = experiment.run(bench, dataset)
-                entry = {"figures": found, **provenance(bench, time.time() - began)}
+                entry = {"figures": found, **origin(bench, time.time() - began)}
                 entry["test_rows"] = pq.read_metadata(dataset.test).num_rows
                 document.setdefault(name, {})[dataset.name] = entry
                 write_json(results, document)

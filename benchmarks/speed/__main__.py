@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import platform
-import subprocess
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.provenance import provenance
 from benchmarks.speed.cases import CASES, MEMORY
 from benchmarks.speed.measuring import compared, counted, matrix_rates, peak_memory
 from engine.backbones.devices import resolve_device
@@ -83,22 +81,20 @@ def main() -> None:
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    origin = provenance("torch", "transformers", "peft")
     document: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
     known = document.setdefault(f"{device.type} {name}, {torch.get_num_threads()} threads", {})
     rates: dict[str, float] = {}
     for case in arguments.only:
-        if (known.get(case, {}).get("commit"), known.get(case, {}).get("quick")) == (commit, arguments.quick):
+        if (known.get(case, {}).get("commit"), known.get(case, {}).get("quick")) == (origin["commit"], arguments.quick):
             continue
         rates = rates or matrix_rates(device)
         with tempfile.TemporaryDirectory(prefix="metapt-speed-") as scratch:
             found = measure(case, device, Path(scratch), arguments.quick, rates)
         known[case] = found | {
             "matrix_rate_gflops": {kind: round(rate / 1e9) for kind, rate in rates.items()},
-            "commit": commit,
             "quick": arguments.quick,
-            "date": datetime.now(UTC).date().isoformat(),
-            "versions": {package: version(package) for package in ("torch", "transformers", "peft")},
+            **origin,
         }
         write_json(arguments.out, document)
         print(f"{case}: {known[case]}", flush=True)

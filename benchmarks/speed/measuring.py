@@ -80,5 +80,12 @@ def _peak(name: str, side: str, device: str, folder: Path, quick: bool) -> tuple
 
 
 def _resident() -> int:
-    """Megabytes of the most that this process has held."""
+    """Megabytes of the most that this process has held.
+
+    Linux hands ``ru_maxrss`` on to a child, so that it would be the parent's; what it writes into ``/proc`` is not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) / 1024)
     return round(system.getrusage(system.RUSAGE_SELF).ru_maxrss / 1024)

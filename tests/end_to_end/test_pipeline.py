@@ -182,5 +182,5 @@ def test_from_an_installed_wheel_outside_the_checkout(tiny_t5, tmp_path):
 def test_doctor_finds_everything():
     answer = metapt("doctor", cwd=Path.home())
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    for subject in ("torch", "Bundled backbone", "all-MiniLM-L6-v2", "Device cpu", "Folder for caches"):
+    for subject in ("torch", "Bundled backbone", "all-MiniLM-L6-v2", "Device cpu", "Folder for logs"):
         assert subject in answer.stdout

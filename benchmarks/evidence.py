@@ -1,0 +1,190 @@
+"""Write the tables of ``docs/evidence.md`` anew from ``benchmarks/results``, each below its comment ``<!-- name -->``.
+
+    python -m benchmarks.evidence
+
+What is not in the results is not in the tables, or stands there as not measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.paper.report import joined, paired, values
+from benchmarks.speed.cases import CASES
+from engine.storage import read_json, write_text
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "evidence.md"
+
+TARGETS = {
+    "amazon2": "Amazon-2",
+    "amazon5": "Amazon-5",
+    "sst2": "SST-2",
+    "sst5": "SST-5",
+    "sentihood": "Sentihood",
+    "semeval16_laptop": "SemEval laptops",
+    "semeval16_rest": "SemEval restaurants",
+}
+METHODS = {
+    "MetaPT(Y)": "MetaPT(Y)",
+    "PPT(Y)": "PPT(Y)",
+    "MetaPT": "MetaPT, pseudo-labels",
+    "PPT": "PPT, pseudo-labels",
+    "PT": "PT, random",
+    "PT, vocabulary": "PT, word vectors",
+    "FT": "FT",
+    "SetFit": "SetFit",
+    "Sentence-BERT probe": "Sentence-BERT probe",
+    "Sentence-BERT probe + source": "Sentence-BERT probe + source",
+}
+PAIRS = (
+    ("MetaPT(Y)", "PPT(Y)"),
+    ("MetaPT(Y)", "PT"),
+    ("PPT(Y)", "PT"),
+    ("MetaPT", "PPT"),
+    ("MetaPT", "PT"),
+    ("MetaPT(Y)", "PPT"),
+    ("MetaPT(Y)", "Sentence-BERT probe + source"),
+)
+SPEED = {
+    "meta-first-order": "meta step, first-order (T5-small's shape, K = 10, m = 4, n = 100)",
+    "meta-exact": "meta step, exact (the same shape)",
+    "five-seeds": "five seeds of few-shot tuning, bundled backbone",
+    "classify": "classifying 10,000 reviews, bundled backbone, against PEFT and `generate`",
+    "embed-and-group": "embedding and K-means of 10,000 rows",
+    "import": "import of a 1 GB CSV, cleaned and deduplicated, against bare Arrow to Parquet",
+}
+Figures = Mapping[str, Mapping[str, Any]]
+"""Method -> seed -> figures."""
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def spread(figures: Sequence[Figures], methods: Mapping[str, str], name: str, head: Sequence[str]) -> str:
+    """Return mean ± sample deviation of ``name``, a column each of ``figures``; the best mean of a column is bold."""
+    cells: dict[tuple[str, int], tuple[str, str]] = {}
+    for column, found in enumerate(figures):
+        for method in methods:
+            if method in found:
+                part = 100 * values(found[method], name)
+                cells[method, column] = f"{part.mean():.1f}", f"{part.mean():.1f} ± {part.std(ddof=1):.1f}"
+    best = [max((float(cells[m, c][0]) for m, c in cells if c == column), default=0) for column in range(len(figures))]
+
+    def cell(method: str, column: int) -> str:
+        mean, text = cells.get((method, column), ("", ""))
+        return f"**{text}**" if mean and float(mean) == best[column] else text
+
+    shown = [method for method in methods if any((method, column) in cells for column in range(len(figures)))]
+    rows = ([methods[method], *(cell(method, column) for column in range(len(figures)))] for method in shown)
+    return markdown(["", *head], rows)
+
+
+def table1(name: str) -> str:
+    """Return table 1 for accuracy or macro-F1."""
+    found = _table1()
+    return spread([found[target] for target in found], METHODS, name, [TARGETS[target] for target in found])
+
+
+def differences() -> str:
+    """Return the differences in accuracy, paired over the seeds; what may be chance is in brackets."""
+    found, rows = _table1(), []
+    for one, other in PAIRS:
+        cells = []
+        for figures in found.values():
+            both = paired(figures[one], figures[other]) if one in figures and other in figures else None
+            text = "" if both is None else f"{100 * both[0]:+.1f} ± {100 * both[1]:.1f}"
+            cells.append(text if both is None or abs(both[0]) > both[1] else f"({text})")
+        if any(cells):
+            rows.append([f"{METHODS[one]} - {METHODS[other]}", *cells])
+    return markdown(["", *(TARGETS[target] for target in found)], rows)
+
+
+def by_condition(experiment: str, target: str) -> Callable[[], str]:
+    """Return what makes the table of an experiment on one target: its methods by its conditions."""
+
+    def made() -> str:
+        entry = read_json(RESULTS / "paper.json").get(experiment, {}).get(target)
+        if entry is None:
+            return markdown(["", "accuracy"], [["not measured", ""]])
+        figures = entry["figures"]
+        methods = {method: METHODS.get(method, method) for found in figures.values() for method in found}
+        return spread(list(figures.values()), methods, "accuracy", list(figures))
+
+    return made
+
+
+def speed() -> str:
+    """Return the cases of the speed benchmark, ours against a user's."""
+    document, rows = read_json(RESULTS / "speed.json"), []
+    for device, found in document.items():
+        for name in CASES:
+            case = found.get(name)
+            if case is None:
+                rows.append([SPEED[name], device, "not measured", "", "", "", ""])
+                continue
+            reached = "reached" if case["reached"] else "**missed**"
+            digits = 3 if abs(case["ratio"] - case["target"]) < 0.01 else 2
+            share = f"{case['share_of_matrix_rate']:.0%}".replace("%", " %") if "share_of_matrix_rate" in case else ""
+            times = [f"{case['ours_seconds']:.1f}", f"{case['theirs_seconds']:.1f}"]
+            ratio = [f"{case['ratio']:.{digits}f}", f"{case['target']:g}, {reached}"]
+            rows.append([SPEED[name], device, *ratio, *times, share])
+    if not any(device.startswith("cuda") for device in document):
+        rows.append(["all of them", "GPU", "not measured", "", "", "", ""])
+    return markdown(["", "device", "ratio", "target", "ours, s", "theirs, s", "share of the matrix rate"], rows)
+
+
+def suggestions() -> str:
+    """Return what suggested and random labels are worth: mean ± standard error over the draws."""
+    rows: list[list[str]] = []
+    sizes: list[str] = []
+    for target, ways in read_json(RESULTS / "suggestions.json")["figures"].items():
+        for way, found in ways.items():
+            sizes = list(found)
+            draws = [100 * np.array(part) for part in found.values()]
+            cells = [f"{part.mean():.1f} ± {part.std(ddof=1) / len(part) ** 0.5:.1f}" for part in draws]
+            rows.append([TARGETS[target] if way == "suggested" else "", way, *cells])
+    return markdown(["target", "texts", *(f"{size} labels" for size in sizes)], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": lambda: table1("accuracy"),
+    "macro-F1": lambda: table1("macro_f1"),
+    "differences": differences,
+    "table 2": by_condition("table2", "sst5"),
+    "figure 2": by_condition("figure2", "sst2"),
+    "suggestions": suggestions,
+    "speed": speed,
+}
+
+
+def rewritten(page: str) -> str:
+    """Return the page with each table below its comment made anew; text around them stays."""
+    for name, made in TABLES.items():
+        begin = rf"(<!-- {re.escape(name)} -->\n\n)(\|[^\n]*\n)+"
+        page, count = re.subn(begin, lambda found, made=made: found[1] + made() + "\n", page)
+        if count != 1:
+            raise ValueError(f"{PAGE.name} has {count} tables below <!-- {name} -->")
+    return page
+
+
+def _table1() -> dict[str, Figures]:
+    found = joined(read_json(RESULTS / "paper.json"))["table 1"]
+    return {target: found[target]["figures"]["40 + 40"] for target in TARGETS if target in found}
+
+
+def main() -> None:
+    """Write the page."""
+    write_text(PAGE, rewritten(PAGE.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The tables of the evidence page are what the files of results say."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import evidence
+
+
+def test_the_page_shows_the_figures_of_the_results():
+    page = evidence.PAGE.read_text(encoding="utf-8")
+    assert evidence.rewritten(page) == page, "run python -m benchmarks.evidence"
+
+
+def test_a_table_is_made_anew_and_the_text_around_it_stays(monkeypatch):
+    monkeypatch.setattr(evidence, "TABLES", {"speed": lambda: evidence.markdown(["a"], [["1"]])})
+    page = "before\n\n<!-- speed -->\n\n| old |\n|---|\n| 7 |\n\nafter\n"
+    assert evidence.rewritten(page) == "before\n\n<!-- speed -->\n\n| a |\n|---|\n| 1 |\n\nafter\n"
+    with pytest.raises(ValueError, match="0 tables below <!-- speed -->"):
+        evidence.rewritten("no table")
+
+
+def test_the_best_of_a_column_is_bold_and_what_is_missing_is_empty():
+    figures = [
+        {"A": {"0": {"x": 0.5}, "1": {"x": 0.7}}, "B": {"0": {"x": 0.8}, "1": {"x": 0.8}}},
+        {"A": {"0": {"x": 1}}},
+    ]
+    figures[1]["A"]["1"] = {"x": 1}
+    text = evidence.spread(figures, {"A": "a", "B": "b"}, "x", ["one", "two"])
+    assert text.splitlines()[2:] == ["| a | 60.0 ± 14.1 | **100.0 ± 0.0** |", "| b | **80.0 ± 0.0** |  |"]
