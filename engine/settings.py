@@ -286,7 +286,9 @@ class TuneSettings(Settings):
     test_rows: int = option(
         0, "Labelled texts set aside to test on, the same for every seed; 0 tests on none.", unit="texts", ge=0
     )
-    seeds: int = option(5, "How many runs are tuned side by side, each on a draw of its own; the paper's is 5.", unit="seeds", ge=1, le=100)
+    seeds: int = option(
+        5, "Runs tuned side by side, each on its own draw; the paper's is 5.", unit="seeds", ge=1, le=100
+    )
     first_seed: int = option(0, "The first of the seeds.", ge=0, advanced=True)
     learning_rate: float = option(0.003, "AdamW rate; the paper's is 0.003.", gt=0)
     warmup_steps: int = option(20, "Steps of linear warm-up.", unit="steps", ge=0, advanced=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import platform
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -23,11 +25,17 @@ class CrashReports:
     ----------
     folder
         Where the reports lie; default: the platform's folder of logs.
+
+    Attributes
+    ----------
+    tell
+        Is handed each error with its report (``None`` if it could not be written), in whatever thread it happened.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or user_folders()["logs"]
         self._fault_file: TextIO | None = None
+        self.tell: Callable[[BaseException, Path | None], object] | None = None
 
     def install(self) -> None:
         """Catch what nobody else does, in all threads, and crashes below Python (written to ``fault-PID.txt``)."""
@@ -77,10 +85,16 @@ class CrashReports:
 
     def _caught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
-            self.write(error.with_traceback(trace))
+            self._report(error.with_traceback(trace))
         sys.__excepthook__(kind, error, trace)
 
     def _caught_in_thread(self, arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None:
-            self.write(arguments.exc_value)
+            self._report(arguments.exc_value)
         threading.__excepthook__(arguments)
+
+    def _report(self, error: BaseException) -> None:
+        path = self.write(error)
+        if self.tell is not None:
+            with contextlib.suppress(RuntimeError):  # the window is gone
+                self.tell(error, path)

@@ -260,6 +260,11 @@ class EngineHost(QObject):
         self._callbacks[self._question] = (key, then, failed)
         self._ask.emit(self._question, key, question, arguments)
 
+    def forget(self, key: str | None = None) -> None:
+        """Let the questions that wait be answered to nobody: those of a ``key``, or all."""
+        for known in list(self._newest) if key is None else [key]:
+            self._newest.pop(known, None)
+
     def close(self, timeout: float = CLOSING_SECONDS) -> None:
         """End the job, the process and the threads; never returns while a thread runs."""
         self._callbacks.clear()

@@ -111,8 +111,10 @@ class JobRunner(QObject):
         self.host.stop()
         self.changed.emit()
 
-    def cancel(self) -> None:
-        """Give the job up."""
+    def cancel(self, *, keep: bool = False) -> None:
+        """Give the job up; with ``keep`` its folder stays as it is, to go on from later."""
+        if keep:
+            self.current = None  # so that its end is nobody's
         self.host.cancel()
 
     def _on_event(self, number: int, event: Event) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -21,9 +21,11 @@ from engine.errors import MetaPTError, StorageError
 from engine.events import Event, Failed, Finished, Notice, Progress
 from metapt_gui import wording
 from metapt_gui.background import Background
+from metapt_gui.closing import Closing
 from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import Question, show_error
+from metapt_gui.crash_notice import CrashNotice
+from metapt_gui.dialogs import show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.help import Help
@@ -55,7 +57,6 @@ PAGES: tuple[Callable[[Context], Page], ...] = (
     UsePage,
 )
 LOG_LINES = 5000
-CLOSING_PATIENCE_MS = 9000
 
 
 class MainWindow(QMainWindow):
@@ -80,7 +81,8 @@ class MainWindow(QMainWindow):
         self.background = Background(self)
         self.projects = Projects(self, self.document, self.runner, self.background, settings)
         self.help = Help(self)
-        self._closing = False
+        self.closing = Closing(self)
+        self.crash_notice = CrashNotice(self, crashes)
         self._build()
         self._connect()
         self._restore()
@@ -140,6 +142,7 @@ class MainWindow(QMainWindow):
         page.next_asked.connect(self._next)
         page.back_asked.connect(self._back)
         page.help_asked.connect(self.help.page)
+        page.step_asked.connect(self._show_step_of)
 
     def _connect(self) -> None:
         self.welcome.new_asked.connect(self.projects.new)
@@ -180,6 +183,9 @@ class MainWindow(QMainWindow):
         if self.document.project is not None:
             self.rail.set_current(number)
             self.stack.show_page(number)
+
+    def _show_step_of(self, key: str) -> None:
+        self.show_step(next(number for number, page in enumerate(self.pages) if page.step.key == key))
 
     def show_step_of_action(self) -> None:
         """Show the page that the menu's action names."""
@@ -237,6 +243,8 @@ class MainWindow(QMainWindow):
         suffix = " (reading only)" if project is not None and project.read_only else ""
         self.setWindowTitle(f"{name}{suffix} – MetaPT" if name else "MetaPT")
         self.background.forget()
+        self.host.forget()
+        self._devices_asked = False
         self._refresh("opened")
         self.menus.list_recent()
         if project is None:
@@ -282,8 +290,7 @@ class MainWindow(QMainWindow):
         elif isinstance(event, Cancelled):
             self.note(f"{run.job.stage}: cancelled")
         self.show_states()
-        if self._closing:
-            self.close()
+        self.closing.on_ended()
 
     def _on_devices(self, devices: list[dict[str, object]]) -> None:
         if devices:
@@ -360,14 +367,8 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask what to do with a running job; end the engine and its threads; never leave half of anything."""
-        if self.runner.current is not None and not self._closing:
+        if not self.closing.ready():
             event.ignore()
-            Question(
-                self,
-                "A step is still running.",
-                "Stop and keep: it ends after its present step and can be resumed. Cancel: this run is given up.",
-                [("Stop and keep", self._stop_and_close), ("Cancel the run", self._cancel_and_close), ("Stay", None)],
-            ).open()
             return
         self.settings.set("geometry", self.saveGeometry())
         self.settings.set("windows", self.saveState())
@@ -377,22 +378,8 @@ class MainWindow(QMainWindow):
             page.save_layout()
         self.settings.save()
         self.status.stop()
+        self.crash_notice.end()
         self.host.close()
         self.background.close()
         self.document.close()
         event.accept()
-
-    def _stop_and_close(self) -> None:
-        self._closing = True
-        self.setEnabled(False)
-        self.status.show_engine("finishing its present step, then the window closes")
-        self.runner.stop()
-        QTimer.singleShot(CLOSING_PATIENCE_MS, self, self._close_anyway)
-
-    def _close_anyway(self) -> None:
-        self.runner.cancel()
-        self.close()
-
-    def _cancel_and_close(self) -> None:
-        self._closing = True
-        self.runner.cancel()  # the end of the run closes the window

@@ -41,7 +41,7 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     if probe is not None and (probe / "results.json").exists():
         other = read_json(probe / "job.json")
-        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "tune")):
+        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune")):
             summary.update(read_json(probe / "results.json")["summary"])
     wrong: dict[str, list[Wrong]] = {}
     predictions: list[dict[str, Any]] = []

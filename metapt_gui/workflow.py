@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +12,8 @@ from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
 from engine.project import Project
+from engine.running.job import is_version
+from engine.running.target_task import task_from
 from engine.storage import read_json
 
 
@@ -86,6 +87,22 @@ def prompt_path(project: Project) -> Path | None:
     return None
 
 
+def missing(project: Project, step: Step) -> Step | None:
+    """Return the step that has to be done before ``step`` can be; ``None`` if nothing is missing."""
+    has = project.has_role
+    if step is LABEL:
+        return None if has("annotated") or (has("source") and has("open-text")) else IMPORT
+    if step is CLUSTER:
+        return None if has("source") else IMPORT
+    if step is TRAIN:
+        return None if has("clusters") else missing(project, CLUSTER) or CLUSTER
+    if step is TUNE:
+        return None if has("target") else IMPORT
+    if step is USE:
+        return None if prompt_path(project) is not None else missing(project, TUNE) or TUNE
+    return None
+
+
 def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role
@@ -149,8 +166,14 @@ def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
         recorded["names"] = {int(number): name for number, name in dict(recorded["names"]).items()}
         return recorded != fields
     if role == "tune":
-        labels = project.labels(Corpus.open(project.role("target")).content_hash)
-        return {int(row): name for row, name in job.get("labels", {}).items()} != labels
+        corpus = Corpus.open(project.role("target"))
+        task = task_from(project.value("task"))
+        wanted = task.fields(corpus, project.labels(corpus.content_hash), {})
+        if {int(row): name for row, name in job.get("labels", {}).items()} != wanted["labels"]:
+            return True
+        if not task.classes:
+            return False
+        return (job.get("classes") or []) != wanted["classes"] or (job.get("renamed") or {}) != wanted["renamed"]
     return False
 
 
@@ -162,9 +185,6 @@ def _inputs_changed(project: Project, job: dict[str, Any]) -> bool:
             continue
         here = project.folder.joinpath(*parts[len(parts) - parts[::-1].index("runs") - 1 :])
         state = here / "result.json" if here.is_dir() else here
-        if not state.is_file():
-            return True
-        found = os.stat(state)
-        if [found.st_size, found.st_mtime_ns] != version:
+        if not is_version(state, version):
             return True
     return False

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import ValidationError
 
+from engine.errors import storage_errors
 from engine.running.session import Session
 from engine.settings import Settings
 from engine.stage import Stage, StopToken
+
+LARGEST = 2**26
+"""Bytes of a file of a run that is told by its content: to look for changes must take no time."""
 
 
 class Job(Settings):
@@ -42,19 +47,64 @@ class Job(Settings):
             completed = type(self).model_validate(values).model_dump(mode="json")
         except ValidationError:
             return False
-        return {"stage": self.stage, **completed, "inputs": document.get("inputs")} == mine
+        asked = {name: value for name, value in mine.items() if name not in ("stage", "inputs")}
+        return completed == asked and _same_versions(mine["inputs"], document.get("inputs"))
 
 
-def _input_versions(values: Any) -> dict[str, list[int]]:
-    """Return size and time of change of every file, and of every run's result, that an absolute path names."""
+Version: TypeAlias = "str | list[int]"
+"""What a file was when a job read it: a hash of what a run left, size and time of change of a person's own file."""
+
+
+def is_version(state: Path, version: Any) -> bool:
+    """Whether a file is still what a job recorded of it.
+
+    Jobs of an older MetaPT recorded size and time of change of what runs left, too.
+    """
+    try:
+        return (_hash(state) if isinstance(version, str) else _stamp(state)) == version
+    except OSError:
+        return False
+
+
+def _same_versions(mine: dict[str, Version], recorded: Any) -> bool:
+    if not isinstance(recorded, dict) or recorded.keys() != mine.keys():
+        return False
+    return all(
+        recorded[path] == version or (isinstance(version, str) and is_version(_state(path), recorded[path]))
+        for path, version in mine.items()
+    )
+
+
+def _state(path: str) -> Path:
+    """Return the file that tells the versions of an input apart: itself, or the result of a run."""
+    return Path(path) / "result.json" if os.path.isdir(path) else Path(path)
+
+
+def _hash(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _input_versions(values: Any) -> dict[str, Version]:
+    """Return the version of every file, and of every run, that an absolute path names.
+
+    What runs left is told by its content: a project that was copied or unpacked is the same as before.
+    """
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, list):
         return {path: version for value in values for path, version in _input_versions(value).items()}
     if not isinstance(values, str) or "\x00" in values or len(values) > 4096 or not os.path.isabs(values):
         return {}
-    for path in (values, os.path.join(values, "result.json")):
-        if os.path.isfile(path):
-            state = os.stat(path)
-            return {values: [state.st_size, state.st_mtime_ns]}
-    return {}
+    state = _state(values)
+    if not state.is_file():
+        return {}
+    with storage_errors(state):
+        size, changed = _stamp(state)
+        of_a_run = size <= LARGEST and (state.parent / "job.json").is_file()
+        return {values: _hash(state) if of_a_run else [size, changed]}

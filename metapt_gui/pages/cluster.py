@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QUndoCommand
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QWidget
 
 from engine.clustering.edits import ClusterEdit
-from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus
 from engine.events import Event, Finished, Metric, Points
 from engine.running.jobs import ClusterJob
 from engine.settings import ClusterSettings
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog
-from metapt_gui.document import read_texts
 from metapt_gui.job_runner import Run
+from metapt_gui.models.shown_clustering import EditClusters, Edits, Shown, legend, read_shown
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import SweepPlot
@@ -33,37 +32,9 @@ from metapt_gui.widgets.pieces import Card, Figure, SideScroll, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import CLUSTER, training_role
 
-HOVER = 240
+COLOURS = ["group", "label", "confidence"]
 PICKED = 1000
 """So many of the texts that a line was drawn around are listed."""
-Edits = Mapping[int, ClusterEdit]
-
-
-class Shown(NamedTuple):
-    """What is shown of a clustering, read beside the event loop."""
-
-    clustering: Clustering
-    positions: np.ndarray | None
-    labels: np.ndarray
-    confidence: np.ndarray | None
-    classes: tuple[str, ...]
-    texts: pa.ChunkedArray
-
-
-class EditClusters(QUndoCommand):
-    """Changes what the person says of some clusters."""
-
-    def __init__(self, page: ClusterPage, text: str, before: Edits, after: Edits) -> None:
-        super().__init__(text)
-        self._page, self._before, self._after = page, dict(before), dict(after)
-
-    def redo(self) -> None:
-        """Write the new state."""
-        self._page.write_edits(self._after)
-
-    def undo(self) -> None:
-        """Write the state before."""
-        self._page.write_edits(self._before)
 
 
 class ClusterPage(Page):
@@ -72,6 +43,8 @@ class ClusterPage(Page):
     primary_text = "Cluster"
     primary_tooltip = "Read the texts with Sentence-BERT and group the similar ones."
     stop_text = "Stop and keep"
+    stop_tooltip = "End after the present step and keep the groups found so far, if there are any yet."
+    kept_text = "Stopped; the groups found so far are kept."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, CLUSTER)
@@ -80,11 +53,11 @@ class ClusterPage(Page):
         self._fill_body()
 
     def _fill_body(self) -> None:
-        self.scatter = ClusterScatter("Texts in the plane: near means similar")
+        self.scatter = ClusterScatter("Texts: near means similar")
         self.scatter.category_clicked.connect(self._on_clicked)
         self.scatter.picked.connect(self._on_picked)
         self.colour = QComboBox()
-        self.colour.addItems(["group", "label", "confidence"])
+        self.colour.addItems(COLOURS)
         self.colour.setAccessibleName("Colour by")
         self.colour.setToolTip("What the colours of the dots mean: their group, their label, or how confident it is.")
         self.colour.currentTextChanged.connect(self._paint)
@@ -113,6 +86,10 @@ class ClusterPage(Page):
         row.addWidget(label("Colour by"))
         row.addWidget(self.colour, 1)
         how.box.addLayout(row)
+        self.legend = label("", wrap=True)
+        self.legend.setAccessibleName("Colours of the labels")
+        self.legend.hide()
+        how.box.addWidget(self.legend)
         self.quality = Figure("silhouette (−1 to 1): how well apart the groups are", "Mean over a sample of texts.")
         how.box.addWidget(self.quality)
         side.box.addWidget(how)
@@ -134,6 +111,7 @@ class ClusterPage(Page):
         """Paint plots and chips."""
         super().set_theme(theme)
         self.groups.set_theme(theme)
+        self._paint()
 
     # What is shown ----------------------------------------------------------------------------------------------------
 
@@ -146,7 +124,7 @@ class ClusterPage(Page):
             if self.document.has("clusters"):
                 folder, corpus = Path(self.document.path("clusters")), self._corpus_of_run()
                 if corpus is not None:
-                    self.context.background.run("clusters", partial(_read, folder, corpus), self._show)
+                    self.context.background.run("clusters", partial(read_shown, folder, corpus), self._show)
                     return
             self.scatter.begin(0)
             self.sweep.hide()
@@ -180,7 +158,8 @@ class ClusterPage(Page):
             else:
                 self.scatter.begin(len(shown.clustering.assignment))
         self._live = False
-        self.scatter.set_hover_text(self._hover)
+        self._offer_colours(shown)
+        self.scatter.set_hover_text(shown.hover)
         self.quality.set("–" if shown.clustering.silhouette is None else f"{shown.clustering.silhouette:.3f}")
         self.sweep.setVisible(bool(shown.clustering.sweep))
         self.sweep.set_values(shown.clustering.sweep)
@@ -198,13 +177,30 @@ class ClusterPage(Page):
         self.groups.show_groups(groups, texts, reason)
         self._paint()
 
+    def _offer_colours(self, shown: Shown) -> None:
+        """Let the dots be coloured by what there is."""
+        reasons = {
+            "label": "" if shown.classes else "These texts have no labels.",
+            "confidence": "" if shown.confidence is not None else "Only pseudo-labelled texts have a confidence.",
+        }
+        model = self.colour.model()
+        assert isinstance(model, QStandardItemModel)
+        for name, reason in reasons.items():
+            item = model.item(COLOURS.index(name))
+            item.setEnabled(not reason)
+            item.setToolTip(reason)
+        if reasons.get(self.colour.currentText()):
+            self.colour.setCurrentText("group")
+
     def _paint(self) -> None:
         """Colour the dots: by group after the edits, by label, or by confidence."""
+        by = self.colour.currentText()
+        self.legend.setVisible(self._shown is not None and by == "label")
         if self._shown is None:
             return
-        by = self.colour.currentText()
-        if by == "label" and self._shown.classes:
+        if by == "label":
             self.scatter.colour_by_category(self._shown.labels.astype(np.int16))
+            self.legend.setText(legend(self._shown, self.context.themes.theme))
         elif by == "confidence" and self._shown.confidence is not None:
             self.scatter.colour_by_value(self._shown.confidence, "confidence")
         else:
@@ -214,14 +210,6 @@ class ClusterPage(Page):
                 into[list(group.members)] = group.number if group.included else -1
             self.scatter.colour_by_category(into[self._shown.clustering.assignment])
 
-    def _hover(self, row: int) -> str:
-        if self._shown is None or not 0 <= row < len(self._shown.texts):
-            return ""
-        text = " ".join(self._shown.texts[row].as_py().split())
-        label_ = int(self._shown.labels[row])
-        head = f"{self._shown.classes[label_]}: " if label_ >= 0 else ""
-        return head + (text if len(text) <= HOVER else text[:HOVER] + " …")
-
     # What the person does ---------------------------------------------------------------------------------------------
 
     def _edits(self) -> dict[int, ClusterEdit]:
@@ -229,20 +217,21 @@ class ClusterPage(Page):
             return {}
         return self.document.project.cluster_edits(self._shown.clustering.folder)
 
-    def write_edits(self, edits: Edits) -> None:
-        """Make ``edits`` all that is said of the clusters."""
+    def write_edits(self, folder: Path, edits: Edits) -> None:
+        """Make ``edits`` all that is said of the clusters of the clustering in ``folder``."""
         project = self.document.project
-        if project is None or self._shown is None:
+        if project is None:
             return
-        folder = self._shown.clustering.folder
-        for number in set(self._edits()) | set(edits):
+        for number in set(project.cluster_edits(folder)) | set(edits):
             project.set_cluster_edit(folder, number, edits.get(number))
-        self.document.changed.emit("cluster edits")
+        if self.document.has("clusters") and project.role("clusters").name == folder.name:
+            self.document.changed.emit("cluster edits")
 
     def _push(self, text: str, after: Edits) -> None:
         before = self._edits()
-        if dict(after) != before and not self.document.read_only:
-            self.document.undo.push(EditClusters(self, text, before, after))
+        if self._shown is not None and dict(after) != before and not self.document.read_only:
+            folder = self._shown.clustering.folder
+            self.document.undo.push(EditClusters(self.write_edits, folder, text, before, after))
 
     @reporting
     def _rename(self, number: int, name: str) -> None:
@@ -361,21 +350,8 @@ class ClusterPage(Page):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Show what was there before, if nothing came of it."""
-        if not (isinstance(event, Finished) and self.document.has("clusters")):
+        if not isinstance(event, Finished) or not self.stands_on(run):
             self._live = False
             self.refresh("clusters")
         elif event.summary.get("silhouette") is None:
             self.quality.set("–")
-
-
-def _read(folder: Path, corpus: Corpus) -> Shown:
-    clustering = Clustering.open(folder)
-    found = read_texts(corpus)
-    return Shown(
-        clustering,
-        None if clustering.projection is None else np.array(clustering.projection),
-        corpus.labels,
-        corpus.confidence,
-        corpus.classes,
-        found.texts,
-    )

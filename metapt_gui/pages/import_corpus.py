@@ -13,29 +13,31 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QMenu,
     QPushButton,
     QSplitter,
     QStackedWidget,
-    QTableView,
     QWidget,
 )
 
+from engine.corpus.values import values_of
 from engine.errors import MetaPTError, SettingsError
 from engine.events import Event, Failed, Finished, Metric
+from engine.running.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
-from metapt_gui.models.preview_model import PreviewModel
+from metapt_gui.missed_labels import missed, perhaps_missed
+from metapt_gui.missed_labels import sentence as missed_sentence
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.class_map import ClassMap
 from metapt_gui.widgets.drop_zone import DropZone
 from metapt_gui.widgets.import_report import ImportReport, show_broken_rows
-from metapt_gui.widgets.pieces import Card, SideScroll, button, dense, label
+from metapt_gui.widgets.pieces import Card, SideScroll, button, label
+from metapt_gui.widgets.preview_table import PreviewTable, counted, detected
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT
 
@@ -50,7 +52,8 @@ ROLES = (
 )
 NO_LABEL = "(no labels)"
 
-FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet", "xlsx": "XLSX", "txt": "text"}
+COUNTING_SECONDS = 60.0
+"""So long the labels of all files are counted when an import has left out many."""
 DEFAULTS = {"target": {"keep_unlabelled": True}}
 """Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
@@ -60,6 +63,9 @@ class ImportPage(Page):
 
     primary_text = "Import"
     primary_tooltip = "Read, clean and count the texts of the chosen files."
+    stop_text = "Stop, keep a part"
+    stop_tooltip = "End now. Only the texts that were read until now are kept; to have the rest, import again."
+    kept_text = "Stopped; only the texts that were read until then are kept."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, IMPORT)
@@ -67,6 +73,7 @@ class ImportPage(Page):
         self._preview: dict[str, Any] = {}
         self._preview_problem = ""
         self._showing = False
+        self._mapped: dict[str, int] = {}
         self._fill_body()
 
     # Layout -----------------------------------------------------------------------------------------------------------
@@ -90,18 +97,9 @@ class ImportPage(Page):
         top.addWidget(self.drop, 1)
         self.body.addLayout(top)
 
-        self.model = PreviewModel()
-        self.preview = QTableView()
-        self.preview.setModel(self.model)
-        self.preview.setAlternatingRowColors(True)
-        self.preview.setWordWrap(False)
-        self.preview.setAccessibleName("Preview of the file")
-        self.preview.setToolTip("The first rows. Click the head of a column to say that it is the text or the label.")
-        dense(self.preview)
-        header = self.preview.horizontalHeader()
-        header.setSectionsClickable(True)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
-        header.sectionClicked.connect(self._on_header)
+        self.preview = PreviewTable()
+        self.model = self.preview.rows
+        self.preview.horizontalHeader().sectionClicked.connect(self._on_header)
         self.empty = Card()
         self.empty.box.addStretch(1)
         self.empty_text = label("", wrap=True)
@@ -214,6 +212,7 @@ class ImportPage(Page):
 
     def _show_role(self) -> None:
         self._preview, self._preview_problem = {}, ""
+        self.host.forget("preview")  # it was asked for the files of another role, or for other files
         files = self.files()
         self.drop.show_files(files)
         self._showing = True
@@ -263,23 +262,8 @@ class ImportPage(Page):
         guess = "" if self.role == "open-text" else preview["label_column"]
         labelled = kept.get("label_column", guess)
         self.label_column.setCurrentText(labelled if labelled in columns else NO_LABEL)
-        self.model.show(columns, preview["rows"], preview["lines"])
-        header = self.preview.horizontalHeader()
-        for number, name in enumerate(columns):
-            wide = name == self.text_column.currentText()
-            header.setSectionResizeMode(
-                number, QHeaderView.ResizeMode.Stretch if wide else QHeaderView.ResizeMode.Interactive
-            )
-            if not wide:
-                self.preview.setColumnWidth(number, 110)
-        delimiter = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "": ""}.get(preview["delimiter"], "")
-        parts = [FORMATS.get(preview["format"], preview["format"]), preview["encoding"].removesuffix("-sig"), delimiter]
-        found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
-        if preview["sources"] > 1:
-            found += f" {preview['sources']:,} files will be read."
-        if preview["broken"]:
-            found += f" Broken among them: {len(preview['broken']):,}."
-        self.detected.setText(found)
+        self.preview.show_preview(preview, self.text_column.currentText())
+        self.detected.setText(detected(preview))
         self.table_or_empty.setCurrentIndex(1)
         self._show_columns(kept.get("label_map", {}))
         self.update_primary()
@@ -295,8 +279,11 @@ class ImportPage(Page):
         text, labelled = self.text_column.currentText(), self.label_column.currentText()
         self.model.set_roles({labelled: "label", text: "text"})
         values = self._preview.get("label_values", {}).get(labelled, {})
+        note = counted(self._preview, len(self.files()))
+        if note:  # what was mapped before may stand further down
+            values = {**dict.fromkeys(label_map, 0), **values}
         self.class_map.setVisible(bool(values))
-        self.class_map.show_values(values, label_map)
+        self.class_map.show_values(values, label_map, note)
 
     def _on_role(self, number: int) -> None:
         self.role = ROLES[number][0]
@@ -356,6 +343,7 @@ class ImportPage(Page):
         """Import; folders are walked beside the event loop."""
         files, settings = self.files(), self.import_settings()
         self.document.set_value(f"import {self.role}", settings.model_dump())
+        self._mapped = self.class_map.counts()
         role = self.role
         self.context.background.run(
             "find files", partial(import_job, files, settings), partial(self.run, role), self._on_no_preview
@@ -376,6 +364,29 @@ class ImportPage(Page):
         """Show what came out."""
         if isinstance(event, (Finished, Failed)) and run.role == self.role:
             self._show_report()
+        if isinstance(event, Finished) and self.stands_on(run) and isinstance(run.job, ImportJob):
+            self._say_what_is_missing(run.role, run.job, event)
+
+    def _say_what_is_missing(self, role: str, job: ImportJob, event: Finished) -> None:
+        """Warn of what the import left out though nobody has said so."""
+        report = read_json(Path(self.document.path(role)) / "report.json")
+        if event.outcome == "stopped":
+            self.warn(
+                f"The import was stopped: only its first part, {wording.count(report['kept'], 'texts')}, is in the "
+                "project. Import again to read all."
+            )
+        if perhaps_missed(report, self._mapped, job.settings.label_map):
+            count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS)
+            self.context.background.run("count labels", count, partial(self._warn_of_missed, role, job))
+
+    def _warn_of_missed(self, role: str, job: ImportJob, values: dict[str, int]) -> None:
+        found = missed(values, self._mapped, job.settings.label_map)
+        if not found:
+            return
+        self.warn(missed_sentence(found, values))
+        if role == self.role and self.label_column.currentText() == job.settings.label_column:
+            self._mapped = values
+            self.class_map.show_values(values, job.settings.label_map)
 
     def _show_report(self) -> None:
         """Show counts, lengths and classes of the corpus that the role stands on."""

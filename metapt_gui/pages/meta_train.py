@@ -42,6 +42,7 @@ class MetaTrainPage(Page):
         self._devices_asked = False
         self._trial: TrialTimer | None = None
         self._lines: list[RunLine] = []
+        self._prompt: dict[str, Any] = {}
         self._fill_body()
 
     # Layout -----------------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ class MetaTrainPage(Page):
         super().showEvent(event)
         if not self._devices_asked and self.document.project is not None:
             self._devices_asked = True
-            self.host.ask("devices", self._on_devices)
+            self.host.ask("devices", self._on_devices, key="devices to train on")
 
     def _on_devices(self, devices: list[dict[str, Any]]) -> None:
         names = ", ".join(f"{item['name']} ({item['description']})" for item in devices)
@@ -132,16 +133,20 @@ class MetaTrainPage(Page):
     def refresh(self, what: str) -> None:
         """Show settings, words, curves and runs."""
         if what == "opened":
+            self._devices_asked = False
             self._showing = True
             name = self.document.value("preset", "laptop")
             values = preset(name if name in DESCRIPTIONS else "laptop")
             self.form.set_values(self.document.value("meta_train") or values["meta_train"])
-            self.prompt_form.set_values(self.document.value("prompt") or values["prompt"])
+            self._show_prompt(self.document.value("prompt") or values["prompt"])
             self.backbone.set_values(self.document.value("backbone", {}))
             self._show_preset(name)
             self._showing = False
             for plot in self.plots():
                 plot.clear()
+            self.history.show_runs([])  # a run of the same name in another project is not ticked
+        elif what == "values" and not self._showing and self.document.value("prompt") not in (None, self._prompt):
+            self._show_prompt(self.document.value("prompt"))  # it was changed on another page
         if what in ("opened", "source", "annotated"):
             self._show_words()
         if what in ("opened", "meta-train"):
@@ -150,6 +155,14 @@ class MetaTrainPage(Page):
                 self.context.background.run("curves", partial(read_curves, folder), self._show_curves)
             self._list_runs()
         self.update_primary()
+
+    def _show_prompt(self, values: dict[str, Any]) -> None:
+        self._prompt = values
+        self.prompt_form.set_values(values)
+
+    def _keep_prompt(self, values: dict[str, Any]) -> None:
+        self._prompt = values
+        self.document.set_value("prompt", values)
 
     def summary(self) -> str:
         """Return a line for the rail."""
@@ -182,7 +195,7 @@ class MetaTrainPage(Page):
 
     def _show_curves(self, curves: Curves) -> None:
         for plot in self.plots():
-            plot.clear()
+            plot.clear(keep_overlays=True)  # they stay ticked in the list
         for (name, group), (steps, values) in curves.items():
             for step, value in zip(steps.tolist(), values.tolist(), strict=True):
                 self._draw(name, group, step, value)
@@ -230,10 +243,10 @@ class MetaTrainPage(Page):
         values = preset(name, self._backbone()["backbone"])  # type: ignore[arg-type]
         self._showing = True
         self.form.set_values(values["meta_train"])
-        self.prompt_form.set_values(values["prompt"])
-        self._showing = False
+        self._show_prompt(values["prompt"])
         for part, chosen in values.items():
             self.document.set_value(part, chosen)
+        self._showing = False
         self.document.set_value("preset", name)
         self._show_preset(name)
         self.update_primary()
@@ -250,7 +263,7 @@ class MetaTrainPage(Page):
         if not self.form.problem() and not self.prompt_form.problem():
             kept = self.document.value("preset", "laptop")
             self.document.set_value("meta_train", self.form.values())
-            self.document.set_value("prompt", self.prompt_form.values())
+            self._keep_prompt(self.prompt_form.values())
             self.document.set_value("source words", self.words.words())
             self.document.set_value("backbone", {**backbone, "offline": False})
             if kept in DESCRIPTIONS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import Qt, Signal
@@ -22,7 +23,7 @@ from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.pieces import Banner, button, enable, label, set_role
-from metapt_gui.workflow import State, Step
+from metapt_gui.workflow import State, Step, missing
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,17 @@ class Page(QWidget):
     next_asked = Signal()
     back_asked = Signal()
     help_asked = Signal()
+    step_asked = Signal(str)
+    """Key of a step whose page shall be shown."""
 
     primary_text = "Start"
     primary_tooltip = ""
     stop_text = "Stop and keep best"
+    stop_tooltip = "End after the present step and keep the best so far; it can be resumed."
+    kept_text = "Stopped; the best so far is kept."
     pausable = True
+    stoppable = True
+    """Whether a run that is stopped leaves something; else it can only be cancelled."""
 
     def __init__(self, context: Context, step: Step) -> None:
         super().__init__()
@@ -87,7 +94,6 @@ class Page(QWidget):
         self.runner.started.connect(self._on_started)
         self.runner.streamed.connect(self._on_event)
         self.runner.ended.connect(self._on_ended)
-        context.themes.changed.connect(self.set_theme)
 
     # What a page does -------------------------------------------------------------------------------------------------
 
@@ -113,6 +119,16 @@ class Page(QWidget):
     def mine(self, run: Run) -> bool:
         """Whether a run is this page's."""
         return run.owner == self.step.key
+
+    def stands_on(self, run: Run) -> bool:
+        """Whether the project holds what came of a run."""
+        return self.document.has(run.role) and Path(self.document.path(run.role)).name == run.folder.name
+
+    def warn(self, text: str) -> None:
+        """Show a warning about the last run until the next one begins."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+            self.show_state(self._state)
 
     def summary(self) -> str:
         """Return a line for the rail: what there is; empty leaves it to the state."""
@@ -150,7 +166,7 @@ class Page(QWidget):
         titles.setSpacing(2)
         self.title = label(self.step.title, "title")
         titles.addWidget(self.title)
-        titles.addWidget(label(self.step.sentence, "muted"))
+        titles.addWidget(label(self.step.sentence, "muted", wrap=True))
         head.addLayout(titles, 1)
         self.help = button("Help", "What this step does, in more words. F1", self.help_asked.emit)
         head.addWidget(self.help)
@@ -181,9 +197,7 @@ class Page(QWidget):
         self.progress.setAccessibleName("Progress of this step")
         self.cancel = button("Cancel", "Give this run up. What was there before stays.", self.runner.cancel)
         self.pause = button("Pause", "Hold after the present step; nothing is lost.", self._pause)
-        self.stop = button(
-            self.stop_text, "End after the present step and keep the best so far; it can be resumed.", self.runner.stop
-        )
+        self.stop = button(self.stop_text, self.stop_tooltip, self.runner.stop)
         self.primary = button(self.primary_text, self.primary_tooltip or self.step.sentence, self._start, "primary")
         self.next = button("Next", "Go to the next step.", self.next_asked.emit)
         middle = QVBoxLayout()
@@ -216,7 +230,7 @@ class Page(QWidget):
         self.progress.setVisible(running)
         self.cancel.setVisible(running)
         self.pause.setVisible(running and self.pausable)
-        self.stop.setVisible(running and not trial)
+        self.stop.setVisible(running and self.stoppable and not trial)
         self.pause.setText("Resume" if self.runner.paused else "Pause")
         enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
         if not running:
@@ -228,7 +242,18 @@ class Page(QWidget):
         elif self._failed is None and self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         elif self._failed is None:
+            self._show_missing(running)
+
+    def _show_missing(self, running: bool) -> None:
+        """Lead to the step that has to be done before this one, if there is one."""
+        project = self.document.project
+        step = missing(project, self.step) if project is not None and not running else None
+        reason = self.blocked() if step is not None else ""
+        if step is None or not reason:
             self.banner.hide()
+            return
+        leads = (f"Go to {step.title}", step.sentence, functools.partial(self.step_asked.emit, step.key))
+        self.banner.show_text(reason, leads)
 
     def update_primary(self) -> None:
         """Enable the primary button, or say why not."""
@@ -278,9 +303,8 @@ class Page(QWidget):
             text = "   ".join(filter(None, [event.message, wording.progress(event)]))
             self.progress_text.setText(text)
         elif isinstance(event, Notice):
-            if event.level == "warning" and event.text not in self._warnings:
-                self._warnings.append(event.text)
-                self.show_state(self._state)
+            if event.level == "warning":
+                self.warn(event.text)
         elif isinstance(event, Checkpointed):
             self._checkpoint = event.step
         self.on_event(run, event)
@@ -294,8 +318,14 @@ class Page(QWidget):
         elif isinstance(event, Cancelled):
             self.progress_text.setText("Cancelled.")
         elif isinstance(event, Finished):
-            self.progress_text.setText("Stopped; the best so far is kept." if event.outcome == "stopped" else "Done.")
+            self.progress_text.setText("Done." if event.outcome == "completed" else self._stopped(run))
         self.on_ended(run, event)
+
+    def _stopped(self, run: Run) -> str:
+        if self.stands_on(run):
+            return self.kept_text
+        before = " What was there before stays." if self.document.has(run.role) else ""
+        return f"Stopped; nothing of it is kept.{before}"
 
     def _show_failure(self, run: Run, event: Failed) -> None:
         self.progress_text.setText("")

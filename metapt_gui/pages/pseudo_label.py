@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,8 +12,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
-from engine.annotation.selection import LiveCounts, live_counts
-from engine.corpus.spreadsheet import text_of_cell
 from engine.events import Event, Finished
 from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
@@ -22,7 +19,7 @@ from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog
 from metapt_gui.job_runner import Run
-from metapt_gui.models.audit_model import Audited
+from metapt_gui.models.annotated import Annotated, read_annotated
 from metapt_gui.models.commands import SetLabels
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.theme import GRID
@@ -34,17 +31,9 @@ from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
 from metapt_gui.workflow import LABEL
 
 DRY_RUN = 20
+TUNED = ("model", "epochs", "learning_rate", "batch_size", "maximum_tokens")
+"""Settings that only the annotator that is fine-tuned reads."""
 BINS = 40
-
-
-class Annotated(NamedTuple):
-    """What is shown of an annotation, read beside the event loop."""
-
-    folder: Path
-    classes: tuple[str, ...]
-    facts: dict[str, Any]
-    counts: LiveCounts
-    audit: list[Audited]
 
 
 class SetThreshold(QUndoCommand):
@@ -69,6 +58,7 @@ class PseudoLabelPage(Page):
     primary_text = "Pseudo-label"
     primary_tooltip = "Learn from the labelled texts and label the unlabelled ones."
     pausable = True
+    stoppable = False
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, LABEL)
@@ -87,7 +77,7 @@ class PseudoLabelPage(Page):
             )
         )
         self.body.addWidget(self.empty)
-        self.histogram = ThresholdHistogram("Confidence of the pseudo-labels", "confidence", "texts")
+        self.histogram = ThresholdHistogram("Confidence", "confidence", "texts")
         self.histogram.threshold_changed.connect(self._on_drag)
         self.histogram.threshold_set.connect(self._on_dragged)
         self.audit = AuditTable()
@@ -162,6 +152,7 @@ class PseudoLabelPage(Page):
             self._showing = True
             values = self.document.value("annotate", {})
             self.form.set_values(values)
+            self._enable_model()
             self.balance.setChecked(bool(values.get("balance", True)))
             self._showing = False
         possible = self.document.has("open-text") or self.document.has("annotated")
@@ -171,7 +162,7 @@ class PseudoLabelPage(Page):
             self._shown = None
             if self.document.has("annotated"):
                 folder = Path(self.document.path("annotated"))
-                self.context.background.run("annotation", partial(_read, folder), self._show)
+                self.context.background.run("annotation", partial(read_annotated, folder), self._show)
             else:
                 self._clear()
 
@@ -208,21 +199,25 @@ class PseudoLabelPage(Page):
         self._shown = annotated
         histograms = annotated.counts.histogram(BINS)
         self.histogram.set_histograms({name: histograms[number] for number, name in enumerate(annotated.classes)})
-        for name, value in self._thresholds().items():
-            self.histogram.set_threshold(name, value)
+        self._show_thresholds()
         self.reliability.set_bins(annotated.facts["reliability"])
         self.accuracy.set(wording.percent(annotated.facts["held_out_after"]["accuracy"]))
         self.audit.set_classes(annotated.classes)
         self.audit.model.show(annotated.audit)
         self.audit.model.set_decisions(self._decisions())
+        self.audit.allow(self._audit_reason())
         self._count()
         self.update_primary()
 
     def _thresholds(self) -> dict[str, float]:
         assert self._shown is not None
-        chosen = self.document.value("annotate", {}).get("class_confidence", {})
-        applied = self._shown.facts["thresholds"]
-        return {name: float(chosen.get(name, applied[name])) for name in self._shown.classes}
+        kept, applied = self.document.value("annotate", {}), self._shown.facts["thresholds"]
+        chosen = kept.get("class_confidence", {})
+        return {name: float(chosen.get(name, kept.get("confidence", applied[name]))) for name in self._shown.classes}
+
+    def _show_thresholds(self) -> None:
+        for name, value in self._thresholds().items() if self._shown is not None else ():
+            self.histogram.set_threshold(name, value)
 
     def _count(self) -> None:
         if self._shown is None:
@@ -261,35 +256,55 @@ class PseudoLabelPage(Page):
     def _on_form(self) -> None:
         if self._showing or self.document.read_only:
             return
+        self._enable_model()
         if not self.form.problem():
             kept = self.document.value("annotate", {})
             values = {**self.form.values(), "balance": self.balance.isChecked()}
-            values["class_confidence"] = kept.get("class_confidence", {})
+            same = kept.get("confidence", AnnotateSettings().confidence) == values["confidence"]
+            values["class_confidence"] = kept.get("class_confidence", {}) if same else {}  # it is meant for all classes
             self.document.set_value("annotate", values)
+            self._show_thresholds()
         self._count()
         self.update_primary()
 
-    def _subject(self) -> str:
-        corpus = self.document.corpus("open-text")
-        return f"audit {corpus.content_hash}" if corpus is not None else ""
-
     def _decisions(self) -> dict[int, str]:
-        subject = self._subject()
-        return self.document.project.labels(subject) if subject and self.document.project is not None else {}
+        """Return what was decided about the unlabelled texts that are shown."""
+        if self._shown is None or not self._shown.subject or self.document.project is None:
+            return {}
+        return self.document.project.labels(self._shown.subject)
 
-    def _write_decision(self, row: int, decision: str | None) -> None:
-        assert self.document.project is not None
-        self.document.project.set_label(self._subject(), row, decision)
-        self.audit.model.set_decisions(self._decisions())
-        self.document.changed.emit("audit")
-        self.update_primary()
+    def write_decision(self, subject: str, row: int, decision: str | None) -> None:
+        """Write what was decided about a row of the unlabelled texts that ``subject`` names."""
+        if self.document.project is None:
+            return
+        self.document.project.set_label(subject, row, decision)
+        if self._shown is not None and self._shown.subject == subject:
+            self.audit.model.set_decisions(self._decisions())
+            self.document.changed.emit("audit")
+            self.update_primary()
 
     @reporting
     def _on_decided(self, row: int, decision: str | None) -> None:
         before = self.audit.model.decision(row)
-        if decision != before and not self.document.read_only:
-            said = "reject" if decision == "" else f"label {decision}" if decision else "undecide"
-            self.document.undo.push(SetLabels(self._write_decision, [(row, before, decision)], f"Audit: {said}"))
+        if self._shown is None or decision == before or self._audit_reason():
+            return
+        said = "reject" if decision == "" else f"label {decision}" if decision else "undecide"
+        write = partial(self.write_decision, self._shown.subject)
+        self.document.undo.push(SetLabels(write, [(row, before, decision)], f"Audit: {said}"))
+
+    def _audit_reason(self) -> str:
+        """Return why nothing can be decided about the texts that are shown."""
+        if self.document.read_only:
+            return "The project is open for reading only."
+        if self._shown is not None and not self._shown.subject:
+            return "The unlabelled texts that these were are not in the project any more."
+        return ""
+
+    def _enable_model(self) -> None:
+        """The settings of a model that is fine-tuned say nothing while the quick annotator is chosen."""
+        tuned = self.form.values().get("annotator") == "roberta"
+        for name in TUNED:
+            self.form.set_enabled_reason(name, tuned, "Only a fine-tuned model needs this; choose it as the annotator.")
 
     # Runs -------------------------------------------------------------------------------------------------------------
 
@@ -354,14 +369,3 @@ class PseudoLabelPage(Page):
             shown = [(item["label"], f"{item['confidence']:.2f}", item["text"]) for item in found]
             note = "What an annotator that has seen a few hundred labelled texts makes of these. The full run sees all."
             TableDialog(self.window(), "Dry run", ("pseudo-label", "confidence", "text"), sorted(shown), note).open()
-
-
-def _read(folder: Path) -> Annotated:
-    facts = read_json(folder / "annotation.json")
-    classes = tuple(facts["thresholds"])
-    with open(folder / "audit.csv", newline="", encoding="utf-8") as stream:
-        audit = [
-            Audited(int(row["row"]), text_of_cell(row["label"]), float(row["confidence"]), text_of_cell(row["text"]))
-            for row in csv.DictReader(stream)
-        ]
-    return Annotated(folder, classes, facts, live_counts(folder / "scores.parquet", facts, classes), audit)

@@ -15,6 +15,7 @@ from engine.errors import MetaPTError
 from engine.events import Event, Finished
 from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
+from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import show_error
 from metapt_gui.icons import icon
@@ -28,6 +29,9 @@ from metapt_gui.workflow import USE, prompt_path
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
+CLEANED_ALIKE = ("strip_html",)
+READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "one_row_per")
+"""Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
 
 PYTHON = """from engine.backbones.load import load_backbone
 from engine.prompting.prompt_file import load_prompt
@@ -49,6 +53,8 @@ class UsePage(Page):
     primary_text = "Classify a file …"
     primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
     pausable = True
+    stoppable = False
+    kept_text = "Stopped; no file was written."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, USE)
@@ -166,8 +172,9 @@ class UsePage(Page):
         self.python.setPlainText(self._code())
 
     def _on_facts(self, facts: dict[str, Any]) -> None:
+        if self._prompt is None:
+            return
         self._facts = facts
-        assert self._prompt is not None
         words = ", ".join(f"{name} ({word})" for name, word in facts["words"].items())
         metrics = facts["metrics"]
         parts = [
@@ -244,10 +251,33 @@ class UsePage(Page):
         if output.suffix not in (".csv", ".parquet", ".jsonl"):
             ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
             output = output.with_name(output.name + ending)
-        self.classify_files([Path(name) for name in files], output)
+        self._ask_columns([Path(name) for name in files], output)
 
-    def classify_files(self, files: Sequence[Path], output: Path) -> None:
-        """Classify the texts of ``files`` into ``output``, whose ending says the format."""
+    def _ask_columns(self, files: Sequence[Path], output: Path) -> None:
+        """Look at the first file, to read it as the texts of the task were read if it is like theirs."""
+        kept = self.document.value("import target", {})
+        kinds = {Path(name).suffix for name in self.document.value("files target", [])}
+        alike = files[0].suffix in kinds
+        reading = {name: kept[name] for name in (READ_ALIKE if alike else CLEANED_ALIKE) if name in kept}
+        self.host.ask(
+            "preview_file",
+            partial(self._on_columns, files, output, reading),
+            self._on_not_saved,
+            key="columns",
+            path=str(files[0].absolute()),
+            settings=reading,
+        )
+
+    def _on_columns(
+        self, files: Sequence[Path], output: Path, reading: dict[str, Any], preview: dict[str, Any]
+    ) -> None:
+        wanted = self.document.value("import target", {}).get("text_column", "")
+        if wanted in preview["columns"]:
+            reading = {**reading, "text_column": wanted}
+        self.classify_files(files, output, ImportSettings(**reading))
+
+    def classify_files(self, files: Sequence[Path], output: Path, reading: ImportSettings | None = None) -> None:
+        """Classify the texts of ``files``, read as ``reading`` says, into ``output``, whose ending says the format."""
         self.run(
             "predictions",
             PredictJob(
@@ -255,7 +285,7 @@ class UsePage(Page):
                 files=[str(path.absolute()) for path in files],
                 output=str(output.absolute()),
                 backbone=self._backbone(),
-                reading=ImportSettings(),
+                reading=reading or ImportSettings(),
             ),
             fresh=True,
         )
@@ -265,7 +295,8 @@ class UsePage(Page):
         if isinstance(event, Finished) and event.outcome == "completed":
             counts = ", ".join(f"{name} {count:,}" for name, count in event.summary["counts"].items())
             self.counts.setText(
-                f"{wording.count(event.summary['rows'], 'texts')} classified into {event.summary['output']}: {counts}."
+                f"{wording.count(event.summary['rows'], 'texts')} classified, from {_columns(run.folder)}, into "
+                f"{event.summary['output']}: {counts}."
             )
 
     # Taking it away ---------------------------------------------------------------------------------------------------
@@ -326,3 +357,10 @@ class UsePage(Page):
 
     def _use_own(self) -> None:
         self.document.set_value("loaded prompt", None)
+
+
+def _columns(folder: Path) -> str:
+    """Name the columns that the texts of a run were read from, in their order."""
+    sources = read_json(folder / "report.json")["sources"]
+    names = [f"‘{name}’" for name in dict.fromkeys(source["text_column"] for source in sources)]
+    return f"the column {names[0]}" if len(names) == 1 else f"the columns {', '.join(names)}"

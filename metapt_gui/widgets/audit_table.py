@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QTableView, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QMenu, QTableView, QVBoxLayout
 
 from metapt_gui.models.audit_model import REJECTED, AuditModel
-from metapt_gui.widgets.pieces import Card, button, dense, label
+from metapt_gui.widgets.pieces import Card, button, dense, enable, label
 
 ALL = "all classes"
 
@@ -24,11 +25,12 @@ class AuditTable(Card):
         super().__init__("Audit")
         self.model = AuditModel()
         self._classes: list[str] = []
+        self._reason = ""
         self.only = QComboBox()
         self.only.setAccessibleName("Class to audit")
         self.only.setToolTip("Show the pseudo-labelled texts of one class.")
         self.only.currentTextChanged.connect(self._on_only)
-        self._hint = label("", "muted")
+        self._hint = label("", "muted", wrap=True)
         head = QHBoxLayout()
         head.addWidget(self._hint, 1)
         head.addWidget(self.only)
@@ -40,7 +42,9 @@ class AuditTable(Card):
         self.view = QTableView()
         self.view.setModel(self.model)
         self.view.setAccessibleName("Pseudo-labelled texts")
-        self.view.setToolTip("A accepts, 1 to 9 give another class, R rejects, 0 takes a decision back.")
+        self.view.setToolTip(
+            "A accepts, 1 to 9 give another class, R rejects, 0 takes a decision back. A right click lists all classes."
+        )
         self.view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
         self.view.setAlternatingRowColors(True)
@@ -50,6 +54,11 @@ class AuditTable(Card):
         self.view.setTabKeyNavigation(False)
         self.view.horizontalHeader().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         self.view.installEventFilter(self)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.customContextMenuRequested.connect(self._on_menu)
+        self.view.selectionModel().currentChanged.connect(self._enable)
+        self.model.modelReset.connect(self._enable)
+        self._enable()
         box = QVBoxLayout()
         box.addLayout(head)
         box.addWidget(self.view, 1)
@@ -65,6 +74,30 @@ class AuditTable(Card):
         self._hint.setToolTip(f"A accepts, R rejects, 0 takes back; {keys}")
         self.only.clear()
         self.only.addItems([ALL, *self._classes])
+
+    def allow(self, reason: str) -> None:
+        """Let decisions be asked for, or for a ``reason`` not."""
+        self._reason = reason
+        self._enable()
+
+    def _enable(self) -> None:
+        reason = self._reason or ("" if self.view.currentIndex().isValid() else "Select a text in the table first.")
+        for widget in (self.accept, self.reject, self.undecide):
+            enable(widget, reason)
+
+    def _on_menu(self, where: QPoint) -> None:
+        """Offer every decision: there may be more classes than keys."""
+        if self._reason or not self.view.indexAt(where).isValid():
+            return
+        self.view.setCurrentIndex(self.view.indexAt(where))
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Accept", self._accept)
+        for name in self._classes:
+            menu.addAction(f"It is {name}".replace("&", "&&"), partial(self._decide, name))
+        menu.addAction("Reject", self._reject)
+        menu.addAction("Undecided", self._undecide)
+        menu.popup(self.view.viewport().mapToGlobal(where))
 
     def _on_only(self, name: str) -> None:
         self.model.show_only("" if name == ALL else name)
@@ -99,7 +132,7 @@ class AuditTable(Card):
 
     def _decide(self, decision: str | None) -> None:
         number = self.view.currentIndex().row()
-        if number < 0:
+        if number < 0 or self._reason:
             return
         self.decided.emit(self.model.audited(number).row, decision)
         if number + 1 < self.model.rowCount():

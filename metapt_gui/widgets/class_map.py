@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from metapt_gui.widgets.pieces import dense
+from metapt_gui.widgets.pieces import dense, label
 
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
 
@@ -23,6 +23,7 @@ class ClassMap(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._values: list[str] = []
+        self._counts: dict[str, int] = {}
         self.choice = QComboBox()
         self.choice.addItems([EACH, HALVES, OWN])
         self.choice.setAccessibleName("How values become classes")
@@ -40,18 +41,27 @@ class ClassMap(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.choice)
         box.addWidget(self.table)
+        self.note = label("", "muted", wrap=True)
+        self.note.hide()
+        box.addWidget(self.note)
         self.choice.currentTextChanged.connect(self._on_choice)
         self.table.itemChanged.connect(self._on_item)
 
-    def show_values(self, counts: Mapping[str, int], label_map: Mapping[str, str]) -> None:
-        """Show the values of a label column with the class that each has."""
-        self._values = sorted(counts, key=_by_number)
+    def show_values(self, counts: Mapping[str, int], label_map: Mapping[str, str], note: str = "") -> None:
+        """Show the values of a label column with the class that each has; ``note`` says how far they were counted."""
+        self._values, self._counts = sorted(counts, key=_by_number), dict(counts)
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
         halves = self._halves()
         kept = {value: name for value, name in label_map.items() if value in counts}
         self.choice.blockSignals(True)
         self.choice.setCurrentText(EACH if not kept else HALVES if halves and kept == halves else OWN)
         self.choice.blockSignals(False)
-        self._fill(kept or {value: value for value in self._values}, counts)
+        self._fill(kept or {value: value for value in self._values})
+
+    def counts(self) -> dict[str, int]:
+        """Return value -> texts, as shown."""
+        return dict(self._counts)
 
     def label_map(self) -> dict[str, str]:
         """Return value -> class; empty when each value is its own class."""
@@ -77,13 +87,11 @@ class ClassMap(QWidget):
         }
         return sides
 
-    def _fill(self, classes: Mapping[str, str], counts: Mapping[str, int] | None = None) -> None:
-        shown = {self._cell(row, 0): self._cell(row, 1) for row in range(self.table.rowCount())}
+    def _fill(self, classes: Mapping[str, str]) -> None:
         self.table.blockSignals(True)
         self.table.setRowCount(len(self._values))
         for row, value in enumerate(self._values):
-            texts = f"{counts[value]:,}" if counts is not None else shown.get(value, "")
-            for column, text in enumerate((value, texts, classes.get(value, ""))):
+            for column, text in enumerate((value, f"{self._counts[value]:,}", classes.get(value, ""))):
                 item = QTableWidgetItem(text)
                 if column < 2:
                     item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)

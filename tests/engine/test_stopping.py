@@ -11,8 +11,8 @@ from counting import CountJob
 
 from engine.corpus.store import Corpus
 from engine.events import Finished
-from engine.prompting.prompt_file import Prompt
 from engine.project import Project
+from engine.prompting.prompt_file import Prompt
 from engine.running import inputs
 from engine.running.perform import perform
 from engine.running.pipeline import Steps

@@ -266,7 +266,7 @@ def test_a_test_corpus_is_mapped_to_own_classes_too(own_classes_job, tmp_path):
 
 
 def test_a_label_outside_of_the_own_classes_is_refused(own_classes_job):
-    with pytest.raises(DataError, match="Row 1 cannot be labelled 'spam'"):
+    with pytest.raises(DataError, match="Row 2 cannot be labelled 'spam'"):
         own_classes_job.model_copy(update={"labels": {1: "spam"}}).target()
     plain = own_classes_job.model_copy(update={"labels": {1: "spam"}, "classes": []})
     assert plain.target()[2][:4].tolist() == [0, 2, 2, -1], "without own classes, those of the corpus"

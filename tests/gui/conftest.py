@@ -19,14 +19,16 @@ from pytestqt.qtbot import QtBot
 from engine.events import Finished
 from engine.presets import preset
 from engine.project import Project
-from engine.running.jobs import ClusterJob, Job
+from engine.running.jobs import AnnotateJob, ClusterJob, Job
 from engine.running.perform import perform
 from engine.running.pipeline import import_job
 from engine.running.session import Session
-from engine.settings import ClusterSettings, ImportSettings
+from engine.settings import AnnotateSettings, ClusterSettings, ImportSettings
 from engine.stage import StopToken
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
+from metapt_gui.pages.cluster import ClusterPage
+from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
@@ -36,7 +38,7 @@ from metapt_gui.widgets.plot import PlotCard
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings, caches and logs of a test lie in its own folder."""
+    """Settings and logs of a test lie in its own folder."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -133,6 +135,62 @@ def project_folder(prepared: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "mine.metapt"
     shutil.copytree(prepared, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def annotated_once(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared project with 100 unlabelled texts that were given pseudo-labels, all of which are kept."""
+    folder = tmp_path_factory.mktemp("annotated") / "annotated.metapt"
+    shutil.copytree(prepared, folder)
+    posts = folder.parent / "posts.csv"
+    words = ("awful dull", "poor slow", "plain usual", "good kind", "superb")
+    with open(posts, "w", encoding="utf-8") as stream:
+        stream.write("post\n")
+        for number in range(100):
+            stream.write(f"my stay {number} felt {words[number % 5]} really\n")
+    session = Session()
+    with Project.open(folder) as project:
+        for role, job in (
+            ("open-text", lambda: import_job([str(posts)], ImportSettings())),
+            (
+                "annotated",
+                lambda: AnnotateJob(
+                    labelled=str(project.role("source")),
+                    unlabelled=str(project.role("open-text")),
+                    cache=str(project.cache),
+                    settings=AnnotateSettings(confidence=0.1, out_of_domain_share=0, balance=False),
+                ),
+            ),
+        ):
+            made = job()
+            run, _ = project.run_folder(made)
+            last = list(perform(made, run, session, StopToken()))[-1]
+            assert isinstance(last, Finished), last
+            project.assign(role, run)
+        project.set_value("annotate", {"confidence": 0.1, "out_of_domain_share": 0.0, "balance": False})
+    return folder
+
+
+@pytest.fixture
+def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabelPage:
+    """The page of pseudo-labels with a copy of that project."""
+    folder = tmp_path / "annotated.metapt"
+    shutil.copytree(annotated_once, folder)
+    hands.window.projects.open(folder)
+    page = hands.step(1)
+    assert isinstance(page, PseudoLabelPage)
+    hands.until(lambda: page.total.value.text() == "100")
+    return page
+
+
+@pytest.fixture
+def clustering(hands: Hands, project_folder: Path) -> ClusterPage:
+    """The page of groups with a copy of the prepared project, which has four."""
+    hands.window.projects.open(project_folder)
+    page = hands.step(2)
+    assert isinstance(page, ClusterPage)
+    hands.until(lambda: page.groups.table.rowCount() == 4)
+    return page
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,6 @@ from PySide6.QtWidgets import (
 )
 
 from engine.clustering.edits import ClusterEdit
-from engine.events import Finished
-from engine.project import Project
-from engine.running.jobs import AnnotateJob
-from engine.running.perform import perform
-from engine.running.pipeline import import_job
-from engine.running.session import Session
-from engine.settings import AnnotateSettings, ImportSettings
-from engine.stage import StopToken
 from metapt_gui.dialogs import TableDialog
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
@@ -112,50 +103,6 @@ def test_a_file_that_is_no_text_is_refused_with_a_sentence(hands: Hands, tmp_pat
 # Pseudo-label ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def annotated_once(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("annotated") / "annotated.metapt"
-    shutil.copytree(prepared, folder)
-    posts = folder.parent / "posts.csv"
-    words = ("awful dull", "poor slow", "plain usual", "good kind", "superb")
-    with open(posts, "w", encoding="utf-8") as stream:
-        stream.write("post\n")
-        for number in range(100):
-            stream.write(f"my stay {number} felt {words[number % 5]} really\n")
-    session = Session()
-    with Project.open(folder) as project:
-        for role, job in (
-            ("open-text", lambda: import_job([str(posts)], ImportSettings())),
-            (
-                "annotated",
-                lambda: AnnotateJob(
-                    labelled=str(project.role("source")),
-                    unlabelled=str(project.role("open-text")),
-                    cache=str(project.cache),
-                    settings=AnnotateSettings(confidence=0.1, out_of_domain_share=0, balance=False),
-                ),
-            ),
-        ):
-            made = job()
-            run, _ = project.run_folder(made)
-            last = list(perform(made, run, session, StopToken()))[-1]
-            assert isinstance(last, Finished), last
-            project.assign(role, run)
-        project.set_value("annotate", {"confidence": 0.1, "out_of_domain_share": 0.0, "balance": False})
-    return folder
-
-
-@pytest.fixture
-def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabelPage:
-    folder = tmp_path / "annotated.metapt"
-    shutil.copytree(annotated_once, folder)
-    hands.window.projects.open(folder)
-    page = hands.step(1)
-    assert isinstance(page, PseudoLabelPage)
-    hands.until(lambda: page.total.value.text() == "100")
-    return page
-
-
 def kept(page: PseudoLabelPage, row: int) -> int:
     return int(page.table.item(row, 2).text())
 
@@ -230,15 +177,6 @@ def test_a_dry_run_shows_twenty_texts_and_leaves_nothing(hands: Hands, labelling
 
 
 # Cluster --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def clustering(hands: Hands, project_folder: Path) -> ClusterPage:
-    hands.window.projects.open(project_folder)
-    page = hands.step(2)
-    assert isinstance(page, ClusterPage)
-    hands.until(lambda: page.groups.table.rowCount() == 4)
-    return page
 
 
 def edits(hands: Hands) -> dict[int, ClusterEdit]:

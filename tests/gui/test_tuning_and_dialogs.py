@@ -132,7 +132,7 @@ def test_labels_come_from_a_file(hands: Hands, tuning: FewShotPage, tmp_path: Pa
     project, corpus = hands.window.document.project, hands.window.document.corpus("target")
     assert project is not None
     assert corpus is not None
-    assert project.labels(corpus.content_hash) == {0: "happy", 3: "unhappy"}
+    hands.until(lambda: project.labels(corpus.content_hash) == {0: "happy", 3: "unhappy"})
     path.write_text("row,label\n1,cheerful\n", encoding="utf-8")
     hands.click(tuning.side.from_file)
     dialog = hands.dialog(ErrorDialog)

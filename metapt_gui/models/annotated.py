@@ -1,0 +1,50 @@
+"""What the page of pseudo-labels shows of an annotation, read from the folder of its run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.annotation.selection import LiveCounts, live_counts
+from engine.corpus.spreadsheet import text_of_cell
+from engine.corpus.store import Corpus
+from engine.errors import MetaPTError
+from engine.storage import read_json
+from metapt_gui.models.audit_model import Audited
+
+
+class Annotated(NamedTuple):
+    """What is shown of an annotation.
+
+    ``subject`` names the texts that were labelled among those that a person decides about; empty if they are gone.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+    counts: LiveCounts
+    audit: list[Audited]
+    subject: str
+
+
+def read_annotated(folder: Path) -> Annotated:
+    """Read the annotation in ``folder``; meant for a background thread."""
+    facts = read_json(folder / "annotation.json")
+    classes = tuple(facts["thresholds"])
+    with open(folder / "audit.csv", newline="", encoding="utf-8") as stream:
+        audit = [
+            Audited(int(row["row"]), text_of_cell(row["label"]), float(row["confidence"]), text_of_cell(row["text"]))
+            for row in csv.DictReader(stream)
+        ]
+    counts = live_counts(folder / "scores.parquet", facts, classes)
+    return Annotated(folder, classes, facts, counts, audit, _subject(folder))
+
+
+def _subject(folder: Path) -> str:
+    """Name the texts by their content: rows of texts that were imported later are others."""
+    named = Path(read_json(folder / "job.json").get("unlabelled", ""))
+    try:
+        return f"audit {Corpus.open(folder.parent / named.name).content_hash}"
+    except MetaPTError:
+        return ""

@@ -1,0 +1,65 @@
+"""The first rows of a file, and a sentence about how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHeaderView, QTableView
+
+from metapt_gui.models.preview_model import PreviewModel
+from metapt_gui.widgets.pieces import dense
+
+FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet", "xlsx": "XLSX", "txt": "text"}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+NARROW = 110
+
+
+class PreviewTable(QTableView):
+    """Shows a preview; the column of the text takes the room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = PreviewModel()
+        self.setModel(self.rows)
+        self.setAlternatingRowColors(True)
+        self.setWordWrap(False)
+        self.setAccessibleName("Preview of the file")
+        self.setToolTip("The first rows. Click the head of a column to say that it is the text or the label.")
+        dense(self)
+        self.horizontalHeader().setSectionsClickable(True)
+        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+
+    def show_preview(self, preview: Mapping[str, Any], text_column: str) -> None:
+        """Show the rows of a preview (`engine.corpus.preview.preview_file`)."""
+        self.rows.show(preview["columns"], preview["rows"], preview["lines"])
+        header = self.horizontalHeader()
+        for number, name in enumerate(preview["columns"]):
+            wide = name == text_column
+            header.setSectionResizeMode(
+                number, QHeaderView.ResizeMode.Stretch if wide else QHeaderView.ResizeMode.Interactive
+            )
+            if not wide:
+                self.setColumnWidth(number, NARROW)
+
+
+def detected(preview: Mapping[str, Any]) -> str:
+    """Say how the file of a preview is read."""
+    kind, delimiter = preview["format"], DELIMITERS.get(preview["delimiter"], "")
+    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter]
+    found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
+    if preview["sources"] > 1:
+        found += f" {preview['sources']:,} files will be read."
+    if preview["broken"]:
+        found += f" Broken among them: {len(preview['broken']):,}."
+    return found
+
+
+def counted(preview: Mapping[str, Any], files: int) -> str:
+    """Say where the values of columns were counted; empty if everywhere. ``files`` is how many were chosen."""
+    if not preview.get("whole", True):
+        return f"Counted in the first {preview['counted']:,} rows; other values may follow."
+    if preview.get("sources", 1) > 1 or files > 1:
+        return f"Counted in {preview.get('source', 'the first file')}; the other files may have other values."
+    return ""

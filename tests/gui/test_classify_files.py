@@ -1,0 +1,104 @@
+"""Files to classify are read as the task's texts were, and the window says from which column."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from gui.driving import Hands
+
+from engine.prompting.prompt_file import Prompt, save_prompt
+from engine.settings import PromptSettings
+from metapt_gui.dialogs import ErrorDialog
+from metapt_gui.pages.use import UsePage
+
+WIDTH = 32
+"""Of the small T5."""
+
+
+@pytest.fixture
+def using(hands: Hands, project_folder: Path, tmp_path: Path) -> UsePage:
+    prompt = tmp_path / "mood.safetensors"
+    words = {"unhappy": "bad", "happy": "good"}
+    save_prompt(Prompt(torch.zeros(3, WIDTH), None, words, PromptSettings(soft_tokens=3)), prompt)
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    page.use(str(prompt))
+    hands.until(page.primary.isEnabled)
+    return page
+
+
+def classified(path: Path) -> list[str]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return [row["text"] for row in csv.DictReader(stream)]
+
+
+def test_the_column_of_the_task_is_read_and_named(hands: Hands, using: UsePage, tmp_path: Path) -> None:
+    texts, answers = tmp_path / "new.csv", tmp_path / "answers.csv"
+    texts.write_text("message,notes\nhello there,a much longer note that somebody made\n", encoding="utf-8")
+    hands.next_file(texts, answers)
+    hands.run(using)
+    assert classified(answers) == ["hello there"]
+    assert "1 text classified, from the column ‘message’, into" in using.counts.text()
+
+
+def test_a_file_without_that_column_is_read_where_its_texts_are_longest(
+    hands: Hands, using: UsePage, tmp_path: Path
+) -> None:
+    texts, answers = tmp_path / "new.jsonl", tmp_path / "answers.csv"
+    texts.write_text('{"id": "1", "body": "a longer text that somebody wrote"}\n', encoding="utf-8")
+    hands.next_file(texts, answers)
+    hands.run(using)
+    assert classified(answers) == ["a longer text that somebody wrote"]
+    assert "from the column ‘body’" in using.counts.text()
+
+
+def test_the_encoding_and_the_delimiter_of_the_task_hold_for_files_of_its_kind(
+    hands: Hands, using: UsePage, tmp_path: Path
+) -> None:
+    kept = hands.window.document.value("import target")
+    hands.window.document.set_value("import target", {**kept, "encoding": "cp1250", "delimiter": "|"})
+    texts, answers = tmp_path / "new.csv", tmp_path / "answers.csv"
+    texts.write_bytes("message|note, if any\nříká že ano, prý|no\n".encode("cp1250"))
+    hands.next_file(texts, answers)
+    hands.run(using)
+    assert classified(answers) == ["říká že ano, prý"]
+
+
+def test_a_file_that_cannot_be_read_is_told_of_before_anything_runs(
+    hands: Hands, using: UsePage, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("", encoding="utf-8")
+    hands.next_file(empty, tmp_path / "answers.csv")
+    hands.click(using.primary)
+    dialog = hands.dialog(ErrorDialog)
+    assert "empty" in dialog.sentence.text()
+    dialog.reject()
+    assert not list((hands.window.document.folder or tmp_path).glob("runs/*-predict"))
+
+
+def test_an_answer_that_comes_after_the_project_was_closed_is_nobodys(
+    hands: Hands, using: UsePage, tmp_path: Path
+) -> None:
+    using.use(str(tmp_path / "mood.safetensors"))
+    using.refresh("opened")  # asks what the prompt says of itself
+    hands.window.document.close()
+    later: list[object] = []
+    hands.window.host.ask("devices", later.append)  # questions are answered in their order
+    hands.until(lambda: bool(later))
+    assert using.summary() == ""
+    assert hands.window.document.project is None
+
+
+def test_a_question_of_a_project_that_was_closed_is_not_answered(hands: Hands, using: UsePage) -> None:
+    answers: list[object] = []
+    hands.window.host.ask("devices", answers.append, key="of the project")
+    hands.window.document.close()
+    later: list[object] = []
+    hands.window.host.ask("devices", later.append)
+    hands.until(lambda: bool(later))
+    assert answers == []

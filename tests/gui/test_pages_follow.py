@@ -1,0 +1,125 @@
+"""Pages follow what changes elsewhere, explain their colours, and lead to the step that is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gui.driving import Hands
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QStandardItemModel
+
+from engine.presets import preset
+from metapt_gui.job_runner import Run
+from metapt_gui.pages.cluster import COLOURS, ClusterPage
+from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.theme import LIGHT
+from metapt_gui.widgets.cluster_scatter import ClusterScatter
+
+# Cluster --------------------------------------------------------------------------------------------------------------
+
+
+def test_colours_of_labels_are_explained(hands: Hands, clustering: ClusterPage) -> None:
+    assert not clustering.legend.isVisible()
+    hands.choose(clustering.colour, "label")
+    assert clustering.legend.isVisible()
+    for number in range(5):
+        shown = f'<span style="color: {LIGHT.category(number).name()}">■</span>&nbsp;{number + 1}'
+        assert shown in clustering.legend.text()
+    hands.choose(clustering.colour, "group")
+    assert not clustering.legend.isVisible()
+
+
+def test_texts_without_a_confidence_are_not_coloured_by_it(clustering: ClusterPage) -> None:
+    model = clustering.colour.model()
+    assert isinstance(model, QStandardItemModel)
+    items = {name: model.item(COLOURS.index(name)) for name in COLOURS}
+    assert [name for name, item in items.items() if item.isEnabled()] == ["group", "label"]
+    assert "pseudo-labelled" in items["confidence"].data(Qt.ItemDataRole.ToolTipRole)
+
+
+# Meta-train -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def training(hands: Hands, project_folder: Path) -> MetaTrainPage:
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    assert isinstance(page, MetaTrainPage)
+    hands.until(page.primary.isEnabled)
+    return page
+
+
+def test_curves_of_other_runs_stay_when_a_run_begins(hands: Hands, training: MetaTrainPage) -> None:
+    training.losses.overlay("0003-meta-train", {"query": (np.arange(3), np.ones(3))})
+    training.losses.add("query", 1, 0.5)
+    run = Run(99, "train", "meta-train", training._job(), project_runs(hands) / "0009-meta-train")
+    hands.window.runner.started.emit(run)
+    assert {row[0] for row in training.losses.table()[1]} == {"0003-meta-train: query"}
+
+
+def project_runs(hands: Hands) -> Path:
+    assert hands.window.document.folder is not None
+    return hands.window.document.folder / "runs"
+
+
+def test_a_template_that_was_changed_on_another_page_is_used(hands: Hands, training: MetaTrainPage) -> None:
+    document, template = hands.window.document, "{text} In short, {mask}."
+    document.set_value("prompt", {**document.value("prompt"), "template": template})
+    assert training.prompt_form.values()["template"] == template
+    training.form.set_values({**training.form.values(), "alpha": 0.5}, quiet=False)
+    hands.until(lambda: document.value("meta_train")["alpha"] == 0.5)
+    assert document.value("prompt")["template"] == template
+
+
+def test_what_is_chosen_on_the_page_itself_stays(hands: Hands, training: MetaTrainPage) -> None:
+    document = hands.window.document
+    training.prompt_form.set_values({**training.prompt_form.values(), "soft_tokens": 7}, quiet=False)
+    hands.until(lambda: document.value("prompt")["soft_tokens"] == 7)
+    assert training.prompt_form.values()["soft_tokens"] == 7
+    hands.choose(training.preset, "laptop")
+    training.preset.activated.emit(training.preset.currentIndex())
+    wanted = preset("laptop")["prompt"]
+    assert training.prompt_form.values() == document.value("prompt") == wanted
+
+
+# All pages ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_theme_paints_each_page_once(hands: Hands, clustering: ClusterPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[str] = []
+    usual = ClusterScatter.set_theme
+    monkeypatch.setattr(ClusterScatter, "set_theme", lambda plot, theme: (painted.append("once"), usual(plot, theme)))
+    hands.window.themes.choose("dark")
+    assert painted == ["once"]
+    assert clustering.scatter.theme is hands.window.themes.theme
+
+
+@pytest.mark.parametrize(("number", "missing"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)])
+def test_an_empty_page_leads_to_the_step_that_is_missing(
+    hands: Hands, tmp_path: Path, number: int, missing: int
+) -> None:
+    hands.next_file(tmp_path / "mine.metapt")
+    hands.click(hands.window.welcome.new)
+    page = hands.step(number)
+    assert page.banner.isVisible()
+    hands.click(page.banner.buttons[0])
+    assert hands.window.page is hands.window.pages[missing]
+    assert hands.window.rail.buttons[missing].isChecked()
+    assert not hands.window.pages[missing].banner.isVisible()
+
+
+def test_a_page_that_lacks_nothing_has_no_bar(hands: Hands, training: MetaTrainPage) -> None:
+    assert not training.banner.isVisible()
+    page = hands.step(5)
+    assert page.banner.buttons[0].text() == "Go to Label and tune"
+    hands.click(page.banner.buttons[0])
+    assert hands.window.page is hands.window.pages[4]
+    assert not hands.window.pages[4].banner.isVisible()
+
+
+def test_the_pages_of_labels_and_groups_fit_a_narrow_window(hands: Hands, clustering: ClusterPage) -> None:
+    room = 960 - hands.window.rail.width()
+    for number in (1, 2):
+        assert hands.window.pages[number].minimumSizeHint().width() <= room

@@ -1,0 +1,58 @@
+"""A tuning is out of date when the labels that it would take, or the classes, are others now."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.corpus.store import Corpus
+from engine.project import Project
+from engine.running.jobs import TuneJob
+from metapt_gui.workflow import TUNE, State, states
+
+
+@pytest.fixture
+def tuned(project_folder: Path) -> Path:
+    """The prepared project with a tuning on two labels of the person's classes, as if it had been run."""
+    with Project.open(project_folder) as project:
+        project.set_value("task", {"classes": ["angry", "glad"]})
+        project.set_label(content(project), 0, "angry")
+        project.set_label(content(project), 1, "glad")
+        labels = {0: "angry", 1: "glad"}
+        job = TuneJob(corpus=str(project.role("target")), classes=["angry", "glad"], labels=labels)
+        folder, _ = project.run_folder(job)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job.document()), encoding="utf-8")
+        done = {"event": "Finished", "result": str(folder), "outcome": "completed", "summary": {}}
+        (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
+        project.assign("tune", folder)
+    return project_folder
+
+
+def content(project: Project) -> str:
+    return Corpus.open(project.role("target")).content_hash
+
+
+def test_labels_that_no_tuning_can_take_change_nothing(tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        assert states(project)[TUNE.key] is State.DONE
+        project.set_label(content(project), 2, "a class that was taken away")
+        project.set_label(content(project), 10_000, "glad")
+        assert states(project)[TUNE.key] is State.DONE
+
+
+@pytest.mark.parametrize(
+    "change", [{"classes": ["angry", "glad", "calm"]}, {"classes": ["angry", "glad"], "renamed": {"1": "angry"}}]
+)
+def test_other_classes_and_other_names_do(tuned: Path, change: dict[str, object]) -> None:
+    with Project.open(tuned) as project:
+        project.set_value("task", change)
+        assert states(project)[TUNE.key] is State.OUTDATED
+
+
+def test_another_label_does(tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        project.set_label(content(project), 1, "angry")
+        assert states(project)[TUNE.key] is State.OUTDATED
