@@ -229,7 +229,8 @@ class MainWindow(QMainWindow):
         details = {page.step.key: page.summary() for page in self.stack.built} if states else {}
         self.rail.show_states(states, details)
         self.stack.show_states(states)
-        self.menus.show_state(project=self.document.project is not None, running=run is not None)
+        stoppable = all(page.stoppable for page in self.stack.built if page.step.key == running)
+        self.menus.show_state(project=self.document.project is not None, running=run is not None, stoppable=stoppable)
         if run is None:
             self.status.show_engine("idle")
         elif self.runner.paused:

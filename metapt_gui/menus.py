@@ -129,12 +129,13 @@ class Menus:
             action.triggered.connect(self._window.projects.recent)
         self.recent.setEnabled(bool(self.recent.actions()))
 
-    def show_state(self, *, project: bool, running: bool) -> None:
-        """Enable what can be done now."""
+    def show_state(self, *, project: bool, running: bool, stoppable: bool) -> None:
+        """Enable what can be done now; ``stoppable`` if something would be kept of what runs."""
         for action in (self.save, self.close, self.start):
             action.setEnabled(project)
-        for action in (self.pause, self.stop, self.cancel):
+        for action in (self.pause, self.cancel):
             action.setEnabled(running)
+        self.stop.setEnabled(running and stoppable)
 
     def shortcuts(self) -> list[tuple[str, str]]:
         """Return keys and meaning of every action that has keys."""

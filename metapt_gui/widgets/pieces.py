@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -18,6 +19,30 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui.theme import GRID, tabular
+
+
+class ElidedLabel(QLabel):
+    """A line that is cut with dots where there is no room for it, so that it keeps no window wide."""
+
+    LEAST = 80
+
+    def minimumSizeHint(self) -> QSize:
+        """Ask for room for the beginning."""
+        size = super().minimumSizeHint()
+        return QSize(min(size.width(), self.LEAST), size.height())
+
+    def shown(self) -> str:
+        """Return as much of the text as is seen."""
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.contentsRect().width())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the text, or its beginning; then the tooltip has all of it."""
+        shown = self.shown()
+        self.setToolTip("" if shown == self.text() else self.text())
+        painter = QPainter(self)
+        where, enabled, role = self.contentsRect(), self.isEnabled(), self.foregroundRole()
+        self.style().drawItemText(painter, where, self.alignment(), self.palette(), enabled, shown, role)
+        painter.end()
 
 
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:

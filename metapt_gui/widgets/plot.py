@@ -28,6 +28,7 @@ from engine.corpus.spreadsheet import plain_cell
 from engine.errors import MetaPTError
 from engine.storage import replacing
 from metapt_gui.theme import GRID, Theme
+from metapt_gui.widgets.pieces import ElidedLabel
 
 FORMATS = ("PNG", "SVG", "CSV")
 
@@ -48,7 +49,7 @@ class PlotCard(QFrame):
         self.setProperty("role", "card")
         self.setAccessibleName(title)
         self.theme: Theme | None = None
-        self._title = QLabel(title)
+        self._title = ElidedLabel(title)
         self._title.setProperty("role", "heading")
         self.note = QLabel()
         self.note.setProperty("role", "muted")

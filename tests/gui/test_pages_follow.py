@@ -16,6 +16,7 @@ from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
+from metapt_gui.widgets.pieces import ElidedLabel
 
 # Cluster --------------------------------------------------------------------------------------------------------------
 
@@ -123,3 +124,17 @@ def test_the_pages_of_labels_and_groups_fit_a_narrow_window(hands: Hands, cluste
     room = 960 - hands.window.rail.width()
     for number in (1, 2):
         assert hands.window.pages[number].minimumSizeHint().width() <= room
+
+
+def test_a_title_without_room_is_cut_and_told_in_full(qtbot):
+    title = ElidedLabel("Validation accuracy of each prompt that is being tuned")
+    qtbot.addWidget(title)
+    title.resize(120, 30)
+    title.show()
+    title.grab()
+    assert title.shown().endswith("…")
+    assert title.toolTip() == title.text()
+    assert title.minimumSizeHint().width() <= 80
+    title.resize(1000, 30)
+    title.grab()
+    assert (title.shown(), title.toolTip()) == (title.text(), "")
