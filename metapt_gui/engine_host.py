@@ -225,10 +225,7 @@ class EngineHost(QObject):
         process = self._process.current()
         if self._running and process is not None:
             self._worker.going.set()
-            try:
-                process.request_stop()
-            except EngineProcessError:
-                return  # the thread of the jobs meets the same and reports it
+            process.request_stop()
 
     def cancel(self) -> None:
         """Give up the job now; it counts as over at once."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from made_runs import as_if_run
 
 from engine.corpus.store import Corpus
 from engine.project import Project
@@ -22,12 +22,7 @@ def tuned(project_folder: Path) -> Path:
         project.set_label(content(project), 1, "glad")
         labels = {0: "angry", 1: "glad"}
         job = TuneJob(corpus=str(project.role("target")), classes=["angry", "glad"], labels=labels)
-        folder, _ = project.run_folder(job)
-        folder.mkdir()
-        (folder / "job.json").write_text(json.dumps(job.document()), encoding="utf-8")
-        done = {"event": "Finished", "result": str(folder), "outcome": "completed", "summary": {}}
-        (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
-        project.assign("tune", folder)
+        as_if_run(project, "tune", job)
     return project_folder
 
 

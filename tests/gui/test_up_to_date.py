@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from made_runs import as_if_run
 
 from engine.project import Project
 from engine.running.job import is_version
@@ -21,12 +22,7 @@ def trained(project_folder: Path) -> Path:
     """The prepared project with a run that stands on its corpus and its groups, as if it had been trained."""
     with Project.open(project_folder) as project:
         job = MetaTrainJob(corpus=str(project.role("source")), clusters=str(project.role("clusters")))
-        folder, _ = project.run_folder(job)
-        folder.mkdir()
-        (folder / "job.json").write_text(json.dumps(job.document()), encoding="utf-8")
-        done = {"event": "Finished", "result": str(folder), "outcome": "completed", "summary": {}}
-        (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
-        project.assign("meta-train", folder)
+        as_if_run(project, "meta-train", job)
     return project_folder
 
 
