@@ -67,6 +67,14 @@ def _make_t5(folder: Path, seed: int, **changes: object) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fork_server(tiny_t5: Path) -> None:
+    """The server that processes are forked from (`forking`)."""
+    import forking
+
+    forking.start_server(tiny_t5)
+
+
+@pytest.fixture(scope="session")
 def make_t5() -> Callable[..., Path]:
     """Make a T5 folder: ``make_t5(folder, seed, **config)``."""
     return _make_t5

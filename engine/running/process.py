@@ -28,6 +28,8 @@ CREDIT = 8
 """Events that the process may be ahead of its reader."""
 PATIENCE = 0.1
 """Seconds between two looks at whether the job was cancelled meanwhile."""
+CONTEXT = multiprocessing.get_context("spawn")
+"""How an engine process is started: nothing of its host is in it."""
 
 
 class EngineProcess:
@@ -42,16 +44,15 @@ class EngineProcess:
     """
 
     def __init__(self, *, threads: int | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._events, theirs = context.Pipe()
-        self._questions, their_questions = context.Pipe()
+        self._events, theirs = CONTEXT.Pipe()
+        self._questions, their_questions = CONTEXT.Pipe()
         self._sending, self._asking = threading.Lock(), threading.Lock()
         self._number = self._asked = self._abandoned = self._stopped = 0
         # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
         before = os.environ.get("OMP_WAIT_POLICY")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
-            self._process = context.Process(
+            self._process = CONTEXT.Process(
                 target=_serve, args=(theirs, their_questions, threads), name="MetaPT engine", daemon=True
             )
             self._process.start()

@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import quick, refused
 
-ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "TOKENIZERS_PARALLELISM": "false"}
-
-
-ROOT = Path(__file__).parents[2]
-
-
-def metapt(*arguments: object, cwd: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run the command line of the packages in ``root`` as a person does."""
-    command = [sys.executable, "-m", "engine", *map(str, arguments)]
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
-
-
-def refused(answer: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """Assert that the command ended with ``code`` and one sentence that holds ``words``, no traceback."""
-    assert answer.returncode == code, answer.stdout + answer.stderr
-    assert "Traceback" not in answer.stderr
-    sentence = answer.stderr.strip().splitlines()[-1]
-    for word in words:
-        assert word in sentence
-    assert "Error" not in sentence.split()
-
-
+pytestmark = pytest.mark.usefixtures("fork_server")
 REVIEWS = [
     "awful cold soup",
     "weak slow service",
@@ -51,98 +27,98 @@ def reviews(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(reviews: Path) -> Path:
-    answer = metapt("import", "reviews.csv", "--text-column", "review", "--label-column", "stars", cwd=reviews)
+    answer = quick("import", "reviews.csv", "--text-column", "review", "--label-column", "stars", cwd=reviews)
     assert answer.returncode == 0, answer.stderr
     return reviews
 
 
 def test_wrong_options(reviews):
-    refused(metapt("import", "reviews.csv", "--seed", "-1", cwd=reviews), 2, "'seed'", "-1")
-    refused(metapt("import", "reviews.csv", "--label-map", "5", cwd=reviews), 2, "key=value")
-    refused(metapt("import", "reviews.csv", "--as", "soup", cwd=reviews), 2, "soup")
+    refused(quick("import", "reviews.csv", "--seed", "-1", cwd=reviews), 2, "'seed'", "-1")
+    refused(quick("import", "reviews.csv", "--label-map", "5", cwd=reviews), 2, "key=value")
+    refused(quick("import", "reviews.csv", "--as", "soup", cwd=reviews), 2, "soup")
     assert not list(reviews.glob("project.metapt/runs/*"))
 
 
 def test_data_that_cannot_be_used(reviews):
-    refused(metapt("import", "nothing.csv", cwd=reviews), 6, "nothing.csv")
-    refused(metapt("import", "reviews.csv", "--text-column", "revue", cwd=reviews), 3, "revue", "review")
+    refused(quick("import", "nothing.csv", cwd=reviews), 6, "nothing.csv")
+    refused(quick("import", "reviews.csv", "--text-column", "revue", cwd=reviews), 3, "revue", "review")
     (reviews / "empty.csv").write_text("")
-    refused(metapt("import", "empty.csv", cwd=reviews), 3, "empty.csv")
+    refused(quick("import", "empty.csv", cwd=reviews), 3, "empty.csv")
     (reviews / "cut.parquet").write_bytes(b"PAR1 and then nothing")
-    refused(metapt("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
+    refused(quick("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
     assert not list(reviews.glob("project.metapt/runs/*/corpus.parquet"))
 
 
 def test_steps_that_are_not_ready(project):
-    refused(metapt("meta-train", cwd=project), 6, "no 'clusters' yet")
-    refused(metapt("tune", cwd=project), 6, "no 'target' yet")
-    refused(metapt("cluster", "--clusters", "90", "--projection", "none", cwd=project), 3, "90", "80")
+    refused(quick("meta-train", cwd=project), 6, "no 'clusters' yet")
+    refused(quick("tune", cwd=project), 6, "no 'target' yet")
+    refused(quick("cluster", "--clusters", "90", "--projection", "none", cwd=project), 3, "90", "80")
 
 
 def test_a_cluster_command_and_what_training_refuses(project, tiny_t5, other_tiny_t5):
-    answer = metapt("cluster", "--method", "random", "--clusters", "3", "--projection", "none", cwd=project)
+    answer = quick("cluster", "--method", "random", "--clusters", "3", "--projection", "none", cwd=project)
     assert answer.returncode == 0, answer.stderr
     small = ["--soft-tokens", 4, "--text-tokens", 32, "--steps", 2, "--validate-every", 1, "--device", "cpu"]
     t5 = ["--backbone", tiny_t5]
-    refused(metapt("meta-train", *small, *t5, "--shots", "50", cwd=project), 3, "50 shots")
-    refused(metapt("meta-train", *small, *t5, "--word", "1=good", cwd=project), 3, "no word for 2")
+    refused(quick("meta-train", *small, *t5, "--shots", "50", cwd=project), 3, "50 shots")
+    refused(quick("meta-train", *small, *t5, "--word", "1=good", cwd=project), 3, "no word for 2")
     same = [part for number in range(1, 6) for part in ("--word", f"{number}=good")]
-    refused(metapt("meta-train", *small, *t5, *same, cwd=project), 3, "share the label word 'good'")
+    refused(quick("meta-train", *small, *t5, *same, cwd=project), 3, "share the label word 'good'")
     odd = [
         part
         for number in range(1, 6)
         for part in ("--word", f"{number}={'龘' if number == 3 else 'abcde'[number - 1]}")
     ]
-    refused(metapt("meta-train", *small, *t5, *odd, cwd=project), 3, "does not know the label word '龘'")
-    refused(metapt("meta-train", *small[:-2], *t5, "--device", "cuda:9", cwd=project), 5, "cuda:9")
-    refused(metapt("meta-train", *small, "--backbone", "google-t5/t5-base", cwd=project), 4, "network", "t5-base")
-    refused(metapt("meta-train", *small, "--backbone", "./nowhere", cwd=project), 4, "no such backbone folder")
+    refused(quick("meta-train", *small, *t5, *odd, cwd=project), 3, "does not know the label word '龘'")
+    refused(quick("meta-train", *small[:-2], *t5, "--device", "cuda:9", cwd=project), 5, "cuda:9")
+    refused(quick("meta-train", *small, "--backbone", "google-t5/t5-base", cwd=project), 4, "network", "t5-base")
+    refused(quick("meta-train", *small, "--backbone", "./nowhere", cwd=project), 4, "no such backbone folder")
     prompts = project / "project.metapt" / "runs"
     assert not list(prompts.glob("*/prompt.safetensors"))
-    refused(metapt("meta-train", *small, *t5, "--beta", "1e30", "--steps", 20, cwd=project), 7, "no longer a number")
+    refused(quick("meta-train", *small, *t5, "--beta", "1e30", "--steps", 20, cwd=project), 7, "no longer a number")
     (last_good,) = prompts.glob("*/prompt.safetensors")
     last_good.unlink()
 
-    done = metapt("meta-train", *small, *t5, cwd=project)
+    done = quick("meta-train", *small, *t5, cwd=project)
     assert done.returncode == 0, done.stderr
     (prompt,) = project.glob("project.metapt/runs/*/prompt.safetensors")
     question = ["predict", "--text", "soup", "--prompt", prompt, "--device", "cpu"]
-    refused(metapt(*question, "--backbone", other_tiny_t5, cwd=project), 4, "made for the backbone")
-    said = metapt(*question, *t5, "--json", cwd=project)
+    refused(quick(*question, "--backbone", other_tiny_t5, cwd=project), 4, "made for the backbone")
+    said = quick(*question, *t5, "--json", cwd=project)
     assert abs(sum(json.loads(said.stdout)["probabilities"].values()) - 1) < 1e-4
-    exported = metapt("export", "mine.safetensors", cwd=project)
+    exported = quick("export", "mine.safetensors", cwd=project)
     assert exported.returncode == 0, exported.stderr
     prompt.write_bytes(prompt.read_bytes()[:100])
-    refused(metapt(*question, *t5, cwd=project), 4, "damaged")
+    refused(quick(*question, *t5, cwd=project), 4, "damaged")
     checkpoint = prompt.parent / "checkpoint.safetensors"
     checkpoint.write_bytes(b"junk")
     (prompt.parent / "result.json").unlink()
-    refused(metapt("meta-train", *small, *t5, cwd=project), 6, "checkpoint is damaged")
+    refused(quick("meta-train", *small, *t5, cwd=project), 6, "checkpoint is damaged")
 
 
 def test_one_class_only(tmp_path, tiny_t5):
     rows = "\n".join(f"soup number {i},5" for i in range(80))
     (tmp_path / "one.csv").write_text(f"review,stars\n{rows}\n")
-    done = metapt("import", "one.csv", "--text-column", "review", "--label-column", "stars", cwd=tmp_path)
+    done = quick("import", "one.csv", "--text-column", "review", "--label-column", "stars", cwd=tmp_path)
     assert done.returncode == 0
-    metapt("cluster", "--method", "random", "--clusters", "2", "--projection", "none", cwd=tmp_path)
-    refused(metapt("meta-train", "--backbone", tiny_t5, "--device", "cpu", cwd=tmp_path), 3, "only one class")
+    quick("cluster", "--method", "random", "--clusters", "2", "--projection", "none", cwd=tmp_path)
+    refused(quick("meta-train", "--backbone", tiny_t5, "--device", "cpu", cwd=tmp_path), 3, "only one class")
 
 
 def test_a_project_that_is_open_elsewhere(project):
     from engine.project import Project
 
     with Project.open(project / "project.metapt"):
-        refused(metapt("import", "reviews.csv", cwd=project), 6, "open in another window")
+        refused(quick("import", "reviews.csv", cwd=project), 6, "open in another window")
 
 
 def test_a_pipeline_file_with_a_wrong_setting(tmp_path):
     (tmp_path / "a.toml").write_text('[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["{data}/b.csv"]\n')
-    answer = metapt("run", "a.toml", cwd=tmp_path)
+    answer = quick("run", "a.toml", cwd=tmp_path)
     refused(answer, 2, "data folder", "METAPT_DATA")
     (tmp_path / "a.toml").write_text(
         '[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["b.csv"]\n[meta_train]\nalhpa = 1\n'
     )
-    refused(metapt("run", "a.toml", cwd=tmp_path), 2, "meta_train.alhpa")
+    refused(quick("run", "a.toml", cwd=tmp_path), 2, "meta_train.alhpa")
     (tmp_path / "a.toml").write_text("[source\n")
-    refused(metapt("run", "a.toml", cwd=tmp_path), 2, "TOML")
+    refused(quick("run", "a.toml", cwd=tmp_path), 2, "TOML")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pyarrow.csv as pacsv
 import pytest
-from test_bad_input import ENVIRONMENT, ROOT, metapt
+from commands import ENVIRONMENT, metapt, quick
+from forking import ROOT
 
 from engine.storage import read_json
 from resources import BUNDLED_BACKBONE
@@ -89,43 +91,43 @@ def test_the_pipeline_leaves_a_prompt_and_a_comparison(finished):
     assert sum('"query loss"' in line for line in events) == 12
 
 
-def test_running_again_passes_over_what_is_done(finished):
-    answer = metapt("run", "pipeline.toml", cwd=finished)
+def test_running_again_passes_over_what_is_done(finished, fork_server):
+    answer = quick("run", "pipeline.toml", cwd=finished)
     assert answer.returncode == 0
     assert answer.stdout.count("done before") == 7
 
 
-def test_the_prompt_classifies_and_is_exported(finished, tiny_t5):
+def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):
     project = ["--project", "pipeline.metapt"]
     target = ["--backbone", tiny_t5, "--device", "cpu"]
-    said = metapt("predict", "--text", "Thank you!", *target, *project, "--json", cwd=finished)
+    said = quick("predict", "--text", "Thank you!", *target, *project, "--json", cwd=finished)
     assert set(json.loads(said.stdout)["probabilities"]) == {"happy", "unhappy"}
     (finished / "new.csv").write_text('text\n"=SUM(A1) is what you sent me"\nGreat help\nGreat help\n')
-    answer = metapt("predict", "new.csv", "-o", "out.csv", *target, *project, cwd=finished)
+    answer = quick("predict", "new.csv", "-o", "out.csv", *target, *project, cwd=finished)
     assert answer.returncode == 0, answer.stderr
     table = pacsv.read_csv(finished / "out.csv")
     assert table.column("text").to_pylist() == ["'=SUM(A1) is what you sent me", "Great help", "Great help"]
     assert table.column("row").to_pylist() == [2, 3, 4]
     assert set(table.column("prediction").to_pylist()) <= {"happy", "unhappy"}
-    again = metapt("predict", "new.csv", "-o", "out.jsonl", *target, *project, cwd=finished)
+    again = quick("predict", "new.csv", "-o", "out.jsonl", *target, *project, cwd=finished)
     assert again.returncode == 0
     records = [json.loads(line) for line in (finished / "out.jsonl").read_text().splitlines()]
     assert abs(records[0]["p(happy)"] + records[0]["p(unhappy)"] - 1) < 1e-4
-    assert metapt("export", "mine.safetensors", *project, cwd=finished).returncode == 0
-    assert metapt("export", "peft", "--peft", *project, cwd=finished).returncode == 0
-    moved = metapt("predict", "--text", "Thank you!", "--prompt", "peft", *target, "--json", cwd=finished)
+    assert quick("export", "mine.safetensors", *project, cwd=finished).returncode == 0
+    assert quick("export", "peft", "--peft", *project, cwd=finished).returncode == 0
+    moved = quick("predict", "--text", "Thank you!", "--prompt", "peft", *target, "--json", cwd=finished)
     assert json.loads(moved.stdout) == json.loads(said.stdout)
-    measured = metapt("evaluate", *target, *project, cwd=finished)
+    measured = quick("evaluate", *target, *project, cwd=finished)
     assert "macro-F1" in measured.stdout, measured.stderr
-    wrong = metapt("predict", "new.csv", "-o", "out.docx", *target, *project, cwd=finished)
+    wrong = quick("predict", "new.csv", "-o", "out.docx", *target, *project, cwd=finished)
     assert wrong.returncode == 2
     assert ".docx" in wrong.stderr
 
 
-def test_interrupted_and_resumed_it_comes_to_the_same(finished, tiny_t5, tmp_path):
+def test_interrupted_and_resumed_it_comes_to_the_same(finished, tiny_t5, fork_server, tmp_path):
     path = pipeline(tmp_path, tiny_t5)
     command = [sys.executable, "-m", "engine", "run", str(path), "--json"]
-    options = {"cwd": tmp_path, "env": {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, "text": True}
+    options = {"cwd": tmp_path, "env": {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)}, "text": True}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         for line in process.stdout:
             event = json.loads(line)
@@ -136,7 +138,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same(finished, tiny_t5, tmp_pat
     assert process.returncode == 130, errors
     assert "resume" in errors
     assert '"outcome": "stopped"' in rest
-    again = metapt("run", path, cwd=tmp_path)
+    again = quick("run", path, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     runs = ("0003-meta-train", "0004-pretrain-prompt", "0006-tune")
     for run in runs:

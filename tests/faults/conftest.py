@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import forking
 import pytest
-from faults import forking
-from faults.stages import STAGES, FastSession, Inputs, begin, make_inputs, results, run_here
+from faults.stages import STAGES, FastSession, Inputs, begin, fast_engine, make_inputs, results, run_here
 
 from engine.events import Finished
 from engine.running.process import EngineProcess
@@ -30,12 +30,6 @@ class Reference:
 
     results: dict[str, str]
     seconds: float
-
-
-@pytest.fixture(scope="session")
-def server(tiny_t5: Path) -> None:
-    """The server that processes to be killed are forked from."""
-    forking.start_server(tiny_t5)
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +55,16 @@ def threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def warm(server: None) -> Iterator[EngineProcess]:
+def warm(fork_server: None) -> Iterator[EngineProcess]:
     """An engine process that has its models already, for what is not killed."""
-    with forking.engine() as process:
+    with fast_engine() as process:
         yield process
 
 
 @pytest.fixture(scope="session")
-def reference(inputs: Inputs, server: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Reference]:
+def reference(
+    inputs: Inputs, fork_server: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Reference]:
     """Return what a stage leaves when nothing happens; each is run once."""
     known: dict[str, Reference] = {}
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -77,7 +73,7 @@ def reference(inputs: Inputs, server: None, tmp_path_factory: pytest.TempPathFac
         if stage not in known:
             project = folder / f"{stage}.metapt"
             job = STAGES[stage](inputs, project)
-            with forking.engine() as process:
+            with fast_engine() as process:
                 events, seconds = forking.timed(process, job, begin(project, job))
             assert isinstance(events[-1], Finished), events[-1]
             known[stage] = Reference(results(project), seconds)

@@ -7,15 +7,19 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import forking
 import numpy as np
 import pyarrow.parquet as pq
 from fake_encoder import FakeEncoder
+from preloaded import LOADED, chosen_backbone
 from safetensors import safe_open
 
+import engine.running.session
 from engine.events import Event, Failed, Finished
 from engine.project import Project
 from engine.running.jobs import (
@@ -34,17 +38,16 @@ from engine.running.jobs import (
     TuneJob,
 )
 from engine.running.perform import perform
+from engine.running.process import EngineProcess
 from engine.running.session import Session
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
-from engine.stage import Part, StopToken, result_of
+from engine.stage import Part, StopToken
 from resources import resource
 
 if TYPE_CHECKING:
     from engine.backbones.load import Backbone
 
 WORDS = {1: "awful dull broken late", 2: "poor slow weak", 3: "fine plain usual", 4: "good quick kind", 5: "superb"}
-BACKBONE = "METAPT_FAULTS_BACKBONE"
-"""Environment variable that tells the server which backbone to load."""
 TIMED = {"events.jsonl", "job.json", "result.json", "report.json", "training.json", "checkpoint.safetensors"}
 TIMED |= {"tokenizer_config.json"}
 """Files that hold times, paths or sets, or that are gone on with: what they say may differ between two runs."""
@@ -59,10 +62,6 @@ class Encoder(FakeEncoder):
 
     def word_vectors(self, pieces: Sequence[str]) -> np.ndarray:
         return np.random.default_rng(0).normal(size=(len(pieces), 5)).astype(np.float32)
-
-
-LOADED: list[tuple[BackboneSettings, Backbone]] = []
-"""Backbones that the server has loaded for all that are forked from it."""
 
 
 class FastSession(Session):
@@ -195,20 +194,23 @@ STAGES: dict[str, JobMaker] = {
 """Every stage of the engine."""
 
 
-def chosen_backbone(folder: Path | str) -> BackboneSettings:
-    """The settings that all jobs load their backbone with."""
-    return BackboneSettings(backbone=str(folder), device="cpu", precision="float32", threads=1)
+def be_fast() -> None:
+    """Do without a sentence encoder in this process."""
+    engine.running.session.Session = FastSession  # type: ignore[misc]
 
 
-def load_for_all(folder: str) -> None:
-    """Load a backbone once for all processes that will be forked from this one."""
-    settings = chosen_backbone(folder)
-    LOADED.append((settings, result_of(Session().backbone(settings))))
+@contextmanager
+def fast_engine() -> Iterator[EngineProcess]:
+    """An engine process like any other, but for how it is started and for its sentence encoder."""
+    with forking.forked_engines(be_fast):
+        process = EngineProcess()
+    with process:
+        yield process
 
 
 def make_inputs(folder: Path, backbone: Path) -> Inputs:
     """Write the files that people bring, and run what later stages stand on."""
-    inputs = Inputs(folder, chosen_backbone(backbone))
+    inputs = Inputs(folder, chosen_backbone(str(backbone)))
     _write_reviews(folder / "many.csv", 3000)
     _write_reviews(folder / "source.csv", 160)
     _write_reviews(folder / "open.csv", 120)

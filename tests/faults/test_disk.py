@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import forking
 from faults.conftest import Here, Reference
-from faults.stages import STAGES, FastSession, Inputs, begin, check_whole, fail_here, results, run_here
+from faults.stages import STAGES, FastSession, Inputs, begin, check_whole, fail_here, fast_engine, results, run_here
 
 from engine.errors import StorageError
 from engine.events import Failed, Finished
@@ -155,7 +154,7 @@ def test_soak_a_small_file_system(
         size = 64
         failures = 0
         while True:
-            with forking.engine() as process:
+            with fast_engine() as process:
                 last = list(process.run(job, run))[-1]
             check_whole(project)
             if isinstance(last, Finished):

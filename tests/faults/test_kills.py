@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forking
 import pytest
-from faults import forking
 from faults.conftest import CI_KILLS, SOAK_KILLS, Reference
-from faults.stages import STAGES, Inputs, begin, check_whole, results
+from faults.stages import STAGES, Inputs, begin, check_whole, fast_engine, results
 
 from engine.events import Finished
 from engine.project import Project
@@ -33,7 +33,7 @@ def kill_and_go_on(
         project = folder / f"{number}.metapt"
         job = STAGES[stage](inputs, project)
         run = begin(project, job)
-        with forking.engine() as process:
+        with fast_engine() as process:
             began = time.monotonic()
             if forking.killed(process, job, run, moments.uniform(0, seconds)) is None:
                 seconds = min(seconds, time.monotonic() - began)  # the machine is less busy than it was

@@ -17,12 +17,13 @@ import pytest
 pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)
 
 from faults.conftest import CI_KILLS, SOAK_KILLS
-from faults.forking import CONTEXT
 from faults.labelling import label
-from faults.stages import FastSession, chosen_backbone, run_here
+from faults.stages import FastSession, run_here
 from filelock import FileLock
-from gui.conftest import hands, nothing_left_running, own_folders, themes, window  # noqa: F401
+from forking import CONTEXT
+from gui.conftest import engines, hands, nothing_left_running, own_folders, themes, window  # noqa: F401
 from gui.driving import Hands
+from preloaded import chosen_backbone
 from PySide6.QtCore import Qt
 
 from engine.corpus.store import Corpus
@@ -52,7 +53,7 @@ def labelled_project(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Path, se
         run_here(job, run, session)
         project.assign("target", run)
         project.set_value("task", {"classes": ["bad", "good"], "words": {"bad": "bad", "good": "good"}})
-        project.set_value("backbone", chosen_backbone(tiny_t5).model_dump())
+        project.set_value("backbone", chosen_backbone(str(tiny_t5)).model_dump())
     return folder / "a.metapt"
 
 
@@ -104,7 +105,7 @@ def _wait_for_end(pid: int) -> None:
     pytest.fail("the engine outlives its window")
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("fork_server")
 def test_labels_that_were_on_the_screen_of_a_killed_window_are_kept(labelled_project: Path, tmp_path: Path) -> None:
     moments = random.Random("window")
     drawn = 0
@@ -115,7 +116,7 @@ def test_labels_that_were_on_the_screen_of_a_killed_window_are_kept(labelled_pro
 
 
 @pytest.mark.soak
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("fork_server")
 def test_soak_labels_that_were_on_the_screen_of_a_killed_window_are_kept(
     labelled_project: Path, tmp_path: Path, record: dict[str, dict[str, float]]
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forking
 import pytest
 import shiboken6
 from gui.driving import Hands
@@ -47,6 +49,13 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture
+def engines(fork_server: None) -> Iterator[None]:
+    """Engine processes of the window are forked where they can be: seconds less for each."""
+    with forking.forked_engines() if forking.THERE else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_running() -> Iterator[None]:
     """No thread of Qt and no engine process outlives the test that started it."""
@@ -68,7 +77,7 @@ def themes(qtbot: QtBot, qapp: QApplication) -> Iterator[ThemeKeeper]:
 
 
 @pytest.fixture
-def window(qtbot: QtBot, themes: ThemeKeeper, tmp_path: Path) -> Iterator[MainWindow]:
+def window(qtbot: QtBot, themes: ThemeKeeper, tmp_path: Path, engines: None) -> Iterator[MainWindow]:
     """The window, shown; it is closed at the end, whatever state it is in."""
     made = MainWindow(UserSettings(tmp_path / "settings"), themes, CrashReports(tmp_path / "logs"), threads=1)
     made.show()
