@@ -196,6 +196,7 @@ class ClusterPage(Page):
         """Colour the dots: by group after the edits, by label, or by confidence."""
         by = self.colour.currentText()
         self.legend.setVisible(self._shown is not None and by == "label")
+        self.groups.set_coloured(by == "group")
         if self._shown is None:
             return
         if by == "label":

@@ -82,6 +82,7 @@ class ClusterList(QWidget):
         self._texts: Mapping[int, str] = {}
         self._theme: Theme | None = None
         self._reason = "Cluster first."
+        self._coloured = True
         listed = Card("Groups")
         self.table = QTableWidget(0, 2)
         self.table.setAccessibleName("Groups")
@@ -174,11 +175,17 @@ class ClusterList(QWidget):
         self.leave_out.setIcon(icon("hide", theme))
         self._paint()
 
+    def set_coloured(self, coloured: bool) -> None:
+        """Show the colour of each group, or none while the dots are coloured by something else."""
+        self._coloured = coloured
+        self._paint()
+
     def _paint(self) -> None:
         for row, group in enumerate(self._groups):
             item = self.table.item(row, 0)
             if item is not None and self._theme is not None:
-                item.setIcon(_chip(self._theme.category(group.number if group.included else -1)))
+                colour = self._theme.category(group.number if group.included else -1)
+                item.setIcon(_chip(colour) if self._coloured else QIcon())
 
     def _chosen(self) -> list[Group]:
         numbers = self.numbers()

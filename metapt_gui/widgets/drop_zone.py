@@ -10,7 +10,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout
 
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import button, label
+from metapt_gui.widgets.pieces import ElidedLabel, button
 
 FILTER = "Texts (*.csv *.tsv *.jsonl *.ndjson *.json *.parquet *.xlsx *.txt *.md *.gz *.zst *.zip);;All files (*)"
 
@@ -26,7 +26,7 @@ class DropZone(QFrame):
         self.setProperty("over", False)
         self.setAcceptDrops(True)
         self.setAccessibleName("Files to import")
-        self._text = label("Drop files here, or choose them.")
+        self._text = ElidedLabel("Drop files here, or choose them.")
         self.browse = button("Choose files …", "Choose one or more files to read texts from.", self._files)
         self.folder = button("Folder …", "Read every file of a known format in a folder.", self._folder)
         row = QHBoxLayout(self)
@@ -43,7 +43,7 @@ class DropZone(QFrame):
             self._text.setText(Path(files[0]).name)
         else:
             self._text.setText(f"{Path(files[0]).name} and {len(files) - 1:,} more")
-        self._text.setToolTip("\n".join(files[:20]))
+        self.setToolTip("\n".join(files[:20]))
 
     def _files(self) -> None:
         names, _ = QFileDialog.getOpenFileNames(self, "Choose files", "", FILTER)

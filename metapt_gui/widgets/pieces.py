@@ -24,7 +24,7 @@ from metapt_gui.theme import GRID, tabular
 class ElidedLabel(QLabel):
     """A line that is cut with dots where there is no room for it, so that it keeps no window wide."""
 
-    LEAST = 80
+    LEAST = 40
 
     def minimumSizeHint(self) -> QSize:
         """Ask for room for the beginning."""

@@ -22,14 +22,18 @@ from metapt_gui.widgets.pieces import ElidedLabel
 
 
 def test_colours_of_labels_are_explained(hands: Hands, clustering: ClusterPage) -> None:
+    chips = clustering.groups.table
     assert not clustering.legend.isVisible()
+    assert not chips.item(0, 0).icon().isNull()
     hands.choose(clustering.colour, "label")
     assert clustering.legend.isVisible()
+    assert chips.item(0, 0).icon().isNull(), "the dots have other colours"
     for number in range(5):
         shown = f'<span style="color: {LIGHT.category(number).name()}">■</span>&nbsp;{number + 1}'
         assert shown in clustering.legend.text()
     hands.choose(clustering.colour, "group")
     assert not clustering.legend.isVisible()
+    assert not chips.item(0, 0).icon().isNull()
 
 
 def test_texts_without_a_confidence_are_not_coloured_by_it(clustering: ClusterPage) -> None:
@@ -120,10 +124,11 @@ def test_a_page_that_lacks_nothing_has_no_bar(hands: Hands, training: MetaTrainP
     assert not hands.window.pages[4].banner.isVisible()
 
 
-def test_the_pages_of_labels_and_groups_fit_a_narrow_window(hands: Hands, clustering: ClusterPage) -> None:
-    room = 960 - hands.window.rail.width()
-    for number in (1, 2):
-        assert hands.window.pages[number].minimumSizeHint().width() <= room
+def test_every_page_fits_a_narrow_window(hands: Hands, clustering: ClusterPage, tmp_path: Path) -> None:
+    hands.window.pages[0].set_files([str(tmp_path / ("a long name of a file of reviews " * 3 + ".csv"))])
+    for number in range(len(hands.window.pages)):
+        hands.step(number)
+        assert hands.window.minimumSizeHint().width() <= 960, number
 
 
 def test_a_title_without_room_is_cut_and_told_in_full(qtbot):
