@@ -25,6 +25,7 @@ from engine.command_line.steps import (
     engine_alone,
     engine_steps,
     label_words,
+    named_starts,
     training_corpus,
     tuned_prompt,
     tuned_prompt_in,
@@ -199,7 +200,7 @@ def tune(
     """Tune prompts on a few labelled texts of the target, several seeds and starts side by side."""
     with engine_steps(project, json) as steps:
         opened = steps.project
-        starts = dict(pair.partition("=")[::2] for pair in start or [])
+        starts = named_starts(start)
         if not starts:
             for name, role in (("MetaPT", "meta-train"), ("PPT", "pretrain-prompt")):
                 if opened.has_role(role):
@@ -228,17 +229,20 @@ def tune(
 def evaluate(
     backbone: BackboneSettings,
     prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the tuned one.")] = None,
-    role: Annotated[str, typer.Option("--on", help="Which corpus: source, target or test.")] = "target",
+    role: Annotated[str, typer.Option("--on", help="source, target or test; default: test, or else target.")] = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Measure a prompt on a labelled corpus."""
     with engine_steps(project, json) as steps:
         opened = steps.project
+        role = role or ("test" if opened.has_role("test") else "target")
         job = jobs.EvaluateJob(prompt=tuned_prompt(opened, prompt), corpus=str(opened.role(role)), backbone=backbone)
         folder = steps.run("evaluation", job)
         if not json:
             tables.show_evaluation(read_json(folder / "evaluation.json"))
+            if role == "target" and prompt is None:
+                tables.out.print(tables.SEEN)
 
 
 @app.command()

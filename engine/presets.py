@@ -38,8 +38,8 @@ _SIZES: dict[Preset, Values] = {
 }
 DESCRIPTIONS: dict[Preset, str] = {
     "quick": "To see how it works: 100 first-order steps, 20 soft tokens, texts cut at 48 tokens. Minutes on a laptop.",
-    "laptop": "For a computer without a GPU: 300 first-order steps, 20 soft tokens, texts cut at 128 tokens.",
-    "paper": "As in the paper: exact meta-gradient, 20,000 steps, 100 soft tokens, texts of 512 tokens. Needs a GPU.",
+    "laptop": "Needs no GPU: 300 first-order steps, 20 soft tokens, texts cut at 128 tokens.",
+    "paper": "As in the paper: exact gradient, 20,000 steps, 100 soft tokens, 512 tokens a text. For T5-base on a GPU.",
 }
 
 

@@ -38,7 +38,7 @@ class Project:
     folder
         Where it is.
     read_only
-        Whether another window or command has it open.
+        Whether it was opened for reading only; nothing can be changed then.
     write_manifest
         Writes ``project.json``; whoever must not wait for the disk puts a function here that writes it elsewhere.
     """

@@ -80,6 +80,11 @@ class ImportSettings(Settings):
     )
     encoding: str = option("auto", "Text encoding, such as utf-8 or cp1252; auto detects it.", advanced=True)
     delimiter: str = option("auto", "Character between columns of a CSV file; auto detects it.", advanced=True)
+    header: Literal["auto", "yes", "no"] = option(
+        "auto",
+        "Whether the first line of a CSV file names its columns; auto: not if it holds a number or a long text.",
+        advanced=True,
+    )
     text_column: str = option("", "Column that holds the text; empty picks the column with the longest texts.")
     label_column: str = option("", "Column that holds the label or rating; empty means that there are no labels.")
     label_map: dict[str, str] = option(
@@ -287,7 +292,11 @@ class TuneSettings(Settings):
         0, "Labelled texts set aside to test on, the same for every seed; 0 tests on none.", unit="texts", ge=0
     )
     seeds: int = option(
-        5, "Runs tuned side by side, each on its own draw; the paper's is 5.", unit="seeds", ge=1, le=100
+        5,
+        "Runs tuned side by side, each on its own split of the texts; the paper's is 5.",
+        unit="seeds",
+        ge=1,
+        le=100,
     )
     first_seed: int = option(0, "The first of the seeds.", ge=0, advanced=True)
     learning_rate: float = option(0.003, "AdamW rate; the paper's is 0.003.", gt=0)

@@ -44,6 +44,9 @@ class Closing(QObject):
 
     def _stop(self) -> None:
         self._decided = self._keeps = True
+        if self._runner.current is None:  # it ended while the question stood there
+            self._window.close()
+            return
         self._window.setEnabled(False)
         self._window.status.show_engine("finishing its present step, then the window closes")
         self._runner.stop()
@@ -56,4 +59,7 @@ class Closing(QObject):
 
     def _cancel(self) -> None:
         self._decided = True
-        self._runner.cancel()  # the end of the run closes the window
+        if self._runner.current is None:
+            self._window.close()
+        else:
+            self._runner.cancel()  # the end of the run closes the window

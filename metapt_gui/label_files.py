@@ -1,4 +1,7 @@
-"""Labels from a CSV file: the columns ``row`` (from 1) or ``text``, and ``label``."""
+"""Labels from a CSV file: the columns ``text`` or ``row`` (from 1, of the label table), and ``label``.
+
+With both, a row counts only if it holds the text: other files count their rows otherwise.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,12 @@ def read_labels(path: Path, texts: Texts, classes: Sequence[str]) -> dict[int, s
     columns = set(lines[0]) if lines else set()
     if "label" not in columns or not columns & {"row", "text"}:
         raise DataError(
-            "The file needs the columns label and row (or text)",
+            "The file needs the columns label and text (or row)",
             where=path,
-            remedy="Name the columns in the first line: row,label or text,label.",
+            remedy="Name the columns in the first line: text,label or row,label.",
         )
-    places = {} if "row" in columns else {text: row for row, text in enumerate(texts.texts.to_pylist())}
+    known = texts.texts.to_pylist()
+    places = {text: row for row, text in enumerate(known)} if "text" in columns else {}
     found: dict[int, str] = {}
     for number, line in enumerate(lines, 2):
         name = (line["label"] or "").strip()
@@ -42,13 +46,15 @@ def read_labels(path: Path, texts: Texts, classes: Sequence[str]) -> dict[int, s
             raise DataError(
                 f"'{name}' is no class", where=f"{path}, line {number}", remedy=f"The classes are {', '.join(classes)}."
             )
-        if "row" in columns:
-            text = (line["row"] or "").strip()
-            row = int(text) - 1 if text.isdecimal() and len(text) < 20 else -1
-        else:
-            row = places.get((line["text"] or "").strip(), -1)
-        if 0 <= row < len(texts.texts):
+        given = (line.get("row") or "").strip()
+        row = int(given) - 1 if given.isdecimal() and len(given) < 20 else -1
+        inside = 0 <= row < len(known)
+        text = (line.get("text") or "").strip()
+        if "text" in columns and not (inside and known[row] == text):
+            row = places.get(text, -1)
+            inside = row >= 0
+        if inside:
             found[row] = name
     if not found:
-        raise DataError("None of the lines fits a text of the task", where=path, remedy="Check the column row or text.")
+        raise DataError("None of the lines fits a text of the task", where=path, remedy="Check the column text or row.")
     return found

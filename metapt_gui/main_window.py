@@ -57,6 +57,7 @@ PAGES: tuple[Callable[[Context], Page], ...] = (
     UsePage,
 )
 LOG_LINES = 5000
+TOLD_MS = 10_000
 
 
 class MainWindow(QMainWindow):
@@ -92,7 +93,7 @@ class MainWindow(QMainWindow):
     def _build(self) -> None:
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
-        self.setMinimumSize(960, 640)
+        self.setMinimumSize(960, 560)
         self.rail = Rail()
         self.welcome = WelcomePage(app_icon().pixmap(64, 64))
         context = Context(
@@ -160,7 +161,7 @@ class MainWindow(QMainWindow):
         self.runner.streamed.connect(self._on_event)
         self.runner.ended.connect(self._on_ended)
         self.runner.changed.connect(self.show_states)
-        self.projects.noted.connect(self.note)
+        self.projects.noted.connect(self.tell)
         self.background.failed.connect(self._on_background_failed)
         self.themes.changed.connect(self.set_theme)
         self.stack.made.connect(self._on_made)
@@ -201,8 +202,12 @@ class MainWindow(QMainWindow):
 
     def start_step(self) -> None:
         """Press the primary button of the page."""
-        if self.page is not None and self.page.primary.isVisible():
+        if self.page is None or not self.page.primary.isVisible():
+            return
+        if self.page.primary.isEnabled():
             self.page.primary.click()
+        else:  # whoever presses a key does not see the button's tooltip
+            self.page.banner.show_text(self.page.primary.toolTip())
 
     def pause_job(self) -> None:
         """Pause or resume the job, whichever page is shown."""
@@ -306,6 +311,11 @@ class MainWindow(QMainWindow):
     def note(self, text: str) -> None:
         """Write a line into the log."""
         self.log.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def tell(self, text: str) -> None:
+        """Show a line in the status bar for some seconds; the log keeps it."""
+        self.status.showMessage(text, TOLD_MS)
+        self.note(text)
 
     def _on_log_shown(self, _visible: bool) -> None:
         shown = not self._log_dock.isHidden()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from engine.errors import MetaPTError
 from metapt_gui.pages.page import Page
 from metapt_gui.theme import Theme
+from metapt_gui.widgets.pieces import enable, in_turn
 from metapt_gui.workflow import State
 
 
@@ -88,6 +89,7 @@ class PageStack(QStackedWidget):
         for page in self.built:
             if what == "opened":
                 self._stale[page] = []
+                page.forget()
             changes = self._stale.setdefault(page, [])
             if what not in changes and changes[:1] != ["opened"]:
                 changes.append(what)
@@ -121,9 +123,11 @@ class PageStack(QStackedWidget):
     def _build(self) -> None:
         page = self._makers[len(self.built)]()
         self.built.append(page)
+        foot = (page.back, page.cancel, page.pause, page.stop, page.primary, page.next)
+        in_turn(page.previousInFocusChain(), foot)  # they come after what they are about
         self.addWidget(page)
         page.restore_layout()
-        page.back.setEnabled(len(self.built) > 1)
+        enable(page.back, "" if len(self.built) > 1 else "This is the first step.")
         page.next.setVisible(len(self.built) < len(self._makers))
         self.made.emit(page)
         if page.document.project is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from engine.errors import MetaPTError, ProjectLockedError, storage_errors
+from engine.errors import MetaPTError, ProjectLockedError
 from engine.project import SUFFIX, Project
+from engine.project_copy import copy_project
 from metapt_gui.background import Background
 from metapt_gui.dialogs import Question, show_error
 from metapt_gui.document import Document
@@ -97,14 +98,9 @@ class Projects(QObject):
         )
         if not name:
             return
-        target = Path(name)
-
-        def copy() -> Path:
-            with storage_errors(target):
-                shutil.copytree(folder, target, ignore=shutil.ignore_patterns("project.lock"))
-            return target
-
-        self._background.run("save copy", copy, self._on_copied, self._on_not_copied)
+        target = Path(name) if name.endswith(SUFFIX) else Path(name + SUFFIX)
+        self.noted.emit(f"Copying the project to {target} …")
+        self._background.run("save copy", partial(copy_project, folder, target), self._on_copied, self._on_not_copied)
 
     @reporting
     def ready_for(self, path: Path) -> bool:
@@ -137,7 +133,7 @@ class Projects(QObject):
         Question(
             self._window,
             "A step is running.",
-            "Wait for it, or stop it, before another project is opened.",
+            "Wait for it, or stop it first.",
             [("OK", None)],
         ).open()
         return True

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from PySide6.QtCore import QObject, Signal
 
 from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
+from metapt_gui import wording
 from metapt_gui.document import Document, Texts
 from metapt_gui.models.label_commands import ChangeLabels
 from metapt_gui.models.label_model import LabelModel
@@ -77,15 +78,30 @@ class TaskLabels(QObject):
 
     # What the person does ---------------------------------------------------------------------------------------------
 
-    def give(self, labels: Mapping[int, str | None], *, from_file: bool = False) -> None:
-        """Let rows have these labels, as one step that can be undone."""
+    def give(self, labels: Mapping[int, str | None], how: str = "") -> None:
+        """Let rows have these labels, as one step that can be undone; ``how`` they are given, if not one by one."""
         own = self._model.own_label
         changes = [(row, own(row), name) for row, name in labels.items() if own(row) != name]
         if not changes or self.texts is None or self._document.read_only:
             return
-        text = f"Import {len(changes):,} labels" if from_file else ""
+        text = f"{how} {len(changes):,} labels" if how else ""
         corpus = self.texts.corpus.content_hash
         self._document.undo.push(ChangeLabels(self._write, corpus, changes, self.failed.emit, text))
+
+    def carry_over(self, before: Texts, own: Mapping[int, str]) -> str:
+        """Give texts the labels that a person gave them before they were imported again; say what became of them.
+
+        Nothing is done if some of them have labels already, or they are the very same.
+        """
+        texts = self.texts
+        if texts is None or not own or self.own() or texts.corpus.content_hash == before.corpus.content_hash:
+            return ""
+        known = {before.texts[row].as_py(): name for row, name in own.items() if row < len(before.texts)}
+        found = {row: known[text] for row, text in enumerate(texts.texts.to_pylist()) if text in known}
+        self.give(found, "Carry over")
+        gone = len(own) - len(found)
+        lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone > 0 else ""
+        return f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"
 
     def rename(self, before: str, after: str) -> dict[str, str]:
         """Let the labels of a class go with its new name, and return what the imported classes are called now."""

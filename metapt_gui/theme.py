@@ -71,7 +71,7 @@ class Theme:
 
     def category(self, number: int) -> QColor:
         """Return the colour of cluster or class ``number``, the same on every page; grey for -1."""
-        return QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.border)
+        return QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted)
 
     def palette(self) -> QPalette:
         """Return the palette for widgets that the style sheet does not reach."""

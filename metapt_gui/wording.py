@@ -15,6 +15,13 @@ def count(number: int, plural: str) -> str:
     return f"{number:,} {unit(number, plural)}"
 
 
+def short(number: int) -> str:
+    """Return ``9,999``, ``100k`` or ``7.0M``, for where there is little room."""
+    if number < 10_000:
+        return f"{number:,}"
+    return f"{number / 1000:.0f}k" if number < 999_500 else f"{number / 1e6:.1f}M"
+
+
 def duration(seconds: float) -> str:
     """Return ``0:08`` (minutes and seconds) or ``1:41 h`` (hours and minutes)."""
     whole = max(0, round(seconds))

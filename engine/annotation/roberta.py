@@ -63,7 +63,8 @@ class RobertaAnnotator:
             if stop.requested:
                 return False
             epoch, place = divmod(step, per_epoch)
-            order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
+            if place == 0:
+                order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
             rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
             work = partial(self._backward, [texts.texts[row] for row in rows], torch.from_numpy(labels[rows]))
             loss, at_a_time = yield from fitting(work, at_a_time, "texts")

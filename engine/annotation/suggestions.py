@@ -31,7 +31,7 @@ def suggest_rows(vectors: np.ndarray, labelled: np.ndarray, labels: np.ndarray, 
     Returns
     -------
     numpy.ndarray
-        Rows of ``vectors`` in their order, int64 [min(count, n)].
+        Rows of ``vectors`` in their order, int64, at most ``min(count, n)``: like texts may leave a group empty.
     """
     if len(vectors) <= count:
         return np.arange(len(vectors))

@@ -16,8 +16,8 @@ import torch
 from engine.errors import DeviceError
 
 CPU_ONLY_TORCH = (
-    "A GPU was found, but this torch is CPU-only. Install the CUDA build of torch "
-    "(pip install torch --index-url with the address that pytorch.org gives for your CUDA version) to use it."
+    "A GPU was found, but this torch is CPU-only. To use it: pip uninstall torch, then pip install torch --index-url "
+    "with the address that pytorch.org gives for your CUDA version."
 )
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -135,5 +135,9 @@ def available_memory() -> int:
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such files, or "max": no limit
         limit = int((CGROUP / "memory.max").read_text())
-        free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
+        used = int((CGROUP / "memory.current").read_text())
+        with contextlib.suppress(OSError, ValueError):  # files that were read stay in memory until it is wanted
+            kept = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+            used -= sum(int(kept.get(f"{state}_file", 0)) for state in ("active", "inactive"))
+        free = min(free, max(0, limit - max(0, used)))
     return free

@@ -54,11 +54,15 @@ def looked_up(
     bank = bank.view_as(bank)  # torch's counter of operations takes no leaf that enters a module
     prompts, words = layer.layer_norm(bank), layer.layer_norm(model.get_input_embeddings()(words))
     projections = _projections(model)
+    found = []  # all of them before any is given: memory that is exhausted on the way leaves the model as it was
     for linear in projections:
         projected = linear(words)
         projected = projected if places is None else torch.nn.functional.embedding(places, projected)
-        linear.rows = torch.cat([linear(prompts).index_select(0, owner), projected], 1)
+        found.append(torch.cat([linear(prompts).index_select(0, owner), projected], 1))
     try:
+        for linear, rows in zip(projections, found, strict=True):
+            linear.rows = rows
+        del found
         yield
     finally:
         for linear in projections:

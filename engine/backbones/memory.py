@@ -14,6 +14,7 @@ from engine.events import Notice
 from engine.stage import Part
 
 Result = TypeVar("Result")
+EXHAUSTED = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -21,11 +22,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in EXHAUSTED)
 
 
 def is_device_lost(error: BaseException) -> bool:
     """Whether ``error`` says that the GPU cannot be used any more: its driver, a kernel or the machine failed."""
+    if is_out_of_memory(error):
+        return False
     if isinstance(error, torch.AcceleratorError):
         return True
     signs = ("CUDA error", "CUDA driver error", "MPS error")

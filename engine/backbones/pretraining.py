@@ -278,14 +278,14 @@ class _Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16)
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        inputs = torch.from_numpy(batch.inputs).to(self.device, non_blocking=True)
+        inputs = torch.from_numpy(batch.inputs).to(self.device)
         mask = (inputs != PAD).long()
         if batch.vectors is not None:
             states = self.model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state.float()
             mean = (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
-            wanted = torch.from_numpy(batch.vectors).to(self.device, non_blocking=True)
+            wanted = torch.from_numpy(batch.vectors).to(self.device)
             return torch.nn.functional.mse_loss(self._head(mean).float(), wanted)
-        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+        labels = torch.from_numpy(batch.labels).to(self.device)
         answer: torch.Tensor = self.model(input_ids=inputs, attention_mask=mask, labels=labels, use_cache=False).loss
         return answer.float()
 

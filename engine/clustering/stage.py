@@ -41,7 +41,8 @@ def cluster(
     settings
         See `ClusterSettings`.
     encoder, cache
-        Make and keep the vectors of the texts; not needed by the other methods than K-means without a projection.
+        Make and keep the vectors of the texts; LDA, random and label do without if nothing is
+        projected or swept.
 
     Yields
     ------

@@ -113,5 +113,5 @@ def _in_brief(event: Finished) -> str:
 
 
 def make_display(json: bool) -> Display:
-    """Return the display for ``--json`` or for a person (on standard error when that is the terminal)."""
+    """Return the display for ``--json`` or for a person."""
     return JsonDisplay() if json else TextDisplay(Console(file=sys.stdout, highlight=False))

@@ -73,6 +73,11 @@ def tuned_prompt_in(project: Path) -> str:
         return tuned_prompt(opened, None)
 
 
+def named_starts(pairs: list[str] | None) -> dict[str, str]:
+    """Return name -> start of options of the form name=start; a start alone is its own name."""
+    return {name: start or name for name, _, start in (pair.partition("=") for pair in pairs or [])}
+
+
 def label_words(pairs: list[str] | None) -> dict[str, str]:
     """Return class -> word of options of the form class=word.
 

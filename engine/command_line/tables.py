@@ -12,6 +12,10 @@ from rich.table import Table
 from engine.corpus.store import Corpus
 
 out = Console(highlight=False)
+SEEN = (
+    "Some of these texts may be those that the prompt was tuned on; the figures are then too good. Import texts of "
+    "their own with --as test, or see what metapt tune measured."
+)
 
 
 def show_corpus(corpus: Corpus) -> None:

@@ -63,6 +63,7 @@ class ChunkCleaner:
     ) -> None:
         self._source, self._text, self._label = source, text, label
         self._settings, self._report, self._rejected = settings, report, rejected
+        self._map = {label_value(value): name for value, name in settings.label_map.items()}
 
     def rows(self, chunk: Sequence[Row | Broken]) -> Kept:
         """Clean rows of any values, some of them broken."""
@@ -130,7 +131,7 @@ class ChunkCleaner:
             return known[given]
         settings = self._settings
         value = label_value(given)
-        name = settings.label_map.get(value) if settings.label_map else value or None
+        name = self._map.get(value) if self._map else value or None
         shown = value + (name or "")
         reason = ""
         if not shown.isascii() and LONE_SURROGATE.search(shown):

@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Literal, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,8 @@ MAXIMUM_LINE = 8 * 2**20
 MAXIMUM_RECORD_LINES = 500
 MAXIMUM_RECORD = 2**20
 """A quoted field that runs over more lines or characters than these was never closed."""
+LONGEST_NAME = 100
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 _LINE_END = re.compile(r"\r\n|\n|\r(?=.)", re.DOTALL)  # what follows a last \r is not known yet
 
@@ -76,8 +78,8 @@ def too_long(line: int) -> Broken:
     return Broken(line, f"longer than {MAXIMUM_LINE // 2**20} million characters", "")
 
 
-def read_csv(source: Source, text: TextIO, delimiter: str) -> Table:
-    """Read the first row, and the others as they are asked for.
+def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto", "yes", "no"] = "auto") -> Table:
+    """Read the first row, and the others as they are asked for; columns without names are called by their number.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def read_csv(source: Source, text: TextIO, delimiter: str) -> Table:
     """
     ahead = _Ahead(blocks(text))
     try:
-        header = next(csv.reader(ahead, delimiter=delimiter), [])
+        first = next(csv.reader(ahead, delimiter=delimiter), [])
     except (_Runaway, csv.Error) as error:
         raise DataError(
             "The first row, with the names of the columns, cannot be read",
@@ -94,12 +96,19 @@ def read_csv(source: Source, text: TextIO, delimiter: str) -> Table:
             remedy="Check its quotes.",
         ) from error
     ahead.done()
-    columns = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
+    named = header == "yes" or (header == "auto" and not _is_record(first))
+    columns = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first, 1)]
     if not 0 < len(columns) <= MAXIMUM_COLUMNS:
         raise DataError(
             f"The file has {len(columns):,} columns", where=source.path, remedy="Check the delimiter (--delimiter)."
         )
-    return Table(columns, _records(ahead, delimiter, len(columns)))
+    records = _records(ahead, delimiter, len(columns))
+    return Table(columns, records if named else itertools.chain([Row(1, first)], records))
+
+
+def _is_record(first: list[str]) -> bool:
+    """Whether a first row holds what is no name of a column: a number, or a long text."""
+    return any(_NUMBER.fullmatch(cell.strip()) or len(cell) > LONGEST_NAME for cell in first)
 
 
 def _records(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Read]:

@@ -41,7 +41,7 @@ def open_table(source: Source, detected: Detected, settings: ImportSettings) -> 
     """
     with open_bytes(source) as stream:
         if detected.format == "csv":
-            yield read_csv(source, _text(stream, detected.encoding), detected.delimiter)
+            yield read_csv(source, _text(stream, detected.encoding), detected.delimiter, settings.header)
         elif detected.format == "jsonl":
             yield _from_objects(_json_lines(_text(stream, detected.encoding)), source)
         elif detected.format == "json":

@@ -319,9 +319,8 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
         # the sample may end inside a character
         sample[:-4].decode("utf-8") if len(sample) == SAMPLE else sample.decode("utf-8")
         return "utf-8-sig"
-    except UnicodeDecodeError as error:
-        if error.start > 0.9 * len(sample) and len(sample) > 1000:
-            return "utf-8-sig"
+    except UnicodeDecodeError:
+        pass
     from charset_normalizer import from_bytes
     from charset_normalizer.utils import is_multi_byte_encoding
 

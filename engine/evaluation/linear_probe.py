@@ -101,8 +101,15 @@ def probe_target(
         Rows of each seed, and rows to test on.
     """
     vectors = yield from embed(texts, encoder, cache, stop=stop)
-    if vectors is None or not len(test):
-        yield Finished(str(folder), "stopped" if vectors is None else "completed", {"summary": {}})
+    if vectors is None:
+        yield Finished(str(folder), "stopped")
+        return
+    if not len(test):
+        yield Notice(
+            "No labelled texts are left to test on: the probe is left out. Label more, or test on a file.", "warning"
+        )
+        write_json(folder / "results.json", {"summary": {}, "evaluations": {}})
+        yield Finished(str(folder), "completed", {"summary": {}})
         return
     extra: tuple[np.ndarray, np.ndarray] | None = None
     if source is not None and source.classes:

@@ -35,10 +35,16 @@ class PromptScorer:
         Classes and label words.
     settings
         Template, place of the answer, kind of loss.
+
+    Attributes
+    ----------
+    at_a_time
+        Texts (times prompts) that are scored in one pass: what has fitted so far.
     """
 
     def __init__(self, backbone: Backbone, verbalizer: Verbalizer, settings: PromptSettings) -> None:
         self.backbone, self.verbalizer, self.settings = backbone, verbalizer, settings
+        self.at_a_time = BATCH
         self.template = Template(settings, backbone.tokenizer)
         model = backbone.model
         prefix: list[Any] = [model.config.decoder_start_token_id]
@@ -119,13 +125,16 @@ class PromptScorer:
         result = np.empty((prompts, len(texts), len(self.verbalizer.classes)), np.float32)
         order = np.argsort(texts.lengths, kind="stable")
         meter = ProgressMeter(stage, len(texts), "rows")
-        done, at_a_time = 0, max(1, BATCH // prompts)
+        done, first = 0, max(1, self.at_a_time // prompts)
+        at_a_time = first
         while done < len(order):
             if stop is not None and stop.requested:
                 return None
             waiting = order[done:]
             rows, at_a_time = yield from fitting(partial(self._score, bank, texts, waiting, result), at_a_time, "texts")
             done += rows
+            if at_a_time < first:
+                self.at_a_time = min(self.at_a_time, at_a_time * prompts)
             yield meter.at(done, message)
         return result
 

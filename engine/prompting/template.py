@@ -82,8 +82,8 @@ class EncodedTexts:
         starts = self.offsets[:-1][rows]
         ids[mask] = self.tokens[(starts[:, None] + columns[None, :])[mask]]
         return Batch(
-            torch.from_numpy(ids).to(device, non_blocking=True),
-            torch.from_numpy(mask.astype(np.int64)).to(device, non_blocking=True),
+            torch.from_numpy(ids).to(device),
+            torch.from_numpy(mask.astype(np.int64)).to(device),
         )
 
 

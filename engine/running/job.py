@@ -6,15 +6,22 @@ import hashlib
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from engine.errors import storage_errors
 from engine.running.session import Session
-from engine.settings import Settings
+from engine.settings import BackboneSettings, Initialisation, Settings
 from engine.stage import Stage, StopToken
 
+NO_PATHS = ("", "bundled", *get_args(Initialisation))
+"""What stands for no file, whatever lies in the present folder."""
+WHERE_AND_HOW = {
+    "backbone": ("device", "threads", "offline"),
+    "settings": ("tasks_per_pass", "checkpoint_every"),
+}
+"""Settings of a job that change no result but its last digits."""
 LARGEST = 2**26
 """Bytes of a file of a run that is told by its content: to look for changes must take no time."""
 
@@ -48,11 +55,22 @@ class Job(Settings):
         except ValidationError:
             return False
         asked = {name: value for name, value in mine.items() if name not in ("stage", "inputs")}
-        return completed == asked and _same_versions(mine["inputs"], document.get("inputs"))
+        return _essence(completed) == _essence(asked) and _same_versions(mine["inputs"], document.get("inputs"))
 
 
+AnyJob = TypeVar("AnyJob", bound=Job)
 Version: TypeAlias = "str | list[int]"
 """What a file was when a job read it: a hash of what a run left, size and time of change of a person's own file."""
+
+
+def _essence(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides on the results; on another device a run goes on, as whoever lost a GPU is told to do."""
+    return {
+        name: {key: part for key, part in value.items() if key not in WHERE_AND_HOW.get(name, ())}
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+    }
 
 
 def is_version(state: Path, version: Any) -> bool:
@@ -67,17 +85,22 @@ def is_version(state: Path, version: Any) -> bool:
 
 
 def _same_versions(mine: dict[str, Version], recorded: Any) -> bool:
-    if not isinstance(recorded, dict) or recorded.keys() != mine.keys():
+    if not isinstance(recorded, dict) or not recorded.keys() <= mine.keys():
         return False
     return all(
         recorded[path] == version or (isinstance(version, str) and is_version(_state(path), recorded[path]))
+        if path in recorded
+        else _state(path).is_dir()  # an older MetaPT did not look at backbones
         for path, version in mine.items()
     )
 
 
 def _state(path: str) -> Path:
-    """Return the file that tells the versions of an input apart: itself, or the result of a run."""
-    return Path(path) / "result.json" if os.path.isdir(path) else Path(path)
+    """Return what tells the versions of an input apart: the file, the result of a run, or the folder of a backbone."""
+    if not os.path.isdir(path):
+        return Path(path)
+    result = Path(path) / "result.json"
+    return Path(path) if not result.exists() and (Path(path) / "config.json").is_file() else result
 
 
 def _hash(path: Path) -> str:
@@ -86,8 +109,27 @@ def _hash(path: Path) -> str:
 
 
 def _stamp(path: Path) -> list[int]:
-    found = os.stat(path)
-    return [found.st_size, found.st_mtime_ns]
+    """Return size and time of change of a file, or of what a backbone's folder holds."""
+    found = [os.stat(part) for part in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return [sum(part.st_size for part in found), max(part.st_mtime_ns for part in found)]
+
+
+def with_whole_paths(job: AnyJob) -> AnyJob:
+    """Return ``job`` with the paths of its backbone and starting prompts from the root on: only those are looked at."""
+    changes: dict[str, Any] = {}
+    backbone = getattr(job, "backbone", None)
+    if isinstance(backbone, BackboneSettings):
+        changes["backbone"] = backbone.model_copy(update={"backbone": _whole(backbone.backbone)})
+    if start := getattr(job, "start", ""):
+        changes["start"] = _whole(start)
+    if starts := getattr(job, "starts", {}):
+        changes["starts"] = {name: _whole(value) for name, value in starts.items()}
+    return job.model_copy(update=changes)
+
+
+def _whole(name: str) -> str:
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name not in NO_PATHS and path.exists() else name
 
 
 def _input_versions(values: Any) -> dict[str, Version]:
@@ -102,9 +144,11 @@ def _input_versions(values: Any) -> dict[str, Version]:
     if not isinstance(values, str) or "\x00" in values or len(values) > 4096 or not os.path.isabs(values):
         return {}
     state = _state(values)
-    if not state.is_file():
+    if not state.exists():
         return {}
     with storage_errors(state):
+        if state.is_dir():
+            return {values: _stamp(state)}
         size, changed = _stamp(state)
         of_a_run = size <= LARGEST and (state.parent / "job.json").is_file()
         return {values: _hash(state) if of_a_run else [size, changed]}

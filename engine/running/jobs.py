@@ -251,6 +251,13 @@ class TuneJob(_TargetJob):
         scorer = yield from self.scorer(session, corpus)
         for warning in scorer.verbalizer.warnings():
             yield Notice(warning, "warning")
+        if not self.test and len(test) < self.tune.test_rows:
+            labelled, wanted = len(pool) + len(test), self.tune.training_rows + self.tune.validation_rows
+            yield Notice(
+                f"Only {len(test):,} texts are left to test on, not {self.tune.test_rows:,}: of {labelled:,} with a "
+                f"label {wanted:,} are for training and validation.",
+                "warning",
+            )
         examples = yield from inputs.encoded(scorer, texts, labels, self.stage, stop)
         seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
         starts = {

@@ -14,6 +14,7 @@ from engine.errors import SettingsError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.project import Project
 from engine.running.failures import error_from
+from engine.running.job import with_whole_paths
 from engine.running.jobs import (
     AnnotateJob,
     ClusterJob,
@@ -178,6 +179,7 @@ class Steps:
         """
         if self._stop.requested:
             raise Stopped
+        job = with_whole_paths(job)
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
             self._show(role, Finished(str(folder), "completed", {"reused": True}))

@@ -27,7 +27,7 @@ class Examples:
 
     def batch(self, rows: np.ndarray, device: torch.device) -> tuple[Batch, torch.Tensor]:
         """Return the texts at ``rows`` and their labels, int64 [B], on ``device``."""
-        return self.texts.batch(rows, device), torch.from_numpy(self.labels[rows]).to(device, non_blocking=True)
+        return self.texts.batch(rows, device), torch.from_numpy(self.labels[rows]).to(device)
 
     def losses(self, scorer: PromptScorer, bank: torch.Tensor, rows: np.ndarray, owner: np.ndarray) -> torch.Tensor:
         """Return the loss of each row under its own prompt, float32 [B]; on a CPU, texts of like length share a pass.
@@ -44,10 +44,10 @@ class Examples:
         parts = []
         for places in groups:
             batch, labels = self.batch(rows[places], device)
-            prompts = torch.from_numpy(owner[places]).to(device, non_blocking=True)
+            prompts = torch.from_numpy(owner[places]).to(device)
             parts.append(scorer.losses(bank, batch, prompts, labels))
         back = np.argsort(np.concatenate(groups))
-        return torch.cat(parts)[torch.from_numpy(back).to(device, non_blocking=True)]
+        return torch.cat(parts)[torch.from_numpy(back).to(device)]
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Draw:
 def draw_few_shot(labels: np.ndarray, settings: TuneSettings, seed: int) -> Draw:
     """Draw training and validation rows for one seed (section 5).
 
-    The draw is uniform, not stratified. With fewer labelled rows than asked for, the rows are halved class by class;
-    when a class has fewer than four rows all of them train and none validates.
+    The draw is uniform, not stratified. With fewer labelled rows than asked for, each class is split in the proportion
+    that was asked for (half and half by default); when a class has fewer than four rows all train and none validates.
 
     Parameters
     ----------
@@ -149,9 +149,10 @@ def draw_few_shot(labels: np.ndarray, settings: TuneSettings, seed: int) -> Draw
     training, validation = [], []
     for number in classes:
         members = random.permutation(rows[labels[rows] == number])
-        half = (len(members) + 1) // 2
-        training.append(members[:half])
-        validation.append(members[half:])
+        share = -(-len(members) * settings.training_rows // wanted)
+        first = min(max(1, share), len(members) - 1)
+        training.append(members[:first])
+        validation.append(members[first:])
     return Draw(random.permutation(np.concatenate(training)), np.concatenate(validation))
 
 

@@ -77,8 +77,8 @@ def meta_train(
 
     Goes on from ``folder/checkpoint.safetensors`` if there is one. Writes ``folder/prompt.safetensors``, the best
     prompt by validation accuracy of the meta tasks. Yields, a step, the metrics ``support loss``, ``query loss``,
-    ``movement`` (``|alpha g| / |P|``) and, a validation, ``validation accuracy`` (also by task), ``validation loss``
-    and ``validation loss before adaptation``.
+    ``movement`` (the mean over the tasks of ``|P_i - P| / |P|``) and, a validation, ``validation accuracy`` (also by
+    task), ``validation loss`` and ``validation loss before adaptation``.
 
     Parameters
     ----------
@@ -222,7 +222,8 @@ def _begin(
 
 
 def _validation_due(state: _State, settings: MetaTrainSettings) -> bool:
-    return state.step > state.validated and state.step % settings.validate_every == 0
+    due = state.step % settings.validate_every == 0 or state.step == settings.steps
+    return state.step > state.validated and due
 
 
 def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:

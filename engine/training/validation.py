@@ -10,7 +10,7 @@ import torch
 
 from engine.backbones.memory import fitting
 from engine.events import Progress
-from engine.prompting.scorer import BATCH, PromptScorer
+from engine.prompting.scorer import PromptScorer
 from engine.stage import Part, StopToken
 from engine.training.examples import Examples
 
@@ -50,11 +50,11 @@ def score_rows(
             correct[places] = (scores.argmax(1) == labels).cpu().numpy()
         return places
 
-    done, at_a_time = 0, BATCH
+    done = 0
     while done < len(order):
         if stop.requested:
             return None
-        places, at_a_time = yield from fitting(partial(score, done), at_a_time, "texts")
+        places, scorer.at_a_time = yield from fitting(partial(score, done), scorer.at_a_time, "texts")
         done += len(places)
         yield Progress(stage, done, len(rows), "rows", message="Validating")
     return Scored(losses, correct)

@@ -87,7 +87,6 @@ class ClusterPage(Page):
         row.addWidget(self.colour, 1)
         how.box.addLayout(row)
         self.legend = label("", wrap=True)
-        self.legend.setAccessibleName("Colours of the labels")
         self.legend.hide()
         how.box.addWidget(self.legend)
         self.quality = Figure("silhouette (−1 to 1): how well apart the groups are", "Mean over a sample of texts.")
@@ -151,6 +150,8 @@ class ClusterPage(Page):
         return Corpus.open(folder) if folder.is_dir() else None
 
     def _show(self, shown: Shown) -> None:
+        if self.runner.current is not None and self.mine(self.runner.current):
+            return  # what was read is of before this run
         self._shown = shown
         if not self._live or self.scatter.count == 0:
             if shown.positions is not None:
@@ -201,6 +202,7 @@ class ClusterPage(Page):
             return
         if by == "label":
             self.scatter.colour_by_category(self._shown.labels.astype(np.int16))
+            self.scatter.set_names(dict(enumerate(self._shown.classes)))
             self.legend.setText(legend(self._shown, self.context.themes.theme))
         elif by == "confidence" and self._shown.confidence is not None:
             self.scatter.colour_by_value(self._shown.confidence, "confidence")
@@ -210,6 +212,9 @@ class ClusterPage(Page):
             for group in groups:
                 into[list(group.members)] = group.number if group.included else -1
             self.scatter.colour_by_category(into[self._shown.clustering.assignment])
+            self.scatter.set_names({group.number: group.name for group in groups})
+        chosen = self.groups.numbers()
+        self._on_selected(chosen[0] if len(chosen) == 1 else -1)
 
     # What the person does ---------------------------------------------------------------------------------------------
 
@@ -293,7 +298,8 @@ class ClusterPage(Page):
         TableDialog(self, "Picked texts", ["group", "label", "text"], lines, note).open()
 
     def _on_selected(self, number: int) -> None:
-        self.scatter.highlight(number if number >= 0 and self.colour.currentText() == "group" else None)
+        used = any(group.number == number and group.included for group in self.groups.groups)
+        self.scatter.highlight(number if used and self.colour.currentText() == "group" else None)
 
     def _on_k(self, number: int) -> None:
         self.form.set_values({**self.form.values(), "clusters": number}, quiet=False)

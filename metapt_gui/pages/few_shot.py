@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QSplitter, QTabWidget
@@ -24,9 +22,11 @@ from metapt_gui.dialogs import show_error
 from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import read_labels
-from metapt_gui.pages.few_shot_side import FewShotSide
+from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.result_files import read_results
+from metapt_gui.run_files import Curves, read_curves
+from metapt_gui.suggestions import Suggestions
 from metapt_gui.task_labels import TaskLabels
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.label_table import LabelTable
@@ -35,10 +35,6 @@ from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.results_view import Results, ResultsView
 from metapt_gui.workflow import TUNE
 
-SUGGESTED = 10
-CANDIDATES, LABELLED = 200, 300
-"""So many texts without a label, at most, are looked at for a suggestion, and so many with one."""
-TEST_ROWS = 200
 LEARNED, RANDOM, VOCABULARY = "MetaPT", "PT", "PT from words"
 
 
@@ -51,6 +47,7 @@ class FewShotPage(Page):
     def __init__(self, context: Context) -> None:
         super().__init__(context, TUNE)
         self._showing = self._saving = False
+        self._before: tuple[Texts, dict[int, str]] | None = None  # what was shown until the task was imported again
         self._fill_body()
         self._preview_timer = QTimer(self)
         self._preview_timer.setSingleShot(True)
@@ -68,6 +65,7 @@ class FewShotPage(Page):
         self.table.view.selectionModel().currentRowChanged.connect(self._on_row)
         self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
         self.accuracy = LiveCurves("Validation accuracy of each prompt", "step", "accuracy", percent=True, raw=False)
+        self._plots = {"training loss": self.training, "validation accuracy": self.accuracy}
         curves = QSplitter(Qt.Orientation.Vertical)
         curves.addWidget(self.accuracy)
         curves.addWidget(self.training)
@@ -80,8 +78,11 @@ class FewShotPage(Page):
         self.side = FewShotSide(self.context)
         self.side.changed.connect(self._on_task)
         self.side.renamed.connect(self._on_renamed)
-        self.side.suggest_asked.connect(self._suggest)
-        self.side.random_asked.connect(partial(self._suggest, at_random=True))
+        self.suggestions = Suggestions(self.host, self.table.model, self.labels, self.side)
+        self.suggestions.found.connect(self._put_first)
+        self.suggestions.failed.connect(self._on_no_suggestions)
+        self.side.suggest_asked.connect(self.suggestions.suggest)
+        self.side.random_asked.connect(partial(self.suggestions.suggest, at_random=True))
         self.side.labels_chosen.connect(self._import_labels)
         self.set_columns(self.tabs, self.side)
 
@@ -109,12 +110,23 @@ class FewShotPage(Page):
     def refresh(self, what: str) -> None:
         """Show texts, task and results."""
         if what in ("opened", "target"):
+            if what == "opened":
+                self._before = None
+            elif self.labels.texts is not None:
+                self._before = (self.labels.texts, self.labels.own())
             self.labels.show(None)
             self.table.set_placeholder("No texts yet: import those of your task first (Import, Your task).")
             self._show_task()
             corpus = self.document.corpus("target")
             if corpus is not None:
                 self.context.background.run("target", partial(read_texts, corpus), self._show_texts)
+        if what == "opened":
+            for plot in (self.training, self.accuracy):
+                plot.clear()
+            self.side.set_choosing(False)
+            if self.document.has("tune"):
+                read = partial(read_curves, Path(self.document.path("tune")))
+                self.context.background.run("tuning curves", read, self._show_curves)
         if what in ("opened", "tune", "linear-probe"):
             if self.document.has("tune"):
                 folder = Path(self.document.path("tune"))
@@ -156,9 +168,15 @@ class FewShotPage(Page):
 
     def _show_texts(self, texts: Texts) -> None:
         self.labels.show(texts, self.side.words.classes())
+        if self._before is not None:
+            said = self.labels.carry_over(*self._before)
+            self._before = None
+            if said:
+                self.warn(said)
         reason = "The project is open for reading only." if self.document.read_only else ""
         self.table.set_read_only(reason)
         enable(self.side.from_file, reason)
+        enable(self.side.words, reason)
         self._show_counts()
         self._preview_timer.start()
         self.host.state_changed.emit()
@@ -206,59 +224,25 @@ class FewShotPage(Page):
             raise
         self._save({"renamed": renamed})
 
-    def _suggest(self, *, at_random: bool = False) -> None:
-        """Put ten texts that have no label first: those that are worth one most, or any."""
-        texts, model = self.labels.texts, self.table.model
-        if texts is None:
-            return
-        free = model.rows_with(label=False)
-        random = np.random.default_rng(len(free))
-        free = random.permutation(free)
-        if at_random or len(free) <= SUGGESTED:
-            self._put_first(free[:SUGGESTED])
-            return
-        known = set(self.side.words.classes())
-        rows = random.permutation(model.rows_with(label=True)).tolist()
-        labelled = list(itertools.islice((row for row in rows if model.label(row) in known), LABELLED))
-        candidates = free[:CANDIDATES]
+    def _on_no_suggestions(self, error: MetaPTError) -> None:
+        self.banner.show_text(f"No texts could be suggested. {error}")
 
-        def chosen(found: list[int]) -> None:
-            self.side.set_choosing(False)
-            if self.labels.texts is texts:
-                self._put_first(np.array([row for row in candidates[found] if model.label(int(row)) is None], int))
-
-        def failed(error: MetaPTError) -> None:
-            self.side.set_choosing(False)
-            self.banner.show_text(f"No texts could be suggested. {error}")
-
-        self.side.set_choosing(True)
-        self.host.ask(
-            "suggest_rows",
-            chosen,
-            failed,
-            texts=[texts.texts[row].as_py() for row in candidates.tolist()],
-            labelled=[texts.texts[row].as_py() for row in labelled],
-            labels=[model.label(row) for row in labelled],
-            count=SUGGESTED,
-        )
-
-    def _put_first(self, rows: np.ndarray) -> None:
-        if len(rows):
-            first = np.sort(rows).tolist()
-            self.table.model.set_order(first)
+    def _put_first(self, rows: list[int]) -> None:
+        if rows:
+            self.table.model.set_order(rows)
             self.tabs.setCurrentIndex(0)
-            self.table.go_to(first[0])
+            self.table.bring(rows[0])
             self.table.view.setFocus()
 
     def _import_labels(self, path: str) -> None:
-        """Take labels from a file with the columns row (or text) and label."""
+        """Take labels from a file with the columns text (or row) and label."""
         texts = self.labels.texts
         if texts is None:
             return
 
         def take(found: dict[int, str]) -> None:
             if self.labels.texts is texts:
-                self.labels.give(found, from_file=True)
+                self.labels.give(found, "Import")
 
         read = partial(read_labels, Path(path), texts, self.side.words.classes())
         self.context.background.run("label file", read, take, self._on_failed)
@@ -362,13 +346,15 @@ class FewShotPage(Page):
                 plot.clear()
             self.tabs.setCurrentIndex(1)
 
+    def _show_curves(self, curves: Curves) -> None:
+        for (name, group), (steps, values) in curves.items():
+            if name in self._plots and self.runner.current is None:
+                self._plots[name].put_before(group, steps, values)
+
     def on_event(self, run: Run, event: Event) -> None:
         """Draw."""
-        if isinstance(event, Metric):
-            if event.name == "training loss":
-                self.training.add(event.group, event.step, event.value)
-            elif event.name == "validation accuracy":
-                self.accuracy.add(event.group, event.step, event.value)
+        if isinstance(event, Metric) and event.name in self._plots:
+            self._plots[event.name].add(event.group, event.step, event.value)
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Compare with a linear probe, then show the results."""

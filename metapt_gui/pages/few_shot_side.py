@@ -25,7 +25,11 @@ LEARNED, RANDOM, VOCABULARY, FILE = (
 NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "From a file"}
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
-SUGGEST = "Suggest next 10"
+SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
+
+
+TEST_ROWS = 200
+"""So many labelled texts, at most, are tested on."""
 
 
 class FewShotSide(SideScroll):
@@ -59,7 +63,9 @@ class FewShotSide(SideScroll):
             "Ten at random", "Put ten texts without a label first, drawn at random.", self.random_asked.emit
         )
         self.from_file = button(
-            "Labels from a file …", "A CSV with the columns row or text, and label.", self._choose_labels
+            "Labels from a file …",
+            "A CSV with the columns text and label; instead of text, row may name a row of this table.",
+            self._choose_labels,
         )
         row.addWidget(self.suggest)
         row.addWidget(self.at_random)
@@ -83,7 +89,6 @@ class FewShotSide(SideScroll):
         self.prompt_form.changed.connect(self.changed)
         reads.box.addWidget(self.prompt_form)
         self.preview = label("", "muted", wrap=True)
-        self.preview.setAccessibleName("Exact model input")
         self.preview.setToolTip("Exactly what the backbone reads for the selected text, after cutting.")
         reads.box.addWidget(self.preview)
         self.box.addWidget(reads)
@@ -185,13 +190,14 @@ class FewShotSide(SideScroll):
 
     def set_choosing(self, choosing: bool) -> None:
         """Say that texts are being chosen."""
-        self.suggest.setText("Choosing …" if choosing else SUGGEST)
+        self.suggest.setText(CHOOSING if choosing else SUGGEST)
         self.suggest.setEnabled(not choosing)
 
     def set_unlabelled(self, count: int) -> None:
         """Suggest texts only as long as some have no label."""
         for widget in (self.suggest, self.at_random):
-            enable(widget, "" if count else "Every text has a label.")
+            if widget.text() != CHOOSING:
+                enable(widget, "" if count else "Every text has a label.")
 
     def show_preview(self, text: str) -> None:
         """Show the exact input."""
@@ -210,8 +216,8 @@ class FewShotSide(SideScroll):
         if self._total >= training + validation:
             test = self._total - training - validation
             text = (
-                f"Each seed draws {training} for training and {validation} for validation; "
-                f"{test:,} are left to test on."
+                f"Each seed takes {training} for training and {validation} for validation; "
+                f"{min(test, TEST_ROWS):,} are left to test on."
             )
         else:
             text = (

@@ -10,11 +10,9 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QComboBox,
     QHBoxLayout,
     QMenu,
-    QPushButton,
     QSplitter,
     QStackedWidget,
     QWidget,
@@ -36,21 +34,14 @@ from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.class_map import ClassMap
 from metapt_gui.widgets.drop_zone import DropZone
 from metapt_gui.widgets.import_report import ImportReport, show_broken_rows
-from metapt_gui.widgets.pieces import Card, SideScroll, button, label
+from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
 from metapt_gui.widgets.preview_table import PreviewTable, counted, detected
+from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT
 
-ROLES = (
-    (
-        "source",
-        "Labelled texts",
-        "Texts with labels, such as reviews with stars: they teach. The paper uses Yelp reviews.",
-    ),
-    ("open-text", "Unlabelled texts", "Optional: a pile of text of any kind; the next step gives it pseudo-labels."),
-    ("target", "Your task", "Texts of the task that you care about; a handful of labels is enough, or none yet."),
-)
 NO_LABEL = "(no labels)"
+READING = ("format", "encoding", "delimiter", "header")
 
 COUNTING_SECONDS = 60.0
 """So long the labels of all files are counted when an import has left out many."""
@@ -80,18 +71,10 @@ class ImportPage(Page):
 
     def _fill_body(self) -> None:
         top = QHBoxLayout()
-        group = QButtonGroup(self)
-        self.roles: dict[str, QPushButton] = {}
-        for number, (role, title, tooltip) in enumerate(ROLES):
-            made = QPushButton(title)
-            made.setCheckable(True)
-            made.setToolTip(tooltip)
-            made.setAccessibleName(title)
-            made.setChecked(role == self.role)
-            group.addButton(made, number)
-            self.roles[role] = made
-            top.addWidget(made)
-        group.idClicked.connect(self._on_role)
+        role_buttons = RoleButtons(self.role)
+        role_buttons.chosen.connect(self._on_role)
+        self.roles, self._count_roles = role_buttons.buttons, role_buttons.show_counts
+        top.addWidget(role_buttons)
         self.drop = DropZone()
         self.drop.files_chosen.connect(self.set_files)
         top.addWidget(self.drop, 1)
@@ -172,9 +155,10 @@ class ImportPage(Page):
         """Show the files, settings and result of the role."""
         if what in ("opened", self.role):
             self._show_role()
-        for role, title, _ in ROLES:
-            corpus = self.document.corpus(role)
-            self.roles[role].setText(f"{title}: {corpus.rows:,}" if corpus is not None else title)
+        reason = "The project is open for reading only." if self.document.read_only else ""
+        self.drop.set_fixed(reason)
+        enable(self.empty_button, reason)
+        self._count_roles(self.document.corpus)
 
     def summary(self) -> str:
         """Return a line for the rail."""
@@ -285,8 +269,8 @@ class ImportPage(Page):
         self.class_map.setVisible(bool(values))
         self.class_map.show_values(values, label_map, note)
 
-    def _on_role(self, number: int) -> None:
-        self.role = ROLES[number][0]
+    def _on_role(self, role: str) -> None:
+        self.role = role
         self._show_role()
 
     def _on_header(self, column: int) -> None:
@@ -315,7 +299,7 @@ class ImportPage(Page):
         before = self.document.value(f"import {self.role}", {})
         self._on_changed()
         now = self.document.value(f"import {self.role}", {})
-        if self.files() and any(before.get(name) != now.get(name) for name in ("format", "encoding", "delimiter")):
+        if self.files() and any(before.get(name) != now.get(name) for name in READING):
             self._ask_preview()
 
     def _on_changed(self) -> None:

@@ -39,7 +39,7 @@ class MetaTrainPage(Page):
     def __init__(self, context: Context) -> None:
         super().__init__(context, TRAIN)
         self._showing = False
-        self._devices_asked = False
+        self._devices_asked = self._gpu = False
         self._trial: TrialTimer | None = None
         self._lines: list[RunLine] = []
         self._prompt: dict[str, Any] = {}
@@ -115,7 +115,7 @@ class MetaTrainPage(Page):
         return [self.losses, self.accuracy, self.tasks]
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Ask for the devices when the page is first seen: a GPU starts on the paper's preset."""
+        """Ask for the devices when the page is first seen."""
         super().showEvent(event)
         if not self._devices_asked and self.document.project is not None:
             self._devices_asked = True
@@ -124,14 +124,20 @@ class MetaTrainPage(Page):
     def _on_devices(self, devices: list[dict[str, Any]]) -> None:
         names = ", ".join(f"{item['name']} ({item['description']})" for item in devices)
         self.backbone.show_facts(f"Devices: {names}")
-        gpu = any(item["name"].startswith("cuda") for item in devices)
-        if gpu and self.document.value("preset") is None:
-            self._use_preset("paper")
+        self._gpu = any(item["name"].startswith("cuda") for item in devices)
+        if self.document.value("preset") is None and self._suited() != "laptop":
+            self._use_preset(self._suited())
+
+    def _suited(self) -> str:
+        """The preset to begin with: the paper's rates are for T5-base and change nothing on the bundled backbone."""
+        return "paper" if self._gpu and self._backbone()["backbone"] != "bundled" else "laptop"
 
     # What is shown ----------------------------------------------------------------------------------------------------
 
     def refresh(self, what: str) -> None:
         """Show settings, words, curves and runs."""
+        if what in ("labels", "audit"):
+            return
         if what == "opened":
             self._devices_asked = False
             self._showing = True
@@ -151,8 +157,7 @@ class MetaTrainPage(Page):
             self._show_words()
         if what in ("opened", "meta-train"):
             if self.document.has("meta-train") and self.runner.current is None:
-                folder = Path(self.document.path("meta-train"))
-                self.context.background.run("curves", partial(read_curves, folder), self._show_curves)
+                self._read_curves(Path(self.document.path("meta-train")))
             self._list_runs()
         self.update_primary()
 
@@ -193,20 +198,25 @@ class MetaTrainPage(Page):
         self.words.show_classes(classes, {name: kept.get(name, words[name]) for name in classes})
         self.words.set_backbone(self._backbone())
 
-    def _show_curves(self, curves: Curves) -> None:
+    def _read_curves(self, folder: Path) -> None:
+        """Show the curves of a run, before what it streams meanwhile."""
         for plot in self.plots():
             plot.clear(keep_overlays=True)  # they stay ticked in the list
-        for (name, group), (steps, values) in curves.items():
-            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
-                self._draw(name, group, step, value)
+        self.context.background.run("curves", partial(read_curves, folder), self._show_curves)
 
-    def _draw(self, name: str, group: str, step: int, value: float) -> None:
+    def _show_curves(self, curves: Curves) -> None:
+        for (name, group), (steps, values) in curves.items():
+            plot, curve = self._place(name, group)
+            if plot is not None:
+                plot.put_before(curve, steps, values)
+
+    def _place(self, name: str, group: str) -> tuple[LiveCurves | None, str]:
+        """Return the plot of a metric, and what its curve is called there."""
         if name in ("support loss", "query loss", "validation loss"):
-            self.losses.add(name.removesuffix(" loss"), step, value)
-        elif name == "validation accuracy":
-            self.accuracy.add("validation", step, value)
-        elif name == "task accuracy":
-            self.tasks.add(group, step, value)
+            return self.losses, name.removesuffix(" loss")
+        if name == "validation accuracy":
+            return self.accuracy, "validation"
+        return (self.tasks, group) if name == "task accuracy" else (None, "")
 
     def _on_ticked(self, name: str, shown: bool) -> None:
         project = self.document.project
@@ -220,6 +230,8 @@ class MetaTrainPage(Page):
         self.context.background.run(f"overlay {name}", partial(read_curves, folder), partial(self._overlay, name))
 
     def _overlay(self, name: str, curves: Curves) -> None:
+        if not self.history.is_ticked(name):
+            return
         loss = {kind: curves[(f"{kind} loss", "")] for kind in ("support", "query") if (f"{kind} loss", "") in curves}
         self.losses.overlay(name, loss)
         if ("validation accuracy", "") in curves:
@@ -227,8 +239,11 @@ class MetaTrainPage(Page):
 
     @reporting
     def _on_noted(self, name: str, note: str) -> None:
-        if self.document.project is not None:
-            self.document.project.set_note(name, note)
+        try:
+            if self.document.project is not None:
+                self.document.project.set_note(name, note)
+        finally:
+            self._list_runs()  # with the note that is kept
 
     # What the person chooses ------------------------------------------------------------------------------------------
 
@@ -260,13 +275,17 @@ class MetaTrainPage(Page):
         if self._showing or self.document.read_only:
             return
         backbone = self._backbone()
+        before = self.document.value("backbone", {}).get("backbone", "bundled")
         if not self.form.problem() and not self.prompt_form.problem():
             kept = self.document.value("preset", "laptop")
             self.document.set_value("meta_train", self.form.values())
             self._keep_prompt(self.prompt_form.values())
             self.document.set_value("source words", self.words.words())
             self.document.set_value("backbone", {**backbone, "offline": False})
-            if kept in DESCRIPTIONS:
+            if kept in DESCRIPTIONS and backbone["backbone"] not in (before, ""):  # it means other rates there
+                first = self.document.value("preset") is None or (kept == "paper" and before != "bundled")
+                self._use_preset(self._suited() if first else kept)
+            elif kept in DESCRIPTIONS:
                 same = preset(kept, backbone["backbone"])
                 if same["meta_train"] != self.form.values() or same["prompt"] != self.prompt_form.values():
                     self.document.set_value("preset", OWN)
@@ -332,7 +351,7 @@ class MetaTrainPage(Page):
     def on_started(self, run: Run) -> None:
         """Begin the curves anew, unless a run goes on."""
         if run.role and run.number:
-            self._show_curves(read_curves(run.folder))
+            self._read_curves(run.folder)
 
     def on_event(self, run: Run, event: Event) -> None:
         """Draw; time a trial; say how far a backbone is fetched."""
@@ -342,7 +361,9 @@ class MetaTrainPage(Page):
         elif not run.role and self._trial is not None:
             self._trial.see(event)
         elif isinstance(event, Metric):
-            self._draw(event.name, event.group, event.step, event.value)
+            plot, curve = self._place(event.name, event.group)
+            if plot is not None:
+                plot.add(curve, event.step, event.value)
 
     def on_ended(self, run: Run, event: Event) -> None:
         """List the run; or say what a trial found."""

@@ -22,7 +22,7 @@ from metapt_gui.icons import icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
-from metapt_gui.widgets.pieces import Banner, button, enable, label, set_role
+from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role
 from metapt_gui.workflow import State, Step, missing
 
 
@@ -99,6 +99,13 @@ class Page(QWidget):
 
     def refresh(self, what: str) -> None:
         """Show the project anew; ``what`` changed: ``opened``, a role, ``labels``, ``clusters`` or ``values``."""
+
+    def forget(self) -> None:
+        """Another project is shown: what was said of a run of the last one is no longer so."""
+        self._failed, self._checkpoint = None, None
+        self._warnings.clear()
+        self.progress_text.setText("")
+        self.banner.hide()
 
     def start(self) -> None:
         """Do what the primary button says."""
@@ -189,9 +196,9 @@ class Page(QWidget):
 
     def _foot(self) -> QHBoxLayout:
         self.back = button("Back", "Go to the step before.", self.back_asked.emit)
-        self.progress_text = label("", "muted")
+        self.progress_text = ElidedLabel("")
+        set_role(self.progress_text, "muted")
         self.progress_text.setFont(tabular(self.progress_text.font()))
-        self.progress_text.setAccessibleName("Progress")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of this step")
@@ -232,6 +239,7 @@ class Page(QWidget):
         self.pause.setVisible(running and self.pausable)
         self.stop.setVisible(running and self.stoppable and not trial)
         self.pause.setText("Resume" if self.runner.paused else "Pause")
+        self.pause.setAccessibleName(self.pause.text())
         enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
         if not running:
             self.update_primary()
@@ -318,7 +326,9 @@ class Page(QWidget):
         elif isinstance(event, Cancelled):
             self.progress_text.setText("Cancelled.")
         elif isinstance(event, Finished):
-            self.progress_text.setText("Done." if event.outcome == "completed" else self._stopped(run))
+            again = "Nothing has changed since: this is the result that was there."
+            done = again if event.summary.get("reused") else "Done."
+            self.progress_text.setText(done if event.outcome == "completed" else self._stopped(run))
         self.on_ended(run, event)
 
     def _stopped(self, run: Run) -> str:
@@ -330,8 +340,8 @@ class Page(QWidget):
     def _show_failure(self, run: Run, event: Failed) -> None:
         self.progress_text.setText("")
         died = event.error == EngineProcessError.__name__ and not event.details
-        if died:
-            self._failed = run if run.role else None
+        if died and run.role:
+            self._failed = run
             reached = (
                 f"It was saved at step {self._checkpoint:,}, and goes on from there."
                 if self._checkpoint is not None

@@ -29,8 +29,9 @@ from metapt_gui.workflow import USE, prompt_path
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
+NONE_CLASSIFIED = "Classify a file to see how many texts each class gets."
 CLEANED_ALIKE = ("strip_html",)
-READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "one_row_per")
+READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "one_row_per")
 """Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
 
 PYTHON = """from engine.backbones.load import load_backbone
@@ -79,14 +80,13 @@ class UsePage(Page):
         self.sentence.setMaximumHeight(110)
         self.sentence.textChanged.connect(self._on_typed)
         self.answer = label("", "heading", wrap=True)
-        self.answer.setAccessibleName("Answer")
         asked.box.addWidget(self.sentence)
         asked.box.addWidget(self.answer)
         left.addWidget(asked)
         self.chances = BarChart("Probability of each class", "per cent")
         left.addWidget(self.chances, 1)
         self.files = Card("Classified files")
-        self.counts = label("Classify a file to see how many texts each class gets.", "muted", wrap=True)
+        self.counts = label(NONE_CLASSIFIED, "muted", wrap=True)
         self.files.box.addWidget(self.counts)
         left.addWidget(self.files)
         columns.addLayout(left, 3)
@@ -138,6 +138,8 @@ class UsePage(Page):
 
     def refresh(self, what: str) -> None:
         """Show the prompt that is used."""
+        if what == "opened":
+            self.counts.setText(NONE_CLASSIFIED)
         if what in ("opened", "tune", "meta-train", "values"):
             project = self.document.project
             found = prompt_path(project) if project is not None else None
@@ -158,7 +160,10 @@ class UsePage(Page):
         for widget in (self.save, self.save_peft, self.copy):
             enable(widget, reason)
         loaded = bool(self.document.value("loaded prompt"))
-        enable(self.own, "" if loaded else "It is in use.")
+        fixed = "The project is open for reading only." if self.document.read_only else ""
+        enable(self.load, fixed)
+        enable(self.load_folder, fixed)
+        enable(self.own, fixed or ("" if loaded else "It is in use."))
         self.sentence.setEnabled(self._prompt is not None)
         if self._prompt is None:
             set_role(self.about, "muted")
@@ -209,6 +214,7 @@ class UsePage(Page):
     def _classify(self) -> None:
         text = self.sentence.toPlainText().strip()
         if not text or self._prompt is None:
+            self.host.forget("classify")  # the answer about what stood there before
             self.answer.setText("")
             self.chances.set_bars([], [], [])
             return

@@ -78,7 +78,7 @@ class ClusterList(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._groups: list[Group] = []
+        self.groups: list[Group] = []
         self._texts: Mapping[int, str] = {}
         self._theme: Theme | None = None
         self._reason = "Cluster first."
@@ -131,10 +131,10 @@ class ClusterList(QWidget):
     def show_groups(self, groups: Sequence[Group], texts: Mapping[int, str], reason: str = "") -> None:
         """Show groups; ``texts`` are those of the central rows, ``reason`` says why nothing can be changed."""
         numbers = self.numbers()
-        self._groups, self._texts, self._reason = list(groups), texts, reason
+        self.groups, self._texts, self._reason = list(groups), texts, reason
         self.table.blockSignals(True)
         self.table.setRowCount(len(groups))
-        for row, group in enumerate(self._groups):
+        for row, group in enumerate(self.groups):
             name = QTableWidgetItem(group.name if group.included else f"{group.name} (left out)")
             name.setToolTip(group.name)
             size = QTableWidgetItem(f"{group.size:,}")
@@ -156,7 +156,7 @@ class ClusterList(QWidget):
         self.table.blockSignals(True)
         self.table.clearSelection()
         model, mode = self.table.selectionModel(), self.table.selectionModel().SelectionFlag
-        for row, group in enumerate(self._groups):
+        for row, group in enumerate(self.groups):
             if any(number in group.members for number in numbers):
                 model.select(self.table.model().index(row, 0), mode.Select | mode.Rows)
                 self.table.scrollTo(self.table.model().index(row, 0))
@@ -166,7 +166,7 @@ class ClusterList(QWidget):
     def numbers(self) -> list[int]:
         """Return the numbers of the selected groups."""
         rows = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
-        return [self._groups[row].number for row in rows if row < len(self._groups)]
+        return [self.groups[row].number for row in rows if row < len(self.groups)]
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the colours of the groups."""
@@ -181,7 +181,7 @@ class ClusterList(QWidget):
         self._paint()
 
     def _paint(self) -> None:
-        for row, group in enumerate(self._groups):
+        for row, group in enumerate(self.groups):
             item = self.table.item(row, 0)
             if item is not None and self._theme is not None:
                 colour = self._theme.category(group.number if group.included else -1)
@@ -189,7 +189,7 @@ class ClusterList(QWidget):
 
     def _chosen(self) -> list[Group]:
         numbers = self.numbers()
-        return [group for group in self._groups if group.number in numbers]
+        return [group for group in self.groups if group.number in numbers]
 
     def _on_selection(self) -> None:
         chosen = self._chosen()
@@ -219,6 +219,7 @@ class ClusterList(QWidget):
         enable(self.name, self._reason or ("" if len(chosen) == 1 else "Select one group."))
         out = bool(chosen) and all(not group.included for group in chosen)
         self.leave_out.setText("Use again" if out else "Leave out")
+        self.leave_out.setAccessibleName(self.leave_out.text())
 
     def _merge(self) -> None:
         self.merge_asked.emit(self.numbers())

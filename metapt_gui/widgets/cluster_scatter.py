@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -53,6 +53,8 @@ class ClusterScatter(PlotCard):
         self._codes = np.empty(0, np.int16)
         self._placed = 0
         self._shades = False
+        self._names: dict[int, str] = {}
+        self._values, self._values_label = np.empty(0), ""
         self._highlighted: int | None = None
         self._text: Callable[[int], str] | None = None
         self._under = -1
@@ -134,8 +136,18 @@ class ClusterScatter(PlotCard):
         codes = np.full(len(values), -1, np.int16)
         codes[known] = np.clip((values[known] - low) / max(high - low, 1e-9) * SHADES, 0, SHADES - 1)
         self._codes, self._shades = codes, True
+        self._values, self._values_label = values, label
         self.note.setText(f"dark: {label} {low:.2f}, bright: {high:.2f}")
         self._soon()
+
+    def set_names(self, names: Mapping[int, str]) -> None:
+        """Say what the categories are called in a table."""
+        self._names = dict(names)
+
+    @property
+    def highlighted(self) -> int | None:
+        """The category that stands out."""
+        return self._highlighted
 
     def highlight(self, category: int | None) -> None:
         """Fade all other categories."""
@@ -148,10 +160,13 @@ class ClusterScatter(PlotCard):
         self._text = function
 
     def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
-        """Return row (from 1), position and category of every point that has a place."""
+        """Return row (from 1), position and what it is coloured by of every point that has a place."""
         rows = np.flatnonzero(~np.isnan(self._positions[:, 0]))
-        columns = (rows + 1, *self._positions[rows].T, self._categories[rows])
-        return ("row", "x", "y", "group"), list(zip(*(column.tolist() for column in columns), strict=True))
+        places = [column.tolist() for column in (rows + 1, *self._positions[rows].T)]
+        if self._shades:
+            return ("row", "x", "y", self._values_label), list(zip(*places, self._values[rows].tolist(), strict=True))
+        names = [self._names.get(code, "" if code < 0 else code + 1) for code in self._codes[rows].tolist()]
+        return ("row", "x", "y", "group"), list(zip(*places, names, strict=True))
 
     # Drawing ----------------------------------------------------------------------------------------------------------
 

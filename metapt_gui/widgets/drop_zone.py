@@ -10,7 +10,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout
 
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import ElidedLabel, button
+from metapt_gui.widgets.pieces import ElidedLabel, button, enable
 
 FILTER = "Texts (*.csv *.tsv *.jsonl *.ndjson *.json *.parquet *.xlsx *.txt *.md *.gz *.zst *.zip);;All files (*)"
 
@@ -44,6 +44,12 @@ class DropZone(QFrame):
         else:
             self._text.setText(f"{Path(files[0]).name} and {len(files) - 1:,} more")
         self.setToolTip("\n".join(files[:20]))
+
+    def set_fixed(self, reason: str) -> None:
+        """Take no files for a ``reason``, or take them."""
+        self.setAcceptDrops(not reason)
+        for widget in (self.browse, self.folder):
+            enable(widget, reason)
 
     def _files(self) -> None:
         names, _ = QFileDialog.getOpenFileNames(self, "Choose files", "", FILTER)

@@ -87,7 +87,8 @@ class LabelTable(QWidget):
         self.filter = QComboBox()
         self.filter.setAccessibleName("Show texts by label")
         self.filter.setToolTip("Show all texts, those with or without a label, or those of one class")
-        self.filter.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.filter.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.filter.setMinimumContentsLength(14)
         self.filter.activated.connect(self._filter)
         self.chips = QLabel()
         self.chips.setTextFormat(Qt.TextFormat.RichText)
@@ -96,7 +97,6 @@ class LabelTable(QWidget):
         self.chips.setToolTip("Labels of each class, with the key that gives it; your own and those from the corpus")
         self.note = QLabel()
         self.note.setProperty("role", "muted")
-        self.note.setAccessibleName("Texts that are shown")
 
     def _make_table(self) -> None:
         self.view = _View()
@@ -123,7 +123,6 @@ class LabelTable(QWidget):
         self.empty.setWordWrap(True)
         self.hint = QLabel()
         self.hint.setProperty("role", "muted")
-        self.hint.setAccessibleName("How to label")
         self.pane = QPlainTextEdit()
         self.pane.setReadOnly(True)
         self.pane.setTabChangesFocus(True)
@@ -190,6 +189,14 @@ class LabelTable(QWidget):
         place = self.model.index_row(corpus_row)
         if place is not None:
             self._make_current(place)
+
+    def bring(self, corpus_row: int) -> None:
+        """Make a row of the corpus the current one, though search and filter would hide it."""
+        if self.model.index_row(corpus_row) is None:
+            self.search.clear()
+            self.filter.setCurrentIndex(0)
+            self._filter()
+        self.go_to(corpus_row)
 
     # Labels -----------------------------------------------------------------------------------------------------------
 

@@ -150,6 +150,18 @@ class LiveCurves(PlotCard):
         if self.isVisible() and not self._timer.isActive():
             self._timer.start()
 
+    def put_before(self, curve: str, steps: np.ndarray, values: np.ndarray) -> None:
+        """Put points, steps [n] and values [n], before those that ``curve`` has; what is not before them is dropped."""
+        if curve not in self._curves:
+            self._curves[curve] = self._new()
+            self._waiting.append(curve)
+        there = self._curves[curve]
+        before = steps < (there.steps[0] if there.size else np.inf)
+        there.fill(np.concatenate((steps[before], there.steps)), np.concatenate((values[before], there.values)))
+        self._stale.add(curve)
+        if self.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
     def set_curve_style(self, curve: str, dashed: bool = False) -> None:
         """Draw ``curve`` dashed or solid, also if it has no points yet."""
         (self._dashed.add if dashed else self._dashed.discard)(curve)
@@ -196,7 +208,7 @@ class LiveCurves(PlotCard):
     def last(self, curve: str) -> float | None:
         """Return the newest value of ``curve``, ``None`` before there is one."""
         found = self._curves.get(curve)
-        return float(found.values[-1]) if found is not None else None
+        return float(found.values[-1]) if found is not None and found.size else None
 
     def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
         """Return curve, step and raw value of every point, those of other runs last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -80,6 +80,19 @@ def enable(widget: QWidget, reason: str = "") -> None:
         widget.setProperty("usual-tooltip", widget.toolTip())
     widget.setEnabled(not reason)
     widget.setToolTip(reason or widget.property("usual-tooltip"))
+
+
+def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
+    """Let the Tab key go from ``before``, or what it reaches before that, to these widgets, one after the other."""
+    begin = before
+    while before is not None and before.focusPolicy() == Qt.FocusPolicy.NoFocus:
+        before = before.previousInFocusChain()
+        if before is begin:
+            return
+    for widget in widgets:
+        if before is not None:
+            QWidget.setTabOrder(before, widget)
+        before = widget
 
 
 def dense(table: QTableView) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from engine.corpus.spreadsheet import plain_cell
 from engine.errors import MetaPTError
 from engine.storage import replacing
 from metapt_gui.theme import GRID, Theme
-from metapt_gui.widgets.pieces import ElidedLabel
+from metapt_gui.widgets.pieces import ElidedLabel, enable
 
 FORMATS = ("PNG", "SVG", "CSV")
 
@@ -102,7 +102,7 @@ class PlotCard(QFrame):
     def show_data(self, there_is: bool) -> None:
         """Show the plot, or what will be seen here; a subclass calls it when its figures come or go."""
         self._pages.setCurrentIndex(int(there_is))
-        self._menu_button.setEnabled(there_is)
+        enable(self._menu_button, "" if there_is else "There is nothing to save yet.")
 
     def sizeHint(self) -> QSize:
         """A plot takes what it is given."""
@@ -134,14 +134,13 @@ class PlotCard(QFrame):
             If it cannot be written.
         """
         with replacing(path) as temporary:
-            if path.suffix == ".csv":
+            if path.suffix.lower() == ".csv":
                 names, rows = self.table()
-                text = io.StringIO()
-                writer = csv.writer(text)
-                for row in (names, *rows):
-                    writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
-                temporary.write_text(text.getvalue(), encoding="utf-8")
-            elif path.suffix == ".svg":
+                with open(temporary, "w", newline="", encoding="utf-8") as stream:
+                    writer = csv.writer(stream)
+                    for row in (names, *rows):
+                        writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])
+            elif path.suffix.lower() == ".svg":
                 # Qt's own, in the version that clips: pyqtgraph 0.14's exporter fails on the closed paths of Qt 6.11.
                 picture = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)
                 picture.setFileName(str(temporary))
@@ -155,10 +154,13 @@ class PlotCard(QFrame):
                 exporter = ImageExporter(self.plot.getPlotItem())
                 exporter.parameters()["width"] = max(1600, 2 * self.plot.width())
                 image = exporter.export(toBytes=True)
-                image.save(str(temporary), "PNG")
+                if not image.save(str(temporary), "PNG"):
+                    raise OSError(errno.EIO, "The picture could not be written")
 
     def export(self, kind: str = "PNG") -> None:
-        """Ask for a file and save the plot there."""
+        """Ask for a file and save the plot there, if anything is drawn."""
+        if not self._menu_button.isEnabled():
+            return
         name, _ = QFileDialog.getSaveFileName(
             self, "Save the plot", f"{self.accessibleName()}.{kind.lower()}", f"{kind} (*.{kind.lower()})"
         )

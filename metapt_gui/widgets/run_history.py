@@ -70,6 +70,10 @@ class RunHistory(QTableWidget):
                 self.setItem(row, column, item)
         self.blockSignals(False)
 
+    def is_ticked(self, name: str) -> bool:
+        """Whether the curves of a run are asked for."""
+        return name in self._shown
+
     def _on_item(self, item: QTableWidgetItem) -> None:
         line = self._lines[item.row()]
         if item.column() == 0:

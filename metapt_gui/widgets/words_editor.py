@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from engine.errors import MetaPTError
 from metapt_gui.engine_host import EngineHost
-from metapt_gui.widgets.pieces import button, label, set_role
+from metapt_gui.widgets.pieces import button, in_turn, label, set_role
 
 DELAY_MS = 300
 
@@ -68,8 +68,9 @@ class WordsEditor(QWidget):
         self._lines = []
         for column, text in enumerate(("class", "label word", "")):
             self._grid.addWidget(label(text, "muted"), 0, column)
-        for number, name in enumerate(self._classes):
-            self._add_line(number, name, words.get(name, ""))
+        before = self.add.previousInFocusChain()
+        lines = [self._add_line(number, name, words.get(name, "")) for number, name in enumerate(self._classes)]
+        in_turn(before, [widget for line in lines for widget in line])
         self._timer.start()
 
     def classes(self) -> list[str]:
@@ -100,7 +101,7 @@ class WordsEditor(QWidget):
 
     # Lines ------------------------------------------------------------------------------------------------------------
 
-    def _add_line(self, number: int, name: str, word: str) -> None:
+    def _add_line(self, number: int, name: str, word: str) -> list[QWidget]:
         named, worded, said = QLineEdit(name), QLineEdit(word), label("", "muted")
         named.setAccessibleName(f"Class {number + 1}")
         named.setToolTip("Name of the class; Enter keeps it. Its labels go with it." if self._names_editable else name)
@@ -123,6 +124,7 @@ class WordsEditor(QWidget):
         for column, widget in enumerate(widgets):
             self._grid.addWidget(widget, number + 1, column)
         self._lines.append((named, worded, said))
+        return [widget for widget in widgets if widget is not said]
 
     def _add(self) -> None:
         number = len(self._classes) + 1

@@ -165,3 +165,22 @@ def test_labels_that_fill_their_dictionary_are_read(tmp_path):
     options = ImportSettings(label_column="label", label_map={f"l{number}": str(number % 2) for number in range(128)})
     *_, last = import_corpus([tmp_path / "a.parquet"], tmp_path / "out", options, stop=StopToken())
     assert last.summary["classes"] == {"0": 64, "1": 64}
+
+
+@pytest.mark.parametrize(
+    ("first", "header", "columns", "rows"),
+    [
+        ('"5","my wife took me here"', "auto", ["column 1", "column 2"], 2),
+        ("stars,review", "auto", ["stars", "review"], 1),
+        ("a,b", "no", ["column 1", "column 2"], 2),
+        ('"5","my wife took me here"', "yes", ["5", "my wife took me here"], 1),
+        (f"good,{'word ' * 30}", "auto", ["column 1", "column 2"], 2),
+        ("2.5,nice", "auto", ["column 1", "column 2"], 2),
+        ("label 5,text_2", "auto", ["label 5", "text_2"], 1),
+    ],
+)
+def test_a_first_row_that_names_no_columns_is_a_record(first, header, columns, rows):
+    table = delimited.read_csv(SOURCE, io.StringIO(f"{first}\n4,fine\n", newline=""), ",", header)
+    assert table.columns == columns
+    found = [record for part in table.rows for record in (part.rows() if isinstance(part, Columns) else [part])]
+    assert [record.line for record in found] == list(range(3 - rows, 3))

@@ -49,6 +49,8 @@ def test_few_shot_draws_as_in_the_paper_and_with_fewer_labels():
     draw = draw_few_shot(few, settings, 1)
     assert np.bincount(few[draw.training]).tolist() == [6, 5]
     assert np.bincount(few[draw.validation]).tolist() == [5, 4]
+    uneven = draw_few_shot(few, TuneSettings(training_rows=10, validation_rows=40), 1)
+    assert np.bincount(few[uneven.training]).tolist() == [3, 2]
     few[17:20] = -1
     few[14:17] = -1
     assert len(draw_few_shot(few, settings, 1).validation) == 0, "three rows of a class are too few to hold any out"

@@ -14,6 +14,8 @@ from engine.corpus.writing import writing_corpus
 from engine.evaluation.linear_probe import linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
 from engine.evaluation.report import comparison_markdown, comparison_table
+from engine.events import Notice
+from engine.running.pipeline import merged_summaries
 from engine.stage import StopToken
 from engine.storage import read_json
 from engine.training.examples import Draw
@@ -106,6 +108,15 @@ def test_few_and_absent_classes(labels):
 )
 def test_ratings_are_mapped_by_their_place_on_the_scale(source, target, expected):
     assert source_classes_on_target(source, target).tolist() == expected
+
+
+def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path):
+    draws = [(0, Draw(np.array([0, 1]), np.array([2, 3])))]
+    options = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
+    labels, none = np.array([0, 1, 0, 1]), np.empty(0, np.int64)
+    events = list(probe_target(list("abcd"), labels, ("bad", "good"), draws, none, tmp_path / "out", **options))
+    assert any(isinstance(event, Notice) and "test on" in event.text for event in events)
+    assert merged_summaries([tmp_path / "out"]) == {}
 
 
 def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):

@@ -74,6 +74,26 @@ def test_it_is_less_work_and_nothing_is_left_behind(make_scorer, plainly):
     assert mine < 0.95 * operations()
 
 
+def test_memory_that_is_exhausted_on_the_way_leaves_the_model_as_it_was(make_scorer, monkeypatch):
+    scorer = make_scorer(2)
+    bank = torch.randn(2, 4, 32)
+    expected = losses(scorer, bank)
+    projections = [module for module in scorer.backbone.model.modules() if isinstance(module, LookedUpLinear)]
+    usual, calls = LookedUpLinear.forward, []
+
+    def exhausted(linear: LookedUpLinear, given: torch.Tensor) -> torch.Tensor:
+        calls.append(linear)
+        if len(calls) == 3:  # the second of the three projections
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(linear, given)
+
+    monkeypatch.setattr(LookedUpLinear, "forward", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        losses(scorer, bank)
+    assert [module.rows for module in projections] == [None] * 3
+    assert torch.equal(losses(scorer, bank), expected)
+
+
 def test_with_dropout_every_place_is_computed(make_scorer, monkeypatch):
     """The rows of two equal words differ when some of their numbers are dropped, so nothing may be looked up."""
     scorer = make_scorer(2)

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def test_the_encoding_is_found(tmp_path, encoding):
     assert corpus.rows == 200
 
 
+def test_an_encoding_is_found_though_the_first_accent_is_at_the_end(tmp_path):
+    rows = ["review,stars", *(f"A plain and long enough text number {i},{i % 5}" for i in range(299)), "Le café,3"]
+    (tmp_path / "a.csv").write_bytes("\n".join(rows).encode("cp1252"))
+    corpus = read(tmp_path / "a.csv", tmp_path / "out", label_column="stars")
+    assert (corpus.rows, corpus.texts[-1]) == (300, "Le café")
+
+
 def test_quoted_line_ends_and_quotes_survive(tmp_path):
     corpus = read(write(tmp_path / "a.csv", rows=[('He said "no",\nthen left', "1"), ("fine", "5")]), tmp_path / "out")
     assert corpus.texts == ['He said "no", then left', "fine"]
@@ -128,6 +136,8 @@ def test_quoted_line_ends_and_quotes_survive(tmp_path):
         ("<p>Good<br/>soup</p>", "Good soup"),
         ("a < b and <3 &amp; &eacute;", "a < b and <3 & é"),
         ("<script>alert('x')</script>tea<!-- hidden -->", "tea"),
+        ("<SCRIPT type=a>1 < 2</Script >tea<style>p {}</style><!-- a <!-- b -->!", "tea !"),
+        ("tea <!-- never ends <script>x</script> here", "tea <!-- never ends here"),
         ("  many \t\n spaces  ", "many spaces"),
         ("e\u0301\u200b\x00\x07x", "éx"),
         ("2<3>1 is odd", "2<3>1 is odd"),
@@ -135,6 +145,13 @@ def test_quoted_line_ends_and_quotes_survive(tmp_path):
 )
 def test_cleaning(raw, expected):
     assert clean(raw, strip_html=True) == expected
+
+
+@pytest.mark.parametrize("begin", ["<!--", "<script>", "<script ", "<style><!--", "</script ", "<a"])
+def test_markup_that_never_ends_takes_no_time(begin):
+    began = time.process_time()
+    clean(begin * 20_000, strip_html=True)
+    assert time.process_time() - began < 2
 
 
 def test_html_may_be_kept():
@@ -202,6 +219,13 @@ def test_ratings_are_mapped_to_classes_in_the_order_of_the_map(tmp_path):
     assert corpus.classes == ("poor", "fine")
     assert corpus.rows == 16
     assert corpus.words == {"poor": "poor", "fine": "fine"}
+
+
+def test_a_map_may_be_written_as_the_file_is(tmp_path):
+    source = write(tmp_path / "a.csv", rows=[(f"text {i}", f"{i % 5 + 1}.0") for i in range(20)])
+    for number, label_map in enumerate(({"1.0": "poor", "5.0": "fine"}, {"1": "poor", "5": "fine"})):
+        options = {"text_column": "review", "label_column": "stars", "label_map": label_map}
+        assert read(source, tmp_path / str(number), **options).rows == 8
 
 
 def test_numbers_are_ordered_as_numbers(tmp_path):

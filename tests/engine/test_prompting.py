@@ -183,6 +183,9 @@ def test_scoring_goes_on_with_less_when_memory_runs_out(make_scorer, monkeypatch
     monkeypatch.setattr(scorer, "scores", small_memory)
     assert np.allclose(result_of(scorer.probabilities(bank, texts)), expected, atol=1e-5)
     assert sizes[:3] == [64, 32, 16]
+    sizes.clear()
+    assert np.allclose(result_of(scorer.probabilities(bank, texts)), expected, atol=1e-5)
+    assert max(sizes) == 16, "what does not fit is not tried again"
 
 
 def test_the_prompt_takes_the_first_positions():

@@ -92,6 +92,15 @@ def test_a_stop_during_validation_is_made_up_for(make_scorer, make_examples, tmp
     assert curve(second, "validation accuracy") == curve(whole, "validation accuracy")
 
 
+def test_the_last_step_is_validated(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer()
+    examples = make_examples(scorer)
+    settings = MetaTrainSettings(shots=2, steps=5, validate_every=3, alpha=1.0, beta=0.3)
+    events = run(meta_train(scorer, examples, tasks_of(examples), settings, tmp_path, stop=StopToken()))
+    validated = [event.step for event in events if isinstance(event, Metric) and event.name == "validation accuracy"]
+    assert validated[-1] == 5
+
+
 def test_meta_training_learns_and_keeps_the_best(make_scorer, make_examples, tmp_path):
     scorer = make_scorer(2, loss="label_words")
     examples = make_examples(scorer, 120)

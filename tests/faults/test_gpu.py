@@ -117,9 +117,12 @@ def test_tuning_and_scoring_take_fewer_texts_and_come_to_the_same(
         assert difference(run.prompt.detach(), other.prompt.detach()) < 1e-6
     again, warnings = drained(scorer.probabilities(bank, examples.texts))
     assert np.allclose(again, chances, atol=1e-6)
+    assert not warnings, "what fits is known from the validations"
+    again, warnings = drained(make_scorer().probabilities(bank, examples.texts))
+    assert np.allclose(again, chances, atol=1e-6)
     assert warnings[-1] == "The memory was exhausted; 1 texts are taken at a time from now on."
     scored, warnings = drained(
-        score_rows(scorer, bank, examples, np.arange(20), np.zeros(20, np.int64), "tune", StopToken())
+        score_rows(make_scorer(), bank, examples, np.arange(20), np.zeros(20, np.int64), "tune", StopToken())
     )
     assert len(scored.losses) == 20
     assert warnings
@@ -251,3 +254,12 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "memory.max").write_text("5000000\n")
     (tmp_path / "memory.current").write_text("2000000\n")
     assert devices.available_memory() == 3_000_000
+    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 1000000\nactive_file 200000\n")
+    assert devices.available_memory() == 4_200_000, "files that were read give way"
+
+
+def test_what_cublas_says_of_its_memory_is_no_lost_device() -> None:
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert memory.is_out_of_memory(error)
+    assert not memory.is_device_lost(error)
+    assert memory.is_device_lost(RuntimeError("CUDA error: an illegal memory access was encountered"))

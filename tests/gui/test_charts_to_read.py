@@ -12,6 +12,7 @@ import pytest
 from gui.looking import contrast, pixel, texts_of
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QFileDialog
 
 from metapt_gui.theme import DARK, LIGHT
 from metapt_gui.widgets.charts import BarChart, Histogram, ReliabilityDiagram, SweepPlot
@@ -333,6 +334,22 @@ def test_figures_are_saved(make, names, count, first, shown, tmp_path):
     assert header == names
     assert len(rows) == count
     assert rows[0] == first
+    assert b"\r\r" not in (tmp_path / "plot.csv").read_bytes()
+
+
+def test_the_ending_counts_in_capitals_too(shown, tmp_path):
+    plot = shown(filled_bars())
+    names, _ = plot.table()
+    for ending, begin in ((".CSV", names[0].encode()), (".SVG", b"<?xml"), (".PNG", b"\x89PNG")):
+        plot.save(tmp_path / f"plot{ending}")
+        assert (tmp_path / f"plot{ending}").read_bytes().startswith(begin)
+
+
+def test_what_is_empty_is_not_saved(shown, tmp_path, monkeypatch):
+    plot = shown(filled_bars())
+    plot.show_data(False)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: pytest.fail("nothing is asked"))
+    plot.export()
 
 
 @pytest.mark.parametrize("make", [make for make, *_ in FILLED], ids=NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
+from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
 
@@ -87,6 +89,38 @@ def test_what_is_chosen_on_the_page_itself_stays(hands: Hands, training: MetaTra
     training.preset.activated.emit(training.preset.currentIndex())
     wanted = preset("laptop")["prompt"]
     assert training.prompt_form.values() == document.value("prompt") == wanted
+
+
+def test_a_preset_means_the_rates_of_the_backbone(hands: Hands, training: MetaTrainPage) -> None:
+    hands.choose(training.preset, "laptop")
+    training.preset.activated.emit(training.preset.currentIndex())
+    assert training.form.values() == preset("laptop", "a folder")["meta_train"]
+    hands.choose(training.backbone.kind, BUNDLED)
+    assert hands.window.document.value("preset") == "laptop"
+    assert training.form.values() == hands.window.document.value("meta_train") == preset("laptop")["meta_train"]
+    assert hands.window.document.value("tune") == preset("laptop")["tune"]
+
+
+def test_a_gpu_takes_the_papers_preset_but_not_for_the_bundled_backbone(
+    hands: Hands, tmp_path: Path, tiny_t5: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(question: str, answer: Callable[[list[dict[str, str]]], None], **options: object) -> None:
+        if question == "devices":
+            answer([{"name": "cuda:0", "description": "a card"}])
+
+    monkeypatch.setattr(hands.window.host, "ask", ask)
+    hands.next_file(tmp_path / "mine.metapt")
+    hands.click(hands.window.welcome.new)
+    page = hands.step(3)
+    assert isinstance(page, MetaTrainPage)
+    assert page.preset.currentText() == "laptop"
+    hands.next_file(tiny_t5)
+    hands.choose(page.backbone.kind, FOLDER)
+    assert page.preset.currentText() == hands.window.document.value("preset") == "paper"
+    assert page.form.values() == preset("paper", str(tiny_t5))["meta_train"]
+    hands.choose(page.backbone.kind, BUNDLED)
+    assert page.preset.currentText() == "laptop", "the paper's rates change nothing there"
+    assert page.form.values() == preset("laptop")["meta_train"]
 
 
 # All pages ------------------------------------------------------------------------------------------------------------

@@ -205,10 +205,20 @@ def test_the_csv_has_every_placed_row(qtbot, scatter: ClusterScatter, tmp_path: 
     with open(tmp_path / "texts.csv", encoding="utf-8", newline="") as stream:
         names, *rows = csv.reader(stream)
     assert names == ["row", "x", "y", "group"]
-    table = np.array(rows, float)
+    table = np.array([[*row[:3], row[3] or 0] for row in rows], float)
     assert table[:, 0].tolist() == list(range(1, 40_001))
     assert np.allclose(table[:, 1:3], positions)
-    assert (table[:, 3] == categories).all()
+    assert (table[:, 3] == categories + 1).all(), "counted from 1 as long as they have no names"
+
+
+def test_the_csv_says_what_the_dots_are_coloured_by(scatter: ClusterScatter) -> None:
+    scatter.set_points(CORNERS[:3], np.array([0, 1, -1], np.int16))
+    scatter.set_names({0: "meals", 1: "rooms and beds"})
+    assert [row[3] for row in scatter.table()[1]] == ["meals", "rooms and beds", ""]
+    scatter.colour_by_value(np.array([0.5, 0.25, 1.0]), "confidence")
+    names, rows = scatter.table()
+    assert names[3] == "confidence"
+    assert [row[3] for row in rows] == [0.5, 0.25, 1.0]
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

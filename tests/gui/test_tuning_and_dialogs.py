@@ -133,6 +133,10 @@ def test_labels_come_from_a_file(hands: Hands, tuning: FewShotPage, tmp_path: Pa
     assert project is not None
     assert corpus is not None
     hands.until(lambda: project.labels(corpus.content_hash) == {0: "happy", 3: "unhappy"})
+    texts = corpus.texts
+    path.write_text(f"row,text,label\n1,{texts[1]},unhappy\n4,{texts[3]},happy\n", encoding="utf-8")
+    hands.click(tuning.side.from_file)  # the rows of another file: 1 does not hold the text that stands beside it
+    hands.until(lambda: project.labels(corpus.content_hash) == {0: "happy", 1: "unhappy", 3: "happy"})
     path.write_text("row,label\n1,cheerful\n", encoding="utf-8")
     hands.click(tuning.side.from_file)
     dialog = hands.dialog(ErrorDialog)
