@@ -50,6 +50,7 @@ PAIRS = (
     ("MetaPT", "PT"),
     ("MetaPT(Y)", "PPT"),
     ("MetaPT(Y)", "Sentence-BERT probe + source"),
+    ("MetaPT(Y)", "SetFit"),
 )
 SPEED = {
     "meta-first-order": "meta step, first-order (T5-small's shape, K = 10, m = 4, n = 100)",
