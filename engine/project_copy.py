@@ -32,7 +32,7 @@ def _copy_database(path: Path, target: Path) -> None:
     """Let SQLite copy the database, with what stands in its log; where that cannot be, copy the files."""
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
             contextlib.closing(sqlite3.connect(target)) as copy,
         ):
             source.backup(copy)

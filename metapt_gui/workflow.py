@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -183,7 +184,10 @@ def _inputs_changed(project: Project, job: dict[str, Any]) -> bool:
         parts = Path(path).parts
         if "runs" not in parts:
             continue
-        here = project.folder.joinpath(*parts[len(parts) - parts[::-1].index("runs") - 1 :])
+        place = len(parts) - parts[::-1].index("runs")
+        if not re.match(r"\d+-", "".join(parts[place : place + 1])):
+            continue  # a folder of that name that is none of a project
+        here = project.folder.joinpath("runs", *parts[place:])
         state = here / "result.json" if here.is_dir() else here
         if not is_version(state, version):
             return True

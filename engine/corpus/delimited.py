@@ -108,6 +108,9 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
 
 def _is_record(first: list[str]) -> bool:
     """Whether a first row holds what is no name of a column: a number, or a long text."""
+    names = [cell for cell in first if cell]
+    if names == [str(number) for number in range(len(names))]:
+        return False  # as pandas numbers columns
     return any(_NUMBER.fullmatch(cell.strip()) or len(cell) > LONGEST_NAME for cell in first)
 
 

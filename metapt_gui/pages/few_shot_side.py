@@ -220,8 +220,9 @@ class FewShotSide(SideScroll):
                 f"{min(test, TEST_ROWS):,} are left to test on."
             )
         else:
+            how = "half train, half validate" if training == validation else "split in the same proportion"
             text = (
-                f"Fewer than {training + validation}: half train, half validate, none is left to test on. "
+                f"Fewer than {training + validation}: {how}, none is left to test on. "
                 f"{wording.count(training + validation - self._total, 'labels')} more for the paper's way."
             )
         self.split.setText(text)

@@ -176,6 +176,9 @@ def test_labels_that_fill_their_dictionary_are_read(tmp_path):
         ('"5","my wife took me here"', "yes", ["5", "my wife took me here"], 1),
         (f"good,{'word ' * 30}", "auto", ["column 1", "column 2"], 2),
         ("2.5,nice", "auto", ["column 1", "column 2"], 2),
+        ("0,1", "auto", ["0", "1"], 1),
+        (",0", "auto", ["column 1", "0"], 1),
+        ("1,2", "auto", ["column 1", "column 2"], 2),
         ("label 5,text_2", "auto", ["label 5", "text_2"], 1),
     ],
 )

@@ -13,6 +13,7 @@ from made_runs import as_if_run
 from engine.project import Project
 from engine.running.job import is_version
 from engine.running.jobs import MetaTrainJob
+from engine.settings import BackboneSettings
 from engine.storage import read_json
 from metapt_gui.workflow import CLUSTER, TRAIN, State, states
 
@@ -76,6 +77,18 @@ def test_runs_of_an_older_version_are_up_to_date_and_found_again(trained: Path) 
     assert state(trained)[TRAIN.key] is State.OUTDATED
     with Project.open(trained) as project:
         assert project.run_folder(job)[0] != folder
+
+
+def test_a_folder_called_runs_that_is_none_of_a_project_does_not_count(
+    project_folder: Path, tiny_t5: Path, tmp_path: Path
+) -> None:
+    backbone = shutil.copytree(tiny_t5, tmp_path / "runs" / "t5")
+    with Project.open(project_folder) as project:
+        corpora = {"corpus": str(project.role("source")), "clusters": str(project.role("clusters"))}
+        job = MetaTrainJob(**corpora, backbone=BackboneSettings(backbone=str(backbone)))
+        as_if_run(project, "meta-train", job)
+        assert str(backbone) in job.document()["inputs"]
+    assert state(project_folder) == DONE
 
 
 def test_what_cannot_be_a_version_is_none(tmp_path: Path) -> None:
