@@ -24,6 +24,7 @@ from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import (
     engine_alone,
     engine_steps,
+    known_starts,
     label_words,
     named_starts,
     training_corpus,
@@ -200,17 +201,11 @@ def tune(
     """Tune prompts on a few labelled texts of the target, several seeds and starts side by side."""
     with engine_steps(project, json) as steps:
         opened = steps.project
-        starts = named_starts(start)
-        if not starts:
-            for name, role in (("MetaPT", "meta-train"), ("PPT", "pretrain-prompt")):
-                if opened.has_role(role):
-                    starts[name] = str(opened.role(role) / "prompt.safetensors")
-            starts["PT"] = "random"
         corpus = Corpus.open(opened.role("target"))
         job = jobs.TuneJob(
             corpus=str(corpus.folder),
             test=str(opened.role("test")) if opened.has_role("test") else "",
-            starts=starts,
+            starts=named_starts(start) or known_starts(opened),
             tune=tune,
             prompt=prompt,
             backbone=backbone,

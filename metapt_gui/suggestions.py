@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
@@ -10,7 +11,6 @@ from PySide6.QtCore import QObject, Signal
 from engine.errors import MetaPTError
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.models.label_model import LabelModel
-from metapt_gui.pages.few_shot_side import FewShotSide
 from metapt_gui.task_labels import TaskLabels
 
 SUGGESTED = 10
@@ -23,21 +23,24 @@ class Suggestions(QObject):
 
     Signals
     -------
+    choosing
+        Whether the engine is choosing.
     found
         Their rows, in order (list of int).
     failed
         The error that kept texts from being suggested.
     """
 
+    choosing = Signal(bool)
     found = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, host: EngineHost, model: LabelModel, labels: TaskLabels, side: FewShotSide) -> None:
-        super().__init__(side)
-        self._host, self._model, self._labels, self._side = host, model, labels, side
+    def __init__(self, host: EngineHost, model: LabelModel, labels: TaskLabels) -> None:
+        super().__init__(labels)
+        self._host, self._model, self._labels = host, model, labels
 
-    def suggest(self, *, at_random: bool = False) -> None:
-        """Look for ten texts."""
+    def suggest(self, classes: Sequence[str], *, at_random: bool = False) -> None:
+        """Look for ten texts; labels of other classes than ``classes`` say nothing."""
         texts, model = self._labels.texts, self._model
         if texts is None:
             return
@@ -47,21 +50,21 @@ class Suggestions(QObject):
         if at_random or len(free) <= SUGGESTED:
             self.found.emit(sorted(free[:SUGGESTED].tolist()))
             return
-        known = set(self._side.words.classes())
+        known = set(classes)
         rows = random.permutation(model.rows_with(label=True)).tolist()
         labelled = list(itertools.islice((row for row in rows if model.label(row) in known), LABELLED))
         candidates = free[:CANDIDATES]
 
         def chosen(found: list[int]) -> None:
-            self._side.set_choosing(False)
+            self.choosing.emit(False)
             if self._labels.texts is texts:
                 self.found.emit(sorted(row for row in candidates[found].tolist() if model.label(row) is None))
 
         def failed(error: MetaPTError) -> None:
-            self._side.set_choosing(False)
+            self.choosing.emit(False)
             self.failed.emit(error)
 
-        self._side.set_choosing(True)
+        self.choosing.emit(True)
         self._host.ask(
             "suggest_rows",
             chosen,

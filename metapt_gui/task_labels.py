@@ -99,8 +99,8 @@ class TaskLabels(QObject):
         known = {before.texts[row].as_py(): name for row, name in own.items() if row < len(before.texts)}
         found = {row: known[text] for row, text in enumerate(texts.texts.to_pylist()) if text in known}
         self.give(found, "Carry over")
-        gone = len(own) - len(found)
-        lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone > 0 else ""
+        gone = len(known.keys() - {texts.texts[row].as_py() for row in found})
+        lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone else ""
         return f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"
 
     def rename(self, before: str, after: str) -> dict[str, str]:

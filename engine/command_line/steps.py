@@ -78,6 +78,13 @@ def named_starts(pairs: list[str] | None) -> dict[str, str]:
     return {name: start or name for name, _, start in (pair.partition("=") for pair in pairs or [])}
 
 
+def known_starts(project: Project) -> dict[str, str]:
+    """Return all starts that a project has, the learned ones first."""
+    learned = {"MetaPT": "meta-train", "PPT": "pretrain-prompt"}
+    starts = {name: role for name, role in learned.items() if project.has_role(role)}
+    return {name: str(project.role(role) / "prompt.safetensors") for name, role in starts.items()} | {"PT": "random"}
+
+
 def label_words(pairs: list[str] | None) -> dict[str, str]:
     """Return class -> word of options of the form class=word.
 

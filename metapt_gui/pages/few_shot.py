@@ -78,11 +78,12 @@ class FewShotPage(Page):
         self.side = FewShotSide(self.context)
         self.side.changed.connect(self._on_task)
         self.side.renamed.connect(self._on_renamed)
-        self.suggestions = Suggestions(self.host, self.table.model, self.labels, self.side)
+        self.suggestions = Suggestions(self.host, self.table.model, self.labels)
+        self.suggestions.choosing.connect(self.side.set_choosing)
         self.suggestions.found.connect(self._put_first)
         self.suggestions.failed.connect(self._on_no_suggestions)
-        self.side.suggest_asked.connect(self.suggestions.suggest)
-        self.side.random_asked.connect(partial(self.suggestions.suggest, at_random=True))
+        self.side.suggest_asked.connect(self._suggest)
+        self.side.random_asked.connect(partial(self._suggest, at_random=True))
         self.side.labels_chosen.connect(self._import_labels)
         self.set_columns(self.tabs, self.side)
 
@@ -223,6 +224,9 @@ class FewShotPage(Page):
             self._show_task()  # the class keeps its name, as its labels do
             raise
         self._save({"renamed": renamed})
+
+    def _suggest(self, *, at_random: bool = False) -> None:
+        self.suggestions.suggest(self.side.words.classes(), at_random=at_random)
 
     def _on_no_suggestions(self, error: MetaPTError) -> None:
         self.banner.show_text(f"No texts could be suggested. {error}")

@@ -26,8 +26,6 @@ NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "Fr
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
-
-
 TEST_ROWS = 200
 """So many labelled texts, at most, are tested on."""
 
@@ -47,7 +45,8 @@ class FewShotSide(SideScroll):
         self._file = ""
         self._chosen = ""
         self._learned = False
-        self._total = 0
+        self._total = self._unlabelled = 0
+        self._choosing = False
 
         counts = Card("Labels")
         self.labelled = Figure("labels", "How many texts have a label.")
@@ -190,14 +189,19 @@ class FewShotSide(SideScroll):
 
     def set_choosing(self, choosing: bool) -> None:
         """Say that texts are being chosen."""
-        self.suggest.setText(CHOOSING if choosing else SUGGEST)
-        self.suggest.setEnabled(not choosing)
+        self._choosing = choosing
+        self._enable_suggestions()
 
     def set_unlabelled(self, count: int) -> None:
         """Suggest texts only as long as some have no label."""
-        for widget in (self.suggest, self.at_random):
-            if widget.text() != CHOOSING:
-                enable(widget, "" if count else "Every text has a label.")
+        self._unlabelled = count
+        self._enable_suggestions()
+
+    def _enable_suggestions(self) -> None:
+        reason = "" if self._unlabelled else "Every text has a label."
+        self.suggest.setText(CHOOSING if self._choosing else SUGGEST)
+        enable(self.suggest, "Texts are being chosen." if self._choosing else reason)
+        enable(self.at_random, reason)
 
     def show_preview(self, text: str) -> None:
         """Show the exact input."""

@@ -11,6 +11,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QSplitter, QWidget
 
 from engine.clustering.edits import task_fields
+from engine.errors import MetaPTError
 from engine.events import Event, Failed, Finished, Metric, Progress
 from engine.presets import DESCRIPTIONS, preset
 from engine.running.jobs import BackboneJob, MetaTrainJob
@@ -242,8 +243,9 @@ class MetaTrainPage(Page):
         try:
             if self.document.project is not None:
                 self.document.project.set_note(name, note)
-        finally:
+        except MetaPTError:
             self._list_runs()  # with the note that is kept
+            raise
 
     # What the person chooses ------------------------------------------------------------------------------------------
 
@@ -283,7 +285,7 @@ class MetaTrainPage(Page):
             self.document.set_value("source words", self.words.words())
             self.document.set_value("backbone", {**backbone, "offline": False})
             if kept in DESCRIPTIONS and backbone["backbone"] not in (before, ""):  # it means other rates there
-                first = self.document.value("preset") is None or (kept == "paper" and before != "bundled")
+                first = self.document.value("preset") is None or (kept == "paper" and backbone["backbone"] == "bundled")
                 self._use_preset(self._suited() if first else kept)
             elif kept in DESCRIPTIONS:
                 same = preset(kept, backbone["backbone"])

@@ -142,25 +142,23 @@ class LiveCurves(PlotCard):
         """
         if not math.isfinite(value):
             return
-        if curve not in self._curves:
-            self._curves[curve] = self._new()
-            self._waiting.append(curve)
-        self._curves[curve].add(step, value)
-        self._stale.add(curve)
-        if self.isVisible() and not self._timer.isActive():
-            self._timer.start()
+        self._grown(curve).add(step, value)
 
     def put_before(self, curve: str, steps: np.ndarray, values: np.ndarray) -> None:
         """Put points, steps [n] and values [n], before those that ``curve`` has; what is not before them is dropped."""
-        if curve not in self._curves:
-            self._curves[curve] = self._new()
-            self._waiting.append(curve)
-        there = self._curves[curve]
+        there = self._grown(curve)
         before = steps < (there.steps[0] if there.size else np.inf)
         there.fill(np.concatenate((steps[before], there.steps)), np.concatenate((values[before], there.values)))
-        self._stale.add(curve)
+
+    def _grown(self, name: str) -> _Curve:
+        """Return a curve that is about to grow, made if there is none, to be drawn soon."""
+        if name not in self._curves:
+            self._curves[name] = self._new()
+            self._waiting.append(name)
+        self._stale.add(name)
         if self.isVisible() and not self._timer.isActive():
             self._timer.start()
+        return self._curves[name]
 
     def set_curve_style(self, curve: str, dashed: bool = False) -> None:
         """Draw ``curve`` dashed or solid, also if it has no points yet."""

@@ -257,17 +257,6 @@ def test_what_is_read_aloud_of_a_label_is_its_text(hands: Hands, page: FewShotPa
     assert "60 texts" in interface.text(QAccessible.Text.Name)
 
 
-def test_an_answer_about_what_was_cleared_is_not_shown(hands: Hands, page: FewShotPage) -> None:
-    host = hands.window.host
-    answers: list[object] = []
-    host.ask("devices", answers.append, key="classify")
-    host.forget("classify")
-    later: list[object] = []
-    host.ask("devices", later.append)
-    hands.until(lambda: bool(later))
-    assert answers == []
-
-
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (9_999, "9,999"), (10_000, "10k"), (999_499, "999k"), (6_990_280, "7.0M")]
 )

@@ -102,3 +102,17 @@ def test_a_question_of_a_project_that_was_closed_is_not_answered(hands: Hands, u
     hands.window.host.ask("devices", later.append)
     hands.until(lambda: bool(later))
     assert answers == []
+
+
+def test_the_answer_about_a_sentence_that_was_cleared_is_nobodys(
+    hands: Hands, using: UsePage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    forgotten: list[str | None] = []
+    monkeypatch.setattr(hands.window.host, "ask", lambda question, *_, **__: asked.append(question))
+    monkeypatch.setattr(hands.window.host, "forget", lambda key=None: forgotten.append(key))
+    hands.qtbot.keyClicks(using.sentence, "soup")
+    hands.until(lambda: "classify" in asked)
+    using.sentence.clear()
+    hands.until(lambda: forgotten == ["classify"])
+    assert using.answer.text() == ""

@@ -123,6 +123,16 @@ def test_a_gpu_takes_the_papers_preset_but_not_for_the_bundled_backbone(
     assert page.form.values() == preset("laptop")["meta_train"]
 
 
+def test_a_preset_that_was_chosen_stays_with_another_folder(
+    hands: Hands, training: MetaTrainPage, other_tiny_t5: Path
+) -> None:
+    hands.choose(training.preset, "paper")  # on a computer without a GPU
+    training.preset.activated.emit(training.preset.currentIndex())
+    hands.type(training.backbone.name, str(other_tiny_t5))
+    assert hands.window.document.value("backbone")["backbone"] == str(other_tiny_t5)
+    assert hands.window.document.value("preset") == "paper"
+
+
 # All pages ------------------------------------------------------------------------------------------------------------
 
 
