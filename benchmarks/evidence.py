@@ -130,17 +130,19 @@ def speed() -> str:
         for name in CASES:
             case = found.get(name)
             if case is None:
-                rows.append([SPEED[name], device, "not measured", "", "", "", ""])
+                rows.append([SPEED[name], device, "not measured", *[""] * 5])
                 continue
             reached = "reached" if case["reached"] else "**missed**"
             digits = 3 if abs(case["ratio"] - case["target"]) < 0.01 else 2
             share = f"{case['share_of_matrix_rate']:.0%}".replace("%", " %") if "share_of_matrix_rate" in case else ""
             times = [f"{case['ours_seconds']:.1f}", f"{case['theirs_seconds']:.1f}"]
             ratio = [f"{case['ratio']:.{digits}f}", f"{case['target']:g}, {reached}"]
-            rows.append([SPEED[name], device, *ratio, *times, share])
+            careful = f"{case['careful_ratio']:.2f}" if "careful_ratio" in case else ""
+            rows.append([SPEED[name], device, *ratio, careful, *times, share])
     if not any(device.startswith("cuda") for device in document):
-        rows.append(["all of them", "GPU", "not measured", "", "", "", ""])
-    return markdown(["", "device", "ratio", "target", "ours, s", "theirs, s", "share of the matrix rate"], rows)
+        rows.append(["all of them", "GPU", "not measured", *[""] * 5])
+    head = ["", "device", "ratio", "target", "against a careful user", "ours, s", "theirs, s"]
+    return markdown([*head, "share of the matrix rate"], rows)
 
 
 def suggestions() -> str:

@@ -8,13 +8,14 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.cases import CASES, Case
+from benchmarks.speed.cases import CASES, MEMORY, Case, Setting
 from engine.backbones.devices import multiply_rate
 
 
@@ -28,20 +29,21 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def compared(case: Case, repeats: int) -> dict[str, Any]:
-    """Time both sides in turn (ours, theirs, ours ...): medians, spreads, and the median of the neighbours' ratios."""
-    ours, theirs = [], []
+    """Time the sides in turn (ours, theirs, ours ...): medians, spreads, and the median of the neighbours' ratios."""
+    sides = {"ours": case.ours, "theirs": case.theirs, "careful": case.careful}
+    times: dict[str, list[float]] = {name: [] for name, side in sides.items() if side is not None}
     for _ in range(repeats):
-        ours.append(seconds(case.ours))
-        theirs.append(seconds(case.theirs))
-    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
-    return {
-        "ours_seconds": round(statistics.median(ours), 4),
-        "theirs_seconds": round(statistics.median(theirs), 4),
-        "ours_spread": round(max(ours) - min(ours), 4),
-        "theirs_spread": round(max(theirs) - min(theirs), 4),
-        "ratio": round(statistics.median(ratios), 3),
-        "repeats": repeats,
-    }
+        for name in times:
+            times[name].append(seconds(sides[name]))
+    found: dict[str, Any] = {"repeats": repeats}
+    for name, taken in times.items():
+        found[f"{name}_seconds"] = round(statistics.median(taken), 4)
+        found[f"{name}_spread"] = round(max(taken) - min(taken), 4)
+    for name, key in (("theirs", "ratio"), ("careful", "careful_ratio")):
+        if name in times:
+            ratios = [their / our for our, their in zip(times["ours"], times[name], strict=True)]
+            found[key] = round(statistics.median(ratios), 3)
+    return found
 
 
 def counted(run: Callable[[], Any]) -> tuple[Any, int]:
@@ -56,25 +58,26 @@ def matrix_rates(device: torch.device) -> dict[str, float]:
     return {str(dtype): multiply_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
 
 
-def peak_memory(name: str, device: torch.device, folder: Path, quick: bool) -> dict[str, int]:
+def peak_memory(name: str, setting: Setting) -> dict[str, int]:
     """Return megabytes: the most that a process of its own held, made for the case, then running one side once."""
     context = multiprocessing.get_context("spawn")
     found = {}
     for side in ("ours", "theirs"):
         with ProcessPoolExecutor(1, mp_context=context) as child:
-            before, after = child.submit(_peak, name, side, str(device), folder / side, quick).result()
+            own = replace(setting, folder=setting.folder / MEMORY / side)
+            before, after = child.submit(_peak, name, side, own).result()
         found[f"{side}_peak_mb"], found[f"{side}_before_mb"] = after, before
     return found
 
 
-def _peak(name: str, side: str, device: str, folder: Path, quick: bool) -> tuple[int, int]:
-    folder.mkdir(parents=True, exist_ok=True)
-    case = CASES[name].make(torch.device(device), folder, quick)
+def _peak(name: str, side: str, setting: Setting) -> tuple[int, int]:
+    setting.folder.mkdir(parents=True, exist_ok=True)
+    case = CASES[name].make(setting)
     before = _resident()
-    if device.startswith("cuda"):
+    if setting.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     getattr(case, side)()
-    if device.startswith("cuda"):
+    if setting.device.type == "cuda":
         return before, round(torch.cuda.max_memory_allocated() / 2**20)
     return before, _resident()
 

@@ -87,10 +87,12 @@ def classify(
     tokenizer: PreTrainedTokenizerBase,
     prefix: list[int],
     batch_size: int,
+    *,
+    by_length: bool = False,
 ) -> list[str]:
-    """Return the word that is generated for each text, greedily, texts of like length together."""
+    """Return the word that is generated for each text, greedily; texts of like length together if ``by_length``."""
     found = [""] * len(texts)
-    order = np.argsort([len(ids) for ids in texts], kind="stable")
+    order = np.argsort([len(ids) for ids in texts], kind="stable") if by_length else np.arange(len(texts))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         batch = padded([(texts[row], 0) for row in rows], int(tokenizer.pad_token_id), model.device)
