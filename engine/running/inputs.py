@@ -17,31 +17,47 @@ from engine.prompting.scorer import PromptScorer
 from engine.prompting.template import EncodedTexts
 from engine.settings import Initialisation
 from engine.stage import Part, ProgressMeter, Stopped, StopToken
-from engine.training.examples import Examples
+from engine.training.examples import Draw, Examples
 
 SLICE = 4096
 """Texts encoded between two looks at whether stopping was requested."""
 
 
 def encoded(
-    scorer: PromptScorer, texts: Sequence[str], labels: np.ndarray, stage: str, stop: StopToken
+    scorer: PromptScorer, texts: Sequence[str], labels: np.ndarray, rows: np.ndarray, stage: str, stop: StopToken
 ) -> Part[Examples]:
-    """Encode the texts that have a label, the others as if they were empty.
+    """Encode the texts at ``rows``, each once and in order; the others are there without a single token.
 
     Raises
     ------
     Stopped
         If stopping was requested on the way.
     """
-    parts, meter = [], ProgressMeter(stage, len(texts), "rows")
-    for start in range(0, len(texts), SLICE):
+    parts, meter = [scorer.template.encode([])], ProgressMeter(stage, len(rows), "rows")
+    for start in range(0, len(rows), SLICE):
         if start:
             yield meter.at(start, "Cutting the texts into tokens")
         if stop.requested:
             raise Stopped
-        these = zip(texts[start : start + SLICE], labels[start : start + SLICE] >= 0, strict=True)
-        parts.append(scorer.template.encode([text if has else "" for text, has in these]))
-    return Examples(EncodedTexts.joined(parts), labels)
+        parts.append(scorer.template.encode([texts[row] for row in rows[start : start + SLICE]]))
+    these = EncodedTexts.joined(parts)
+    ends = np.zeros(len(texts) + 1, np.int64)
+    ends[rows + 1] = these.lengths
+    return Examples(EncodedTexts(these.tokens, np.cumsum(ends), these.pad), labels)
+
+
+def drawn_examples(
+    scorer: PromptScorer,
+    texts: Sequence[str],
+    labels: np.ndarray,
+    draws: Sequence[tuple[int, Draw]],
+    test: np.ndarray,
+    stage: str,
+    stop: StopToken,
+) -> Part[Examples]:
+    """Encode what some seed has drawn, and what is tested: a few hundred of perhaps a million labelled rows."""
+    rows = [test, *(part for _, draw in draws for part in (draw.training, draw.validation))]
+    return (yield from encoded(scorer, texts, labels, np.unique(np.concatenate(rows)), stage, stop))
 
 
 def labelled_examples(scorer: PromptScorer, corpus: Corpus, stage: str, stop: StopToken) -> Part[Examples]:
@@ -54,11 +70,12 @@ def labelled_examples(scorer: PromptScorer, corpus: Corpus, stage: str, stop: St
     Stopped
         As `encoded`.
     """
-    if not (corpus.labels >= 0).any():
+    rows = np.flatnonzero(corpus.labels >= 0)
+    if not len(rows):
         raise DataError(
             "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
         )
-    return (yield from encoded(scorer, corpus.texts, corpus.labels, stage, stop))
+    return (yield from encoded(scorer, corpus.texts, corpus.labels, rows, stage, stop))
 
 
 def edited_groups(

@@ -245,6 +245,7 @@ class TuneJob(_TargetJob):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.running import inputs
+        from engine.training.examples import few_shot_draws
         from engine.training.few_shot import few_shot
 
         corpus, texts, labels, pool, test = self.target()
@@ -258,7 +259,8 @@ class TuneJob(_TargetJob):
                 f"label {wanted:,} are for training and validation.",
                 "warning",
             )
-        examples = yield from inputs.encoded(scorer, texts, labels, self.stage, stop)
+        draws = few_shot_draws(labels, pool, self.tune)
+        examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
         seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
         starts = {
             name: [inputs.starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()
@@ -279,8 +281,8 @@ class FullModelJob(_TargetJob):
 
         corpus, texts, labels, pool, test = self.target()
         scorer = yield from self.scorer(session, corpus)
-        examples = yield from inputs.encoded(scorer, texts, labels, self.stage, stop)
         draws = few_shot_draws(labels, pool, self.tune)
+        examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
         yield from tune_full_model(scorer, examples, draws, self.settings, folder, stop=stop, test=test)
 
 

@@ -18,8 +18,9 @@ from engine.running.perform import perform
 from engine.running.pipeline import Steps
 from engine.running.process import CREDIT, EngineProcess
 from engine.running.session import Session
-from engine.settings import ImportSettings
+from engine.settings import ImportSettings, TuneSettings
 from engine.stage import Stopped, StopToken, result_of
+from engine.training.examples import few_shot_draws
 
 
 def test_after_a_pause_stopping_takes_no_longer_than_before(tmp_path):
@@ -71,14 +72,31 @@ def test_encoding_is_done_in_slices_and_stops_between_them(make_scorer, monkeypa
     scorer = make_scorer(2)
     texts = [f"soup {number}" for number in range(10)]
     labels = np.array([0, 1, 0, -1, 1, 0, 1, 0, -1, 1])
-    part = inputs.encoded(scorer, texts, labels, "tune", StopToken())
-    assert [event.done for event in iter_events(part)] == [3, 6, 9]
-    examples = result_of(inputs.encoded(scorer, texts, labels, "tune", StopToken()))
-    whole = scorer.template.encode([text if label >= 0 else "" for text, label in zip(texts, labels, strict=True)])
-    np.testing.assert_array_equal(examples.texts.tokens, whole.tokens)
-    np.testing.assert_array_equal(examples.texts.offsets, whole.offsets)
+    rows = np.flatnonzero(labels >= 0)
+    part = inputs.encoded(scorer, texts, labels, rows, "tune", StopToken())
+    assert [event.done for event in iter_events(part)] == [3, 6]
+    examples = result_of(inputs.encoded(scorer, texts, labels, rows, "tune", StopToken()))
+    whole = scorer.template.encode(texts)
+    assert len(examples) == len(texts)
+    for row in range(len(texts)):
+        mine = examples.texts.take(np.array([row])).tokens
+        wanted = whole.take(np.array([row])).tokens if labels[row] >= 0 else []
+        np.testing.assert_array_equal(mine, wanted)
     with pytest.raises(Stopped):
-        result_of(inputs.encoded(scorer, texts, labels, "tune", Impatient(2)))
+        result_of(inputs.encoded(scorer, texts, labels, rows, "tune", Impatient(2)))
+
+
+def test_of_a_task_only_what_is_drawn_or_tested_is_encoded(make_scorer):
+    scorer = make_scorer(2)
+    texts = [f"soup {number}" for number in range(1000)]
+    labels = np.arange(1000) % 2
+    draws = few_shot_draws(labels, np.arange(900), TuneSettings(seeds=2, training_rows=6, validation_rows=4))
+    test = np.arange(950, 960)
+    part = inputs.drawn_examples(scorer, texts, labels, draws, test, "tune", StopToken())
+    examples = result_of(part)
+    drawn = {int(row) for _, draw in draws for row in (*draw.training, *draw.validation)}
+    assert set(np.flatnonzero(examples.texts.lengths).tolist()) == drawn | set(range(950, 960))
+    np.testing.assert_array_equal(examples.labels, labels)
 
 
 def iter_events(part):
