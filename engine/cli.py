@@ -126,9 +126,7 @@ def cluster(settings: ClusterSettings, project: ProjectFolder = DEFAULT_PROJECT,
     """Group the training texts (pseudo-labelled ones if there are any, the source otherwise) into meta tasks."""
     with engine_steps(project, json) as steps:
         cache = str(steps.project.cache.resolve())
-        folder = steps.run(
-            "clusters", jobs.ClusterJob(corpus=training_corpus(steps.project), cache=cache, settings=settings)
-        )
+        folder = steps.run("clusters", jobs.ClusterJob(corpus=training_corpus(steps), cache=cache, settings=settings))
         if not json:
             tables.show_clusters(folder)
 
@@ -149,7 +147,7 @@ def meta_train(
     with engine_steps(project, json) as steps:
         clusters = steps.project.role("clusters")
         job = jobs.MetaTrainJob(
-            corpus=training_corpus(steps.project),
+            corpus=training_corpus(steps),
             clusters=str(clusters),
             **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
@@ -167,6 +165,7 @@ def pretrain_prompt(
     settings: PretrainSettings,
     prompt: PromptSettings,
     backbone: BackboneSettings,
+    preset: PresetName = "",
     word: Words = None,
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
@@ -174,7 +173,7 @@ def pretrain_prompt(
     """Pre-train a prompt on all training texts without tasks (PPT), to compare with."""
     with engine_steps(project, json) as steps:
         job = jobs.PretrainJob(
-            corpus=training_corpus(steps.project),
+            corpus=training_corpus(steps),
             settings=settings,
             prompt=prompt,
             backbone=backbone,

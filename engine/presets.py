@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from engine.settings import MetaTrainSettings, PromptSettings, TuneSettings
+from engine.settings import ClusterSettings, MetaTrainSettings, PretrainSettings, PromptSettings, Settings, TuneSettings
 
 Preset = Literal["quick", "laptop", "paper"]
 Values = dict[str, dict[str, Any]]
+PARTS: dict[str, type[Settings]] = {
+    "meta_train": MetaTrainSettings,
+    "pretrain": PretrainSettings,
+    "prompt": PromptSettings,
+    "tune": TuneSettings,
+}
+"""What a preset sets, by the names that pipeline files have for it."""
 
 _SMALL: Values = {
     "meta_train": {"gradient": "first_order", "initialisation": "vocabulary"},
@@ -20,7 +27,7 @@ _SMALL: Values = {
 }
 _BUNDLED_RATES: Values = {
     "meta_train": {"alpha": 100.0, "beta": 0.3},
-    "prompt": {},
+    "pretrain": {"learning_rate": 0.3},
     "tune": {"learning_rate": 0.03},
 }
 _SIZES: dict[Preset, Values] = {
@@ -32,9 +39,8 @@ _SIZES: dict[Preset, Values] = {
     "laptop": {
         "meta_train": {"steps": 300, "validate_every": 50, "validation_rows": 40, "checkpoint_every": 25},
         "prompt": {"text_tokens": 128},
-        "tune": {},
     },
-    "paper": {"meta_train": {}, "prompt": {}, "tune": {}},
+    "paper": {},
 }
 DESCRIPTIONS: dict[Preset, str] = {
     "quick": "To see how it works: 100 first-order steps, 20 soft tokens, texts cut at 48 tokens. Minutes on a laptop.",
@@ -44,7 +50,7 @@ DESCRIPTIONS: dict[Preset, str] = {
 
 
 def preset(name: Preset, backbone: str = "bundled") -> Values:
-    """Return the values of ``meta_train``, ``prompt`` and ``tune`` settings that a preset stands for, all of them.
+    """Return the values of ``meta_train``, ``pretrain``, ``prompt`` and ``tune`` settings of a preset, all of them.
 
     Parameters
     ----------
@@ -56,7 +62,23 @@ def preset(name: Preset, backbone: str = "bundled") -> Values:
         layers.append(_SMALL)
         if backbone == "bundled":
             layers.append(_BUNDLED_RATES)
+    values = {part: {key: value for layer in layers for key, value in layer.get(part, {}).items()} for part in PARTS}
+    if name != "paper":
+        values["pretrain"] |= as_many_texts(MetaTrainSettings(**values["meta_train"]))
+    return {part: model(**values[part]).model_dump() for part, model in PARTS.items()}
+
+
+def as_many_texts(meta: MetaTrainSettings, groups: int = ClusterSettings().clusters) -> dict[str, Any]:
+    """Return `PretrainSettings` with which PPT reads as many texts as a meta-training of ``groups`` tasks does.
+
+    It begins at the same start, too, is validated as often, and goes over the rows as many times as that takes.
+    """
     return {
-        part: model(**{key: value for layer in layers for key, value in layer[part].items()}).model_dump()
-        for part, model in (("meta_train", MetaTrainSettings), ("prompt", PromptSettings), ("tune", TuneSettings))
+        "initialisation": meta.initialisation,
+        "batch_size": 2 * meta.shots * groups,
+        "steps": meta.steps,
+        "epochs": 1000,
+        "validate_every": meta.validate_every,
+        "validation_rows": groups * meta.validation_rows,
+        "patience": meta.patience,
     }

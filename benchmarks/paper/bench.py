@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
 from benchmarks.paper.data import WORDS, Dataset, write_rows
 from engine.corpus.store import Corpus
-from engine.presets import Preset, preset
+from engine.presets import Preset, as_many_texts, preset
 from engine.running import jobs
 from engine.running.pipeline import Steps, import_job
 from engine.settings import (
@@ -104,17 +104,7 @@ class Bench:
     def pretrained(self, corpus: str, **changes: Any) -> str:
         """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start."""
         meta = MetaTrainSettings(**self.settings("meta_train"))
-        values: dict[str, Any] = {
-            "initialisation": meta.initialisation,
-            "batch_size": 2 * meta.shots * GROUPS,
-            "steps": meta.steps,
-            "epochs": 1000,
-            "validate_every": meta.validate_every,
-            "validation_rows": GROUPS * meta.validation_rows,
-            "patience": meta.patience,
-            "learning_rate": PPT_RATE,
-        }
-        settings = PretrainSettings(**values | changes)
+        settings = PretrainSettings(**as_many_texts(meta, GROUPS) | {"learning_rate": PPT_RATE} | changes)
         job = jobs.PretrainJob(corpus=corpus, backbone=self.backbone, prompt=self.prompt, settings=settings)
         return str(self.steps.run("pretrain-prompt", job) / "prompt.safetensors")
 

@@ -12,8 +12,8 @@ import typer
 from pydantic.fields import FieldInfo
 
 from engine.errors import SettingsError
-from engine.presets import DESCRIPTIONS, preset
-from engine.settings import MetaTrainSettings, PromptSettings, Settings, TuneSettings, validated
+from engine.presets import DESCRIPTIONS, PARTS, preset
+from engine.settings import Settings, validated
 
 PresetName = Annotated[
     str,
@@ -75,7 +75,7 @@ def _preset(name: str, backbone: str | None) -> Mapping[type[Settings], dict[str
             f"There is no preset '{name}'", where="--preset", remedy=f"Choose {', '.join(DESCRIPTIONS)}."
         )
     values = preset(name, backbone or "bundled")
-    return {MetaTrainSettings: values["meta_train"], PromptSettings: values["prompt"], TuneSettings: values["tune"]}
+    return {model: values[part] for part, model in PARTS.items()}
 
 
 def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:

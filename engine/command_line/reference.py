@@ -20,9 +20,9 @@ import engine.settings
 from engine.cli import app
 from engine.command_line.template import pipeline_template
 from engine.errors import MetaPTError
-from engine.presets import DESCRIPTIONS, preset
+from engine.presets import DESCRIPTIONS, PARTS, preset
 from engine.running.pipeline import PipelineSettings
-from engine.settings import MetaTrainSettings, PromptSettings, Settings, TuneSettings
+from engine.settings import Settings
 
 SETTINGS_HEAD = """\
 # Settings
@@ -246,16 +246,11 @@ def _range(field: FieldInfo) -> str:
 
 def _presets() -> str:
     """Return a table of what each preset of the window sets, where it differs from the defaults."""
-    models: dict[str, type[Settings]] = {
-        "meta_train": MetaTrainSettings,
-        "prompt": PromptSettings,
-        "tune": TuneSettings,
-    }
     values = {name: preset(name) for name in DESCRIPTIONS}
     lines = ["## Presets", "", "What the presets of the page Meta-train set for the bundled backbone:", ""]
     lines += [f"- *{name}*: {text}" for name, text in DESCRIPTIONS.items()]
     lines += ["", "| setting | " + " | ".join(values) + " |", "|---|" + "---|" * len(values)]
-    for part, model in models.items():
+    for part, model in PARTS.items():
         for name, field in model.model_fields.items():
             row = [chosen[part][name] for chosen in values.values()]
             if any(value != field.default for value in row):

@@ -11,12 +11,13 @@ from typing import Any
 
 from engine.command_line.display import make_display
 from engine.errors import SettingsError
-from engine.events import Event
+from engine.events import Event, Notice
 from engine.project import Project
 from engine.running.job import Job
 from engine.running.pipeline import Steps, run_to_end
 from engine.running.process import EngineProcess
 from engine.stage import StopToken
+from engine.storage import read_json
 
 
 @contextmanager
@@ -54,9 +55,24 @@ def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], 
             display.close()
 
 
-def training_corpus(project: Project) -> str:
-    """Return the corpus that teaches: pseudo-labelled texts if there are any, else the source."""
-    return str(project.role("annotated" if project.has_role("annotated") else "source"))
+def training_corpus(steps: Steps) -> str:
+    """Return the corpus that teaches: pseudo-labelled texts if there are any, else the source.
+
+    Says so if the texts were imported again since they were pseudo-labelled.
+    """
+    project = steps.project
+    if not project.has_role("annotated"):
+        return str(project.role("source"))
+    folder = project.role("annotated")
+    job = read_json(folder / "job.json")
+    for name, role in (("labelled", "source"), ("unlabelled", "open-text")):
+        if project.has_role(role) and Path(job.get(name, "")).name != project.role(role).name:
+            text = (
+                f"The pseudo-labelled texts are older than the {role}, which was imported again since. Run `metapt "
+                "annotate` to use what is there now."
+            )
+            steps.show("annotated", Notice(text, "warning"))
+    return str(folder)
 
 
 def tuned_prompt(project: Project, prompt: Path | None) -> str:

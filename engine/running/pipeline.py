@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.corpus.sources import find_sources
 from engine.errors import SettingsError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
+from engine.presets import DESCRIPTIONS, PARTS, Preset, preset
 from engine.project import Project
 from engine.running.failures import error_from
 from engine.running.job import with_whole_paths
@@ -57,6 +58,11 @@ class PipelineSettings(Settings):
     """A pipeline: where it is kept, its corpora, and the settings of each of its stages."""
 
     project: str = option("pipeline.metapt", "Project folder; relative paths start where the command is run.")
+    preset: Preset | None = option(
+        None,
+        "quick, laptop or paper: settings of [meta_train], [pretrain], [prompt] and [tune] that go together; what "
+        "those sections say goes before.",
+    )
     source: CorpusSettings
     open_text: CorpusSettings | None = option(
         None, "Open-domain text to pseudo-label (MetaPT); without it the source itself is clustered (MetaPT(Y))."
@@ -74,6 +80,17 @@ class PipelineSettings(Settings):
     compare: list[Comparison] = option(
         ["PPT", "PT", "linear probe"], "What stands beside MetaPT in the table: PPT, PT, linear probe, full model."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or str(values.get("preset")) not in DESCRIPTIONS:
+            return values
+        named, backbone = values["preset"], values.get("backbone")
+        which = str(backbone.get("backbone", "bundled")) if isinstance(backbone, dict) else "bundled"
+        own = {part: values.get(part, {}) for part in PARTS}
+        chosen = preset(named, which)
+        return values | {part: chosen[part] | given for part, given in own.items() if isinstance(given, dict)}
 
 
 def read_pipeline(path: Path, *, data: Path | None = None) -> PipelineSettings:
@@ -165,7 +182,7 @@ class Steps:
     def __init__(
         self, project: Project, runner: Runner, show: Callable[[str, Event], None], stop: StopToken | None = None
     ) -> None:
-        self.project, self._runner, self._show, self._stop = project, runner, show, stop or StopToken()
+        self.project, self._runner, self.show, self._stop = project, runner, show, stop or StopToken()
 
     def run(self, role: str, job: Job, *, fresh: bool = False) -> Path:
         """Run ``job`` (found done, only if ``fresh``), let ``role`` stand on it, and return its folder.
@@ -182,7 +199,7 @@ class Steps:
         job = with_whole_paths(job)
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
-            self._show(role, Finished(str(folder), "completed", {"reused": True}))
+            self.show(role, Finished(str(folder), "completed", {"reused": True}))
         else:
             self._run(role, job, folder)
         self.project.assign(role, folder)
@@ -190,7 +207,7 @@ class Steps:
 
     def _run(self, role: str, job: Job, folder: Path) -> None:
         try:
-            run_to_end(self._runner, job, folder, lambda event: self._show(role, event))
+            run_to_end(self._runner, job, folder, lambda event: self.show(role, event))
         except (Stopped, TrainingError):  # a run whose loss is no number keeps its last good prompt
             if (folder / "prompt.safetensors").exists():
                 self.project.assign(role, folder)

@@ -261,8 +261,8 @@ class MetaTrainPage(Page):
         self._showing = True
         self.form.set_values(values["meta_train"])
         self._show_prompt(values["prompt"])
-        for part, chosen in values.items():
-            self.document.set_value(part, chosen)
+        for part in ("meta_train", "prompt", "tune"):
+            self.document.set_value(part, values[part])
         self._showing = False
         self.document.set_value("preset", name)
         self._show_preset(name)

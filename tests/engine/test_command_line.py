@@ -14,12 +14,15 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line
 from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.steps import training_corpus
 from engine.command_line.template import pipeline_template
 from engine.errors import SettingsError
-from engine.events import Finished, Metric, Notice, Progress
+from engine.events import Event, Finished, Metric, Notice, Progress
 from engine.presets import preset
-from engine.running.pipeline import PipelineSettings, read_pipeline
+from engine.project import Project
+from engine.running.pipeline import PipelineSettings, Steps, read_pipeline
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
+from engine.storage import write_json
 from resources import resource
 
 
@@ -55,6 +58,39 @@ def test_a_preset_gives_what_the_person_does_not():
     wrong = runner.invoke(cli, ["--preset", "phone"])
     assert isinstance(wrong.exception, SettingsError)
     assert "quick, laptop, paper" in str(wrong.exception)
+
+
+@pytest.mark.parametrize(("source", "told"), [("0001-import", []), ("0004-import", ["older than the source"])])
+def test_pseudo_labels_of_an_earlier_import_are_not_used_in_silence(source, told, tmp_path):
+    shown: list[Event] = []
+    with Project.create(tmp_path / "p.metapt") as project:
+        annotated = project.folder / "runs" / "0003-annotate"
+        annotated.mkdir(parents=True)
+        write_json(annotated / "job.json", {"labelled": "runs/0001-import", "unlabelled": "runs/0002-import"})
+        project.assign("source", project.folder / "runs" / source)
+        project.assign("open-text", project.folder / "runs" / "0002-import")
+        steps = Steps(project, lambda job, folder: iter(()), lambda role, event: shown.append(event))
+        assert training_corpus(steps) == str(project.folder / "runs" / source)  # there are no pseudo-labels yet
+        project.assign("annotated", annotated)
+        assert training_corpus(steps) == str(annotated)
+    assert len(shown) == len(told)
+    assert all(words in event.text for words, event in zip(told, shown, strict=True))
+
+
+def test_a_pipeline_takes_a_preset_and_what_it_says_itself_goes_before(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    head = '[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["b.csv"]\n[meta_train]\nsteps = 7\n'
+    path.write_text(f'preset = "laptop"\n{head}')
+    found, laptop = read_pipeline(path), preset("laptop")
+    assert found.meta_train == MetaTrainSettings(**laptop["meta_train"] | {"steps": 7})
+    assert (found.pretrain.model_dump(), found.prompt.model_dump()) == (laptop["pretrain"], laptop["prompt"])
+    assert found.tune.model_dump() == laptop["tune"]
+    path.write_text(f'preset = "laptop"\n{head}[backbone]\nbackbone = "t5-base"\n')
+    assert read_pipeline(path).meta_train.alpha == MetaTrainSettings().alpha, "the bundled backbone's rates are its own"
+    for wrong in ('preset = "phone"', "preset = []"):
+        path.write_text(f"{wrong}\n{head}")
+        with pytest.raises(SettingsError, match="preset"):
+            read_pipeline(path)
 
 
 def test_the_pipeline_file_is_whole_with_every_setting_in_it():

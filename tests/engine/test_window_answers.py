@@ -23,7 +23,14 @@ from engine.prompting.prompt_file import describe_prompt, load_prompt, save_prom
 from engine.prompting.verbalizer import COMMON_WORDS, suggest_words
 from engine.running.process import EngineProcess
 from engine.running.session import QUESTIONS, Session
-from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings, TuneSettings
+from engine.settings import (
+    BackboneSettings,
+    ClusterSettings,
+    MetaTrainSettings,
+    PretrainSettings,
+    PromptSettings,
+    TuneSettings,
+)
 from engine.stage import StopToken, result_of
 from engine.storage import read_json
 from engine.training.examples import few_shot_draws
@@ -292,7 +299,12 @@ def test_an_exported_prompt_is_the_same_prompt(kept_prompt, tmp_path, peft):
 
 # Presets --------------------------------------------------------------------------------------------------------------
 
-MODELS = {"meta_train": MetaTrainSettings, "prompt": PromptSettings, "tune": TuneSettings}
+MODELS = {
+    "meta_train": MetaTrainSettings,
+    "pretrain": PretrainSettings,
+    "prompt": PromptSettings,
+    "tune": TuneSettings,
+}
 
 
 @pytest.mark.parametrize("backbone", ["bundled", "google/t5-v1_1-base"])
@@ -319,8 +331,22 @@ def test_the_papers_preset_is_the_defaults(backbone):
 @pytest.mark.parametrize("name", ["quick", "laptop"])
 def test_the_bundled_rates_are_for_the_bundled_backbone_only(name):
     bundled, other, paper = preset(name), preset(name, "google/t5-v1_1-base"), preset("paper")
-    rates = {("meta_train", "alpha"), ("meta_train", "beta"), ("tune", "learning_rate")}
+    rates = {
+        ("meta_train", "alpha"),
+        ("meta_train", "beta"),
+        ("pretrain", "learning_rate"),
+        ("tune", "learning_rate"),
+    }
     differ = {(part, key) for part in bundled for key in bundled[part] if bundled[part][key] != other[part][key]}
     assert differ == rates
     assert all(other[part][key] == paper[part][key] for part, key in rates)
     assert bundled == preset(name, "bundled")
+
+
+@pytest.mark.parametrize("name", ["quick", "laptop"])
+def test_ppt_reads_as_many_texts_as_the_meta_training_of_the_same_preset(name):
+    values = preset(name)
+    meta, pretrain = MetaTrainSettings(**values["meta_train"]), PretrainSettings(**values["pretrain"])
+    assert pretrain.steps * pretrain.batch_size == meta.steps * 2 * meta.shots * ClusterSettings().clusters
+    assert pretrain.initialisation == meta.initialisation
+    assert pretrain.steps // pretrain.validate_every == meta.steps // meta.validate_every
