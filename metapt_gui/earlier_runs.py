@@ -19,6 +19,7 @@ from engine.settings import (
     validated,
 )
 from engine.storage import read_json
+from metapt_gui.workflow import IMPORT
 
 OWN = "own settings"
 """The name of settings that are no preset."""
@@ -41,7 +42,7 @@ def values_of_runs(project: Project) -> dict[str, Any]:
     What cannot be read, or is of another version, is left out.
     """
     found: dict[str, Any] = {}
-    for role in ("source", "open-text", "target"):
+    for role in IMPORT.roles:
         job = _job(project, role)
         settings = _valid(job.get("settings"), ImportSettings)
         files = job.get("files")

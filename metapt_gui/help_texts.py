@@ -10,11 +10,12 @@ a small file.
 Make a project, open one, or try the sample project. Everything is kept in the project's folder at every
 moment; there is
 nothing to save.""",
-    "import": """**Import** brings in up to three kinds of texts.
+    "import": """**Import** brings in up to four kinds of texts.
 
 * *Labelled texts* teach: reviews with stars, say. The paper uses Yelp reviews.
 * *Unlabelled texts* are optional: a pile of any text, which the next step labels.
 * *Your task* holds the texts that you care about. A few of them will be labelled by you.
+* *Test texts* are optional: labelled ones of your task, which are only measured on.
 
 Drop a file. The first 200 rows show how it is read; click a column's head to say that it is the text or the label.
 Rows that cannot be read are set aside and listed; the others are imported.""",

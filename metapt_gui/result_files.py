@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.corpus.store import parquet_errors
+from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import StorageError
 from engine.storage import read_json
 from metapt_gui.widgets.results_view import Results, Wrong
@@ -20,7 +21,7 @@ def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | No
     Parameters
     ----------
     corpus
-        Parquet file with the texts of the task.
+        Parquet file with the texts of the task. Those of a test corpus of its own are found by the run's job.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     if probe is not None and (probe / "results.json").exists():
         other = read_json(probe / "job.json")
-        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune")):
+        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune", "test")):
             summary.update(read_json(probe / "results.json")["summary"])
     wrong: dict[str, list[Wrong]] = {}
     predictions: list[dict[str, Any]] = []
@@ -50,6 +51,11 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         rows = [item for item in predictions if item["label"] != item["prediction"]]
         numbers = sorted({item["row"] for item in rows})
         texts = pq.read_table(corpus, columns=["text"]).column("text")
+        if job.get("test"):  # its rows are counted on from the task's; the project may have been moved since
+            tested = Corpus.open(folder.parent / Path(job["test"]).name)
+            texts = pa.chunked_array(
+                [*texts.chunks, *pq.read_table(tested.path, columns=["text"]).column("text").chunks]
+            )
         shown = {row: texts[row].as_py() for row in numbers if row < len(texts)}
         for item in rows:
             wrong.setdefault(item["run"], []).append(

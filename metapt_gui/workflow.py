@@ -77,6 +77,13 @@ def training_role(project: Project) -> str:
     return "annotated" if project.has_role("annotated") else "source"
 
 
+def test_path(project: Project) -> str:
+    """Return the folder of the texts to test on; empty if there are none, or the person wants others."""
+    task = project.value("task")
+    wanted = not isinstance(task, dict) or task.get("own_test", True) is not False
+    return str(project.role("test")) if wanted and project.has_role("test") else ""
+
+
 def prompt_path(project: Project) -> Path | None:
     """Return the prompt that the last step uses: one that was loaded from a file, else the tuned one."""
     loaded = project.value("loaded prompt")
@@ -167,6 +174,8 @@ def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
         recorded["names"] = {int(number): name for number, name in dict(recorded["names"]).items()}
         return recorded != fields
     if role == "tune":
+        if Path(job.get("test") or "").name != Path(test_path(project)).name:
+            return True
         corpus = Corpus.open(project.role("target"))
         task = task_from(project.value("task"))
         wanted = task.fields(corpus, project.labels(corpus.content_hash), {})

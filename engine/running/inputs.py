@@ -60,6 +60,12 @@ def drawn_examples(
     return (yield from encoded(scorer, texts, labels, np.unique(np.concatenate(rows)), stage, stop))
 
 
+def shared_texts(texts: Sequence[str], draws: Sequence[tuple[int, Draw]], test: np.ndarray) -> int:
+    """Return how many of the texts at ``test`` some seed has drawn, too."""
+    drawn = {texts[row] for _, draw in draws for part in (draw.training, draw.validation) for row in part}
+    return sum(texts[row] in drawn for row in test)
+
+
 def labelled_examples(scorer: PromptScorer, corpus: Corpus, stage: str, stop: StopToken) -> Part[Examples]:
     """Encode a labelled corpus.
 

@@ -260,6 +260,9 @@ class TuneJob(_TargetJob):
                 "warning",
             )
         draws = few_shot_draws(labels, pool, self.tune)
+        if shared := inputs.shared_texts(texts, draws, test):
+            text = f"Of the {len(test):,} texts to test on {shared:,} were drawn for training or validation, too."
+            yield Notice(f"{text} The figures may be too good.", "warning")
         examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
         seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
         starts = {

@@ -33,7 +33,7 @@ from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.results_view import Results, ResultsView
-from metapt_gui.workflow import TUNE
+from metapt_gui.workflow import TUNE, test_path
 
 LEARNED, RANDOM, VOCABULARY = "MetaPT", "PT", "PT from words"
 
@@ -141,6 +141,9 @@ class FewShotPage(Page):
                 self.results.show_results(None)
         if what in ("opened", "meta-train"):
             self.side.show_starts(self.document.has("meta-train"))
+        if what in ("opened", "test"):
+            test = self.document.corpus("test")
+            self.side.show_test(None if test is None else test.rows)
         if what == "values" and not self._saving:
             self.side.show_settings()
         self.update_primary()
@@ -309,19 +312,31 @@ class FewShotPage(Page):
             return "The texts are still being read."
         if sum(map(bool, self._counts().values())) < 2:
             return f"Label texts of at least two classes first ({self.table.how()}, in the table)."
+        if unknown := self._unknown_in_test():
+            names = ", ".join(unknown)
+            return f"The test texts have labels that are no class here: {names}. Import them again, or untick them."
         return self.side.problem()
 
+    def _test(self) -> str:
+        return test_path(self.document.project) if self.document.project is not None else ""
+
+    def _unknown_in_test(self) -> list[str]:
+        corpus = self.document.corpus("test") if self._test() else None
+        names = present_names(corpus, self.labels.task.renamed) if corpus is not None else []
+        return sorted(set(names) - set(self.side.words.classes()))
+
     def _split(self) -> TuneSettings:
-        """Return the settings with as many test rows as the labels leave."""
+        """Return the settings with as many test rows as the labels leave, none if there are texts to test on."""
         settings = self.side.form.settings()
         assert isinstance(settings, TuneSettings)
         spare = max(0, sum(self._counts().values()) - settings.training_rows - settings.validation_rows)
-        return settings.model_copy(update={"test_rows": min(spare, TEST_ROWS)})
+        return settings.model_copy(update={"test_rows": 0 if self._test() else min(spare, TEST_ROWS)})
 
     def _target(self) -> dict[str, Any]:
         classes = self.side.words.classes()
         return {
             "corpus": self.document.path("target"),
+            "test": self._test(),
             "classes": classes,
             "renamed": self.labels.task.renamed,
             "labels": self.labels.usable(classes),
@@ -367,9 +382,9 @@ class FewShotPage(Page):
         if run.role == "tune" and event.outcome == "completed":
             assert isinstance(run.job, TuneJob)
             assert self.document.project is not None
-            if self.side.compare.isChecked() and run.job.tune.test_rows:
+            if self.side.compare.isChecked() and (run.job.test or run.job.tune.test_rows):
                 cache = str(self.document.project.cache.resolve())
-                same = ("corpus", "classes", "renamed", "labels", "tune", "words")
+                same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
                 probe = ProbeJob(cache=cache, **{name: getattr(run.job, name) for name in same})
                 QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
             self.tabs.setCurrentIndex(2)

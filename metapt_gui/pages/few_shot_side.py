@@ -45,7 +45,7 @@ class FewShotSide(SideScroll):
         self._file = ""
         self._chosen = ""
         self._learned = False
-        self._total = self._unlabelled = 0
+        self._total = self._unlabelled = self._test_texts = 0
         self._choosing = False
 
         counts = Card("Labels")
@@ -70,6 +70,11 @@ class FewShotSide(SideScroll):
         row.addWidget(self.at_random)
         counts.box.addWidget(self.labelled)
         counts.box.addWidget(self.split)
+        self.own_test = QCheckBox("Test on the test texts")
+        self.own_test.setToolTip("Measure on the test texts of the page Import, and not on labels that are left over.")
+        self.own_test.toggled.connect(self._on_form)
+        self.own_test.hide()
+        counts.box.addWidget(self.own_test)
         counts.box.addLayout(row)
         counts.box.addWidget(self.from_file)
         self.box.addWidget(counts)
@@ -124,6 +129,7 @@ class FewShotSide(SideScroll):
         """Show classes and words, and of what is ``kept`` with the task where tuning starts and whether to compare."""
         self.words.show_classes(classes, words)
         file, chosen, compare = kept.get("start_file"), kept.get("start"), kept.get("compare")
+        self.own_test.setChecked(kept.get("own_test", True) is not False)
         self._file = file if isinstance(file, str) else ""
         known = chosen in list(NAMES) and (chosen != FILE or self._file)
         self._chosen = str(chosen) if known else ""
@@ -159,7 +165,15 @@ class FewShotSide(SideScroll):
             "start": self._chosen,
             "start_file": self._file,
             "compare": self.compare.isChecked(),
+            "own_test": self.own_test.isChecked(),
         }
+
+    def show_test(self, texts: int | None) -> None:
+        """Offer to test on so many texts of a file of their own; ``None``: there is none."""
+        self._test_texts = texts or 0
+        self.own_test.setVisible(texts is not None)
+        self.own_test.setText(f"Test on the {wording.count(self._test_texts, 'test texts')}")
+        self._say_split()
 
     def show_starts(self, learned: bool) -> None:
         """Offer the meta-learned prompt where there is one, and start from it if nothing else was chosen."""
@@ -217,18 +231,15 @@ class FewShotSide(SideScroll):
         settings = self.form.settings()
         assert isinstance(settings, TuneSettings)
         training, validation = settings.training_rows, settings.validation_rows
+        own = bool(self._test_texts) and self.own_test.isChecked()
         if self._total >= training + validation:
-            test = self._total - training - validation
-            text = (
-                f"Each seed takes {training} for training and {validation} for validation; "
-                f"{min(test, TEST_ROWS):,} are left to test on."
-            )
+            test = min(self._total - training - validation, TEST_ROWS)
+            text = f"Each seed takes {training} for training and {validation} for validation"
+            text += "." if own else f"; {test:,} are left to test on."
         else:
             how = "half train, half validate" if training == validation else "split in the same proportion"
-            text = (
-                f"Fewer than {training + validation}: {how}, none is left to test on. "
-                f"{wording.count(training + validation - self._total, 'labels')} more for the paper's way."
-            )
+            text = f"Fewer than {training + validation}: {how}" + (". " if own else ", none is left to test on. ")
+            text += f"{wording.count(training + validation - self._total, 'labels')} more for the paper's way."
         self.split.setText(text)
 
     def _on_form(self) -> None:

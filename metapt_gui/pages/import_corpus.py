@@ -45,6 +45,7 @@ READING = ("format", "encoding", "delimiter", "header")
 
 COUNTING_SECONDS = 60.0
 """So long the labels of all files are counted when an import has left out many."""
+NEED_LABELS = {"source": "Labelled texts", "test": "Test texts"}
 DEFAULTS = {"target": {"keep_unlabelled": True}}
 """Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
@@ -70,15 +71,13 @@ class ImportPage(Page):
     # Layout -----------------------------------------------------------------------------------------------------------
 
     def _fill_body(self) -> None:
-        top = QHBoxLayout()
         role_buttons = RoleButtons(self.role)
         role_buttons.chosen.connect(self._on_role)
         self.roles, self._count_roles = role_buttons.buttons, role_buttons.show_counts
-        top.addWidget(role_buttons)
+        self.body.addWidget(role_buttons)
         self.drop = DropZone()
         self.drop.files_chosen.connect(self.set_files)
-        top.addWidget(self.drop, 1)
-        self.body.addLayout(top)
+        self.body.addWidget(self.drop)
 
         self.preview = PreviewTable()
         self.model = self.preview.rows
@@ -249,7 +248,8 @@ class ImportPage(Page):
         self.preview.show_preview(preview, self.text_column.currentText())
         self.detected.setText(detected(preview))
         self.table_or_empty.setCurrentIndex(1)
-        self._show_columns(kept.get("label_map", {}))
+        task = self.document.value("import target", {}) if self.role == "test" else {}  # both have the same classes
+        self._show_columns(kept.get("label_map", task.get("label_map", {})))
         self.update_primary()
 
     def _on_no_preview(self, error: MetaPTError) -> None:
@@ -319,8 +319,8 @@ class ImportPage(Page):
             return "The file is still being looked at."
         if self.label_column.currentText() == self.text_column.currentText():
             return "The same column cannot hold the text and the label."
-        if self.role == "source" and self.label_column.currentText() == NO_LABEL:
-            return "Labelled texts need a label column; choose one."
+        if self.role in NEED_LABELS and self.label_column.currentText() == NO_LABEL:
+            return f"{NEED_LABELS[self.role]} need a label column; choose one."
         return self.form.problem()
 
     def start(self) -> None:

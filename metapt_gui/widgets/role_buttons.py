@@ -1,4 +1,4 @@
-"""Which of the three kinds of texts the import page shows, and how many there are of each."""
+"""Which of the kinds of texts the import page shows, and how many there are of each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ROLES = (
     ),
     ("open-text", "Unlabelled texts", "Optional: a pile of text of any kind; the next step gives it pseudo-labels."),
     ("target", "Your task", "Texts of the task that you care about; a handful of labels is enough, or none yet."),
+    ("test", "Test texts", "Optional: labelled texts of your task that no prompt is tuned on, only measured."),
 )
 
 
@@ -42,6 +43,7 @@ class RoleButtons(QWidget):
             self._group.addButton(made, number)
             self.buttons[name] = made
             row.addWidget(made)
+        row.addStretch(1)
         self._group.idClicked.connect(self._on_clicked)
 
     def show_counts(self, corpus_of: Callable[[str], Corpus | None]) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from importing import read, write
 from typer.testing import CliRunner
@@ -15,9 +16,11 @@ import engine.cli
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.project import Project
+from engine.running.inputs import shared_texts
 from engine.running.jobs import Job, TuneJob, job_from
 from engine.running.target_task import TargetTask, renamed_once_more, task_from, usable_labels
 from engine.storage import read_json, write_json
+from engine.training.examples import Draw
 
 ROWS = [(f"parcel {number}", ("late", "early", "")[number % 3]) for number in range(30)]
 
@@ -172,3 +175,10 @@ def test_without_a_task_of_the_window_the_job_is_the_one_it_was(labelled, tuned)
     job = tuned("--word", "late=bad", "--word", "early=good")
     assert (job.classes, job.words, job.renamed) == ([], {"late": "bad", "early": "good"}, {})
     assert job.labels == {2: "late"}
+
+
+def test_tested_texts_that_were_drawn_too_are_counted():
+    texts = ["soup", "bread", "cheese", "soup", "soup", "wine"]
+    draws = [(0, Draw(np.array([0]), np.array([1]))), (1, Draw(np.array([2]), np.array([1])))]
+    assert shared_texts(texts, draws, np.array([3, 4, 5])) == 2
+    assert shared_texts(texts, draws[1:], np.array([3, 4, 5])) == 0
