@@ -113,7 +113,9 @@ class TaskLabels(QObject):
         self._document.undo.clear()  # what is below would bring the old name back
         if self.texts is not None:
             self._model.set_labels(self.own())
-        return renamed_once_more(renamed, corpus.classes, before, after)
+        test = self._document.corpus("test")
+        imported = {*corpus.classes, *(test.classes if test is not None else ())}
+        return renamed_once_more(renamed, imported, before, after)
 
     def _write(self, corpus: str, labels: Mapping[int, str | None]) -> None:
         project = self._document.project

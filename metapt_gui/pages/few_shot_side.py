@@ -71,6 +71,7 @@ class FewShotSide(SideScroll):
         counts.box.addWidget(self.labelled)
         counts.box.addWidget(self.split)
         self.own_test = QCheckBox("Test on the test texts")
+        self.own_test.setAccessibleName("Test on the test texts")
         self.own_test.setToolTip("Measure on the test texts of the page Import, and not on labels that are left over.")
         self.own_test.toggled.connect(self._on_form)
         self.own_test.hide()

@@ -81,3 +81,11 @@ def test_classes_that_the_task_does_not_have_are_said_before_anything_runs(small
     assert not tuning.primary.isEnabled()
     small.click(tuning.side.own_test)
     small.until(tuning.primary.isEnabled)
+
+
+def test_a_class_that_only_the_test_texts_have_goes_with_its_new_name(small: Hands, tmp_path: Path) -> None:
+    imported(small, exams(tmp_path / "exams.csv", "happy", "sad"))
+    tuning = small.step(4)
+    assert isinstance(tuning, FewShotPage)
+    small.until(lambda: "sad" in tuning.blocked())
+    assert tuning.labels.rename("sad", "unhappy")["sad"] == "unhappy"
