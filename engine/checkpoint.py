@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,25 @@ from engine.errors import CheckpointError
 from engine.storage import save_tensors
 
 NAME = "checkpoint.safetensors"
+
+
+KEEP_SECONDS = 300.0
+"""So long a loop whose checkpoint holds all weights may go on without one."""
+
+
+class Every:
+    """Says when that many seconds have passed since it last said so."""
+
+    def __init__(self, seconds: float = KEEP_SECONDS) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether they have passed; the next ones begin if so."""
+        now = time.monotonic()
+        passed = now - self._last >= self._seconds
+        if passed:
+            self._last = now
+        return passed
 
 
 @dataclass(frozen=True)

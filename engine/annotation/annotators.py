@@ -45,6 +45,10 @@ class Annotator(Protocol):
         """Return float32 [n, C]; ``None`` if stopped on the way."""
         ...
 
+    def forget(self) -> None:
+        """Delete what was kept to go on from: all is done."""
+        ...
+
 
 class SentenceBertAnnotator:
     """Logistic regression on Sentence-BERT vectors: seconds instead of hours, and no network.
@@ -81,3 +85,6 @@ class SentenceBertAnnotator:
             return None
         scores: np.ndarray = texts.vectors @ self._weights.T + self._bias
         return scores
+
+    def forget(self) -> None:
+        """See `Annotator.forget`; it learns in seconds and keeps nothing."""

@@ -15,8 +15,17 @@ from engine.annotation.annotators import STAGE, EmbeddedTexts
 from engine.backbones.devices import resolve_device
 from engine.backbones.hub import fetch_from_hub
 from engine.backbones.memory import fitting
+from engine.checkpoint import NAME as CHECKPOINT
+from engine.checkpoint import (
+    Every,
+    fingerprint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from engine.errors import BackboneError, TrainingError
-from engine.events import Metric
+from engine.events import Checkpointed, Metric, Notice
 from engine.settings import AnnotateSettings
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.schedules import linear_warmup_decay
@@ -33,10 +42,12 @@ class RobertaAnnotator:
     settings
         ``model`` (a folder or a name on the hub), ``epochs``, ``learning_rate``, ``batch_size``, ``maximum_tokens``,
         ``device``, ``seed``.
+    folder
+        Of the run: a checkpoint of the fine-tuning is kept there until `forget`.
     """
 
-    def __init__(self, settings: AnnotateSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: AnnotateSettings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
         self._device = resolve_device(settings.device)
         self._model: Any = None
         self._tokenizer: Any = None
@@ -50,21 +61,39 @@ class RobertaAnnotator:
             If the model cannot be found or loaded.
         TrainingError
             If the loss is not a number.
+        CheckpointError
+            If the checkpoint is damaged or belongs to another run.
         """
         settings = self._settings
         yield from self._load(classes)
-        optimizer = torch.optim.AdamW(self._model.parameters(), lr=settings.learning_rate)
+        weights = dict(self._model.named_parameters())
+        optimizer = torch.optim.AdamW(weights.values(), lr=settings.learning_rate)
         per_epoch = -(-len(texts) // settings.batch_size)
         total = per_epoch * settings.epochs
-        meter = ProgressMeter(STAGE, total, "steps")
-        at_a_time = settings.batch_size
+        identity = fingerprint(settings.model_dump(exclude={"device"}), list(texts.texts), labels)
+        step, at_a_time = 0, settings.batch_size
+        saved = load_checkpoint(self._folder, identity)
+        if saved is not None:
+            step = saved.state["step"]
+            restore_optimizer(optimizer, saved.tensors)
+            for notice in saved.notices:
+                yield Notice(notice, "warning")
+            yield Checkpointed(str(self._folder / CHECKPOINT), step)
+            with torch.no_grad():
+                for name, weight in weights.items():
+                    weight.copy_(saved.tensors[f"weight.{name}"])
+        meter, keep = ProgressMeter(STAGE, total, "steps", done=step), Every()
         self._model.train()
-        for step in range(total):
+        while True:
+            if stop.requested or step == total or keep.due():
+                tensors = optimizer_tensors(optimizer) | {f"weight.{name}": weight for name, weight in weights.items()}
+                yield Checkpointed(str(save_checkpoint(self._folder, tensors, {"step": step}, identity)), step)
+            if step == total:
+                break
             if stop.requested:
                 return False
             epoch, place = divmod(step, per_epoch)
-            if place == 0:
-                order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
+            order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
             rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
             work = partial(self._backward, [texts.texts[row] for row in rows], torch.from_numpy(labels[rows]))
             loss, at_a_time = yield from fitting(work, at_a_time, "texts")
@@ -77,10 +106,15 @@ class RobertaAnnotator:
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * linear_warmup_decay(step, round(WARMUP_SHARE * total), total)
             optimizer.step()
-            yield Metric("annotator loss", step + 1, loss)
-            yield meter.at(step + 1, "Fine-tuning the annotator")
+            step += 1
+            yield Metric("annotator loss", step, loss)
+            yield meter.at(step, "Fine-tuning the annotator")
         self._model.eval()
         return True
+
+    def forget(self) -> None:
+        """See `engine.annotation.annotators.Annotator.forget`."""
+        (self._folder / CHECKPOINT).unlink(missing_ok=True)
 
     def logits(self, texts: EmbeddedTexts, *, stop: StopToken) -> Part[np.ndarray | None]:
         """See `engine.annotation.annotators.Annotator.logits`; texts of like length share a batch."""

@@ -75,7 +75,7 @@ def annotate(
     taught, asked = EmbeddedTexts(labelled.texts, labelled_vectors), EmbeddedTexts(unlabelled.texts, vectors)
     labels = labelled.labels
     training, held_out = _split(labels, settings)
-    annotator, learned = _annotator(settings), taught.take(training)
+    annotator, learned = _annotator(settings, folder), taught.take(training)
     logits, held_out_logits, domain = None, None, None
     if (yield from annotator.fit(learned, labels[training], len(classes), stop=stop)):
         held_out_logits = yield from annotator.logits(taught.take(held_out), stop=stop)
@@ -126,6 +126,7 @@ def annotate(
             "histograms": histograms(classes, predicted, confidence),
         },
     )
+    annotator.forget()
     for notice in notices(chosen, classes, kept, settings):
         yield Notice(notice, "warning")
     summary: dict[str, Any] = {
@@ -158,9 +159,9 @@ def _split(labels: np.ndarray, settings: AnnotateSettings) -> tuple[np.ndarray, 
     return np.sort(training), np.sort(held_out)
 
 
-def _annotator(settings: AnnotateSettings) -> Annotator:
+def _annotator(settings: AnnotateSettings, folder: Path) -> Annotator:
     if settings.annotator == "roberta":
         from engine.annotation.roberta import RobertaAnnotator
 
-        return RobertaAnnotator(settings)
+        return RobertaAnnotator(settings, folder)
     return SentenceBertAnnotator()

@@ -13,6 +13,7 @@ import torch
 from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
+    Every,
     fingerprint,
     load_checkpoint,
     optimizer_tensors,
@@ -135,7 +136,7 @@ def _tune_one(
             for name, weight in weights.items():
                 weight.copy_(saved.tensors[f"weight.{name}"])
                 best[name].copy_(saved.tensors[f"best.{name}"])
-    meter = ProgressMeter(STAGE, total, "steps", done=step)
+    meter, keep = ProgressMeter(STAGE, total, "steps", done=step), Every()
     while True:
         if step % per_epoch == 0 and validated < step and len(draw.validation):
             model.eval()
@@ -152,7 +153,7 @@ def _tune_one(
                 yield Metric("validation accuracy", step, accuracy, f"full model seed {seed}")
                 yield Metric("validation loss", step, loss, f"full model seed {seed}")
         ended = stopping.exhausted or step == total
-        if stop.requested or ended:
+        if stop.requested or ended or keep.due():
             tensors = optimizer_tensors(optimizer) | {f"weight.{name}": weight for name, weight in weights.items()}
             tensors |= {f"best.{name}": weight for name, weight in best.items()}
             state = {"step": step, "validated": validated, "stopping": stopping.state()}

@@ -288,6 +288,31 @@ def test_fine_tuning_stops_within_a_step(labelled, unlabelled, tmp_path, tiny_ro
     assert seen[-1].outcome == "stopped"
 
 
+@pytest.mark.parametrize("after", [1, 17, 24], ids=["first step", "second epoch", "while labelling"])
+def test_a_stopped_fine_tuning_goes_on_bit_for_bit(labelled, unlabelled, tmp_path, tiny_roberta, after):
+    options = {"annotator": "roberta", "model": str(tiny_roberta), "device": "cpu", "maximum_tokens": 16}
+    options |= {"epochs": 2, "learning_rate": 0.005, "batch_size": 8, "confidence": 0.0, "held_out_share": 0.25}
+    whole = run(labelled, unlabelled, tmp_path / "whole", **options)
+    stop, halves = StopToken(), []
+    for each in (stop, StopToken()):
+        for event in annotate(
+            labelled,
+            unlabelled,
+            tmp_path / "out",
+            AnnotateSettings(**options),
+            encoder=WordEncoder(),
+            cache=tmp_path / "cache",
+            stop=each,
+        ):
+            halves.append(event)
+            if isinstance(event, Metric) and event.step == after:
+                stop.request()
+        assert (tmp_path / "out" / "checkpoint.safetensors").exists() == (each is stop)
+    assert [event for event in halves if isinstance(event, Metric)] == [e for e in whole if isinstance(e, Metric)]
+    scores = [pq.read_table(tmp_path / name / "scores.parquet") for name in ("whole", "out")]
+    assert scores[0].equals(scores[1])
+
+
 def test_a_hub_name_offline_is_a_sentence(labelled, unlabelled, tmp_path):
     with pytest.raises(BackboneError, match="network is switched off"):
         run(labelled, unlabelled, tmp_path / "out", annotator="roberta", model="FacebookAI/roberta-base", device="cpu")
@@ -299,7 +324,9 @@ def test_a_folder_that_is_no_model_is_a_sentence(labelled, unlabelled, tmp_path)
         run(labelled, unlabelled, tmp_path / "out", annotator="roberta", model=str(tmp_path / "empty"), device="cpu")
 
 
-def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(labelled, tiny_roberta, monkeypatch):
+def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(
+    labelled, tiny_roberta, monkeypatch, tmp_path
+):
     import torch
 
     from engine.annotation.roberta import RobertaAnnotator
@@ -307,7 +334,7 @@ def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(
     texts = EmbeddedTexts(labelled.texts[:7], WordEncoder().encode(labelled.texts[:7]))
     labels = labelled.labels[:7]
     options = AnnotateSettings(annotator="roberta", model=str(tiny_roberta), device="cpu", maximum_tokens=16, epochs=1)
-    annotator = RobertaAnnotator(options)
+    annotator = RobertaAnnotator(options, tmp_path)
     result_of(annotator._load(5))
     annotator._model.eval()  # no dropout
 

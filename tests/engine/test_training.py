@@ -333,3 +333,24 @@ def test_full_model_tuning_gives_the_weights_back(make_scorer, make_examples, tm
     assert second[-1].summary == whole[-1].summary
     with pytest.raises(DataError, match="no texts to test on"):
         run(tune_full_model(*stage, tmp_path / "untested", stop=StopToken(), test=np.arange(0)))
+
+
+def test_a_killed_full_model_tuning_loses_minutes_only(make_scorer, make_examples, tmp_path, monkeypatch):
+    from engine.checkpoint import Every
+    from engine.training.full_model import tune_full_model
+
+    clock = iter(range(0, 10_000, 2))  # two seconds a look
+    monkeypatch.setattr("engine.checkpoint.time.monotonic", lambda: float(next(clock)))
+    every = Every(3.0)
+    assert [every.due() for _ in range(4)] == [False, True, False, True]
+    monkeypatch.setattr(Every, "due", lambda self: True)
+    scorer = make_scorer(2)
+    examples = make_examples(scorer, 60)
+    draws = few_shot_draws(examples.labels, np.arange(40), TuneSettings(training_rows=8, validation_rows=8, seeds=1))
+    stage = (scorer, examples, draws, FullModelSettings(learning_rate=0.003, epochs=4))
+    killed = tune_full_model(*stage, tmp_path, stop=StopToken(), test=np.arange(40, 60))
+    losses = (event for event in killed if isinstance(event, Metric) and event.name == "training loss")
+    assert [next(losses).step for _ in range(3)] == [1, 2, 3]
+    killed.close()
+    second = run(tune_full_model(*stage, tmp_path, stop=StopToken(), test=np.arange(40, 60)))
+    assert curve(second, "training loss")[0][0] == 3, "it goes on after the checkpoint at step 2"
