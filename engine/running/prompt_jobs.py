@@ -1,0 +1,147 @@
+"""Jobs that learn a soft prompt from a corpus, and those that use one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from engine.corpus.store import Corpus
+from engine.errors import DataError
+from engine.events import Notice
+from engine.running.job import Job
+from engine.running.session import Session
+from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PretrainSettings, PromptSettings
+from engine.stage import Part, Stage, StopToken
+
+if TYPE_CHECKING:
+    from engine.prompting.scorer import PromptScorer
+
+
+class PromptJob(Job):
+    """What every job that runs a soft prompt needs."""
+
+    corpus: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    words: dict[str, str] = Field(default_factory=dict)
+
+    def class_names(self, corpus: Corpus) -> tuple[str, ...]:
+        """Return the classes that the prompt tells apart, those of the corpus."""
+        return corpus.classes
+
+    def scorer(self, session: Session, corpus: Corpus) -> Part[PromptScorer]:
+        """Load the backbone and return the scorer for the classes."""
+        from engine.prompting.scorer import PromptScorer
+        from engine.prompting.verbalizer import make_verbalizer
+
+        backbone = yield from session.backbone(self.backbone)
+        words = self.words or corpus.words
+        verbalizer = make_verbalizer(self.class_names(corpus), words, backbone.tokenizer)
+        return PromptScorer(backbone, verbalizer, self.prompt)
+
+
+class MetaTrainJob(PromptJob):
+    """Learn a prompt from the groups of a corpus; ``exclude``, ``merge`` and ``names`` are the person's edits."""
+
+    stage = "meta-train"
+    clusters: str
+    exclude: list[int] = Field(default_factory=list)
+    merge: list[list[int]] = Field(default_factory=list)
+    names: dict[int, str] = Field(default_factory=dict)
+    start: str = ""
+    settings: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.clustering.store import Clustering
+        from engine.running import inputs
+        from engine.training.examples import make_meta_tasks
+        from engine.training.prompt_maml import meta_train
+
+        corpus, clustering = Corpus.open(self.corpus), Clustering.open(self.clusters)
+        if clustering.content_hash != corpus.content_hash:
+            raise DataError(
+                "The groups were made from other texts than this corpus holds",
+                where=self.clusters,
+                remedy="Cluster again.",
+            )
+        scorer = yield from self.scorer(session, corpus)
+        examples = yield from inputs.labelled_examples(scorer, corpus, self.stage, stop)
+        groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge, self.names)
+        tasks, notices = make_meta_tasks(
+            groups,
+            shots=self.settings.shots,
+            validation_share=self.settings.validation_share,
+            validation_rows=self.settings.validation_rows,
+            seed=self.settings.seed,
+        )
+        for notice in notices:
+            yield Notice(notice, "warning")
+        start = inputs.starting_prompt(self.start, scorer) if self.start else None
+        yield from meta_train(scorer, examples, tasks, self.settings, folder, stop=stop, start=start)
+
+
+class PretrainJob(PromptJob):
+    """PPT: pre-train a prompt on a whole corpus without tasks."""
+
+    stage = "pretrain-prompt"
+    start: str = ""
+    settings: PretrainSettings = Field(default_factory=PretrainSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.running import inputs
+        from engine.training.pretrained_prompt import pretrain_prompt
+
+        corpus = Corpus.open(self.corpus)
+        scorer = yield from self.scorer(session, corpus)
+        start = inputs.starting_prompt(self.start, scorer) if self.start else None
+        examples = yield from inputs.labelled_examples(scorer, corpus, self.stage, stop)
+        yield from pretrain_prompt(scorer, examples, self.settings, folder, stop=stop, start=start)
+
+
+class PredictJob(Job):
+    """Classify the texts of files with a prompt into CSV, Parquet or JSONL."""
+
+    stage = "predict"
+    prompt: str
+    files: list[str]
+    output: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    reading: ImportSettings = Field(default_factory=ImportSettings)
+    neutralise_formulas: bool = True
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.prediction import predict_files
+        from engine.prompting.prompt_file import load_prompt
+
+        prompt = load_prompt(Path(self.prompt))
+        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
+        yield from predict_files(
+            prompt,
+            scorer,
+            self.files,
+            Path(self.output),
+            self.reading,
+            folder,
+            neutralise_formulas=self.neutralise_formulas,
+            stop=stop,
+        )
+
+
+class EvaluateJob(Job):
+    """Measure a prompt on a labelled corpus."""
+
+    stage = "evaluate"
+    prompt: str
+    corpus: str
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.prediction import evaluate_prompt
+        from engine.prompting.prompt_file import load_prompt
+
+        corpus = Corpus.open(self.corpus)
+        prompt = load_prompt(Path(self.prompt))
+        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
+        yield from evaluate_prompt(prompt, scorer, corpus, folder, stop=stop)

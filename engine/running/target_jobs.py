@@ -1,0 +1,143 @@
+"""Jobs on the target task: a few labels, drawn anew for every seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from engine.corpus.store import Corpus
+from engine.errors import DataError
+from engine.events import Notice
+from engine.running.prompt_jobs import PromptJob
+from engine.running.session import Session
+from engine.running.target_task import class_numbers, present_names
+from engine.settings import FullModelSettings, TuneSettings
+from engine.stage import Stage, StopToken
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class TargetJob(PromptJob):
+    """A job on the target task.
+
+    ``classes`` are the person's own, and ``labels`` (row -> class) go before the corpus's. ``renamed`` maps a class of
+    the corpora to what the person calls it. ``test`` is a corpus of its own to test on; without one,
+    ``tune.test_rows`` of the labelled rows are set aside.
+    """
+
+    classes: list[str] = Field(default_factory=list)
+    renamed: dict[str, str] = Field(default_factory=dict)
+    test: str = ""
+    labels: dict[int, str] = Field(default_factory=dict)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
+
+    def class_names(self, corpus: Corpus) -> tuple[str, ...]:
+        """Return the person's classes, or those of the corpus by their present names."""
+        return tuple(self.classes) or tuple(present_names(corpus, self.renamed))
+
+    def target(self) -> tuple[Corpus, list[str], np.ndarray, np.ndarray, np.ndarray]:
+        """Return the corpus, all texts, their labels, the rows to draw from, and the rows to test on."""
+        import numpy as np
+
+        corpus = Corpus.open(self.corpus)
+        classes = self.class_names(corpus)
+        labels = class_numbers(corpus, classes, self.renamed, self.labels)
+        pool = np.flatnonzero(labels >= 0)
+        if self.test:
+            other = Corpus.open(self.test)
+            unknown = sorted(set(present_names(other, self.renamed)) - set(classes))
+            if unknown:
+                raise DataError(
+                    f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
+                    where=self.test,
+                    remedy="Import both with the same mapping of labels to classes.",
+                )
+            mapped = class_numbers(other, classes, self.renamed)
+            rows = corpus.rows + np.flatnonzero(mapped >= 0)
+            return corpus, corpus.texts + other.texts, np.concatenate([labels, mapped]), pool, rows
+        order = np.random.default_rng(0).permutation(pool)
+        held_out = min(self.tune.test_rows, max(0, len(pool) - self.tune.training_rows - self.tune.validation_rows))
+        return corpus, corpus.texts, labels, np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+class TuneJob(TargetJob):
+    """Tune prompts on a few labels; ``starts`` maps a name to a prompt file or to a kind of initialisation."""
+
+    stage = "tune"
+    starts: dict[str, str] = Field(default_factory=lambda: {"PT": "random"})
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.running import inputs
+        from engine.training.examples import few_shot_draws
+        from engine.training.few_shot import few_shot
+
+        corpus, texts, labels, pool, test = self.target()
+        scorer = yield from self.scorer(session, corpus)
+        for warning in scorer.verbalizer.warnings():
+            yield Notice(warning, "warning")
+        if not self.test and len(test) < self.tune.test_rows:
+            labelled, wanted = len(pool) + len(test), self.tune.training_rows + self.tune.validation_rows
+            yield Notice(
+                f"Only {len(test):,} texts are left to test on, not {self.tune.test_rows:,}: of {labelled:,} with a "
+                f"label {wanted:,} are for training and validation.",
+                "warning",
+            )
+        draws = few_shot_draws(labels, pool, self.tune)
+        if shared := inputs.shared_texts(texts, draws, test):
+            text = f"Of the {len(test):,} texts to test on {shared:,} were drawn for training or validation, too."
+            yield Notice(f"{text} The figures may be too good.", "warning")
+        examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
+        seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
+        starts = {
+            name: [inputs.starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()
+        }
+        yield from few_shot(scorer, examples, starts, self.tune, folder, stop=stop, pool=pool, test=test)
+
+
+class FullModelJob(TargetJob):
+    """Tune the whole backbone on the same draws, to compare with."""
+
+    stage = "tune-full-model"
+    settings: FullModelSettings = Field(default_factory=FullModelSettings)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.running import inputs
+        from engine.training.examples import few_shot_draws
+        from engine.training.full_model import tune_full_model
+
+        corpus, texts, labels, pool, test = self.target()
+        scorer = yield from self.scorer(session, corpus)
+        draws = few_shot_draws(labels, pool, self.tune)
+        examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
+        yield from tune_full_model(scorer, examples, draws, self.settings, folder, stop=stop, test=test)
+
+
+class ProbeJob(TargetJob):
+    """Linear probes on Sentence-BERT on the same draws; with ``source`` also one that has seen the labelled source."""
+
+    stage = "linear-probe"
+    source: str = ""
+    cache: str = ""
+    device: str = "auto"
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.evaluation.linear_probe import probe_target
+        from engine.training.examples import few_shot_draws
+
+        corpus, texts, labels, pool, test = self.target()
+        source = Corpus.open(self.source) if self.source else None
+        yield from probe_target(
+            texts,
+            labels,
+            self.class_names(corpus),
+            few_shot_draws(labels, pool, self.tune),
+            test,
+            folder,
+            source=source,
+            encoder=session.sentence_encoder(self.device),
+            cache=Path(self.cache),
+            stop=stop,
+        )
