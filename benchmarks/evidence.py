@@ -99,14 +99,35 @@ def differences() -> str:
     """Return the differences in accuracy, paired over the seeds; what may be chance is in brackets."""
     found, rows = _table1(), []
     for one, other in PAIRS:
-        cells = []
-        for figures in found.values():
-            both = paired(figures[one], figures[other]) if one in figures and other in figures else None
-            text = "" if both is None else f"{100 * both[0]:+.1f} ± {100 * both[1]:.1f}"
-            cells.append(text if both is None or abs(both[0]) > both[1] else f"({text})")
+        cells = [difference(figures, one, other) for figures in found.values()]
         if any(cells):
             rows.append([f"{METHODS[one]} - {METHODS[other]}", *cells])
     return markdown(["", *(TARGETS[target] for target in found)], rows)
+
+
+def difference(figures: Figures, one: str, other: str) -> str:
+    """Return the paired difference of two methods in points, in brackets if it may be chance; empty without one."""
+    both = paired(figures[one], figures[other]) if one in figures and other in figures else None
+    text = "" if both is None else f"{100 * both[0]:+.1f} ± {100 * both[1]:.1f}"
+    return text if both is None or abs(both[0]) > both[1] else f"({text})"
+
+
+def compared_with(experiment: str, target: str, first: str, names: Mapping[str, str]) -> Callable[[], str]:
+    """Return what makes the table of an experiment of one condition: accuracy, and how far ``first`` is ahead."""
+
+    def made() -> str:
+        entry = read_json(RESULTS / "paper.json").get(experiment, {}).get(target)
+        if entry is None:
+            return markdown(["", "accuracy"], [["not measured", ""]])
+        (figures,) = entry["figures"].values()
+        rows = []
+        for method, runs in figures.items():
+            part = 100 * values(runs, "accuracy")
+            ahead = difference(figures, first, method) if method != first else ""
+            rows.append([names.get(method, method), f"{part.mean():.1f} ± {part.std(ddof=1):.1f}", ahead])
+        return markdown(["", "accuracy", f"{names.get(first, first)} is ahead by, points"], rows)
+
+    return made
 
 
 def by_condition(experiment: str, target: str) -> Callable[[], str]:
@@ -162,8 +183,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: table1("accuracy"),
     "macro-F1": lambda: table1("macro_f1"),
     "differences": differences,
-    "table 2": by_condition("table2", "sst5"),
+    "table 2": compared_with("table2", "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
     "figure 2": by_condition("figure2", "sst2"),
+    "figure 3a": by_condition("figure3a", "sst5"),
+    "figure 3b": by_condition("figure3b", "sst5"),
+    "fewer, SST-2": by_condition("fewer", "sst2"),
+    "fewer, Amazon-2": by_condition("fewer", "amazon2"),
+    "beyond, SST-2": compared_with("beyond", "sst2", "MetaPT(Y)", {}),
+    "beyond, Amazon-2": compared_with("beyond", "amazon2", "MetaPT(Y)", {}),
     "suggestions": suggestions,
     "speed": speed,
 }

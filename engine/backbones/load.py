@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5F
 from engine.backbones.cross_attention import ask_few
 from engine.backbones.devices import available_memory, resolve_device, resolve_precision
 from engine.backbones.first_layer import look_up
+from engine.backbones.float32_attention import attend_in_float32
 from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
@@ -114,6 +115,8 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
         ) from error
     if precision is torch.bfloat16:
         _cast_linear_weights(model)
+        if device.type == "cpu":
+            attend_in_float32(model)
     return Backbone(model, tokenizer, device, precision, identity)
 
 
