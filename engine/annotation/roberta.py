@@ -71,7 +71,7 @@ class RobertaAnnotator:
         per_epoch = -(-len(texts) // settings.batch_size)
         total = per_epoch * settings.epochs
         identity = fingerprint(settings.model_dump(exclude={"device"}), list(texts.texts), labels)
-        step, at_a_time = 0, settings.batch_size
+        step, at_a_time, shuffled = 0, settings.batch_size, -1
         saved = load_checkpoint(self._folder, identity)
         if saved is not None:
             step = saved.state["step"]
@@ -93,7 +93,8 @@ class RobertaAnnotator:
             if stop.requested:
                 return False
             epoch, place = divmod(step, per_epoch)
-            order = np.random.default_rng([settings.seed, epoch]).permutation(len(texts))
+            if epoch != shuffled:
+                order, shuffled = np.random.default_rng([settings.seed, epoch]).permutation(len(texts)), epoch
             rows = order[place * settings.batch_size : (place + 1) * settings.batch_size]
             work = partial(self._backward, [texts.texts[row] for row in rows], torch.from_numpy(labels[rows]))
             loss, at_a_time = yield from fitting(work, at_a_time, "texts")
