@@ -110,13 +110,7 @@ class Tour:
     def work(self, *, prepare: Callable[[MainWindow], None] | None = None) -> None:
         """Take every step of the project that is open; ``prepare`` may change the settings before training."""
         window = self.window
-        importing = window.pages[0]
-        assert isinstance(importing, ImportPage)
-        for button in importing.roles.values():
-            button.click()
-            if importing.files():
-                self.press(importing)
-        importing.roles["source"].click()
+        self.import_all()
         for number in (1, 2):
             window.show_step(number)
             self.press(window.pages[number])
@@ -127,6 +121,16 @@ class Tour:
         window.show_step(4)
         self.press(window.pages[4])
         self.finish("the linear probe")
+
+    def import_all(self) -> None:
+        """Import each kind of texts that has files; show the first kind at the end."""
+        importing = self.window.pages[0]
+        assert isinstance(importing, ImportPage)
+        for button in importing.roles.values():
+            button.click()
+            if importing.files():
+                self.press(importing)
+        importing.roles["source"].click()
 
     def pictures(
         self, out: Path, sizes: Sequence[tuple[int, int]] = SIZES, themes: Sequence[Choice] = THEMES

@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from metapt_gui.main_window import MainWindow
+from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.sample import create_sample
-from metapt_gui.tour import plain_folder
+from metapt_gui.tour import Tour, plain_folder
 
 
 def test_the_sample_is_made_in_the_documents_and_never_over_another(own_folders: Path) -> None:
@@ -29,3 +31,12 @@ def test_the_tour_works_in_a_folder_with_a_plain_name_that_goes_away(tmp_path: P
         assert (first, second) == (tmp_path / "metapt", tmp_path / "metapt 2")
     assert not first.exists()
     assert not second.exists()
+
+
+def test_the_tour_imports_what_has_files_and_shows_the_first_kind(window: MainWindow, tmp_path: Path) -> None:
+    window.document.open(create_sample(tmp_path / "sample.metapt"))
+    Tour(window).import_all()
+    page = window.pages[0]
+    assert isinstance(page, ImportPage)
+    assert [role for role in page.roles if window.document.has(role)] == ["source", "open-text", "target"]
+    assert page.role == "source"
