@@ -60,6 +60,9 @@ class ResultsView(QWidget):
         self.note = label("Nothing has been tuned yet.", wrap=True)
         self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
         self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class")
+        figures = self.per_class.horizontalHeader()  # a long name gives way, the figures do not
+        figures.setSectionResizeMode(3, QHeaderView.ResizeMode.ResizeToContents)
+        figures.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
         self.errors.setWordWrap(False)
         self.matrix = ConfusionMatrix("Confusion matrix")
@@ -206,6 +209,6 @@ def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
             item = QTableWidgetItem(" ".join(text.split()))
-            if len(text) > 30:
+            if len(text) > 10:
                 item.setToolTip("<p>" + text[:600].replace("&", "&amp;").replace("<", "&lt;") + "</p>")
             table.setItem(number, column, item)
