@@ -131,7 +131,7 @@ def compared_with(experiment: str, target: str, first: str, names: Mapping[str, 
 
 
 def by_condition(experiment: str, target: str) -> Callable[[], str]:
-    """Return what makes the table of an experiment on one target: its methods by its conditions."""
+    """Return what makes the table of an experiment on one target: its methods, and their differences, by condition."""
 
     def made() -> str:
         entry = read_json(RESULTS / "paper.json").get(experiment, {}).get(target)
@@ -139,7 +139,13 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
             return markdown(["", "accuracy"], [["not measured", ""]])
         figures = entry["figures"]
         methods = {method: METHODS.get(method, method) for found in figures.values() for method in found}
-        return spread(list(figures.values()), methods, "accuracy", list(figures))
+        found = list(figures.values())
+        lines = [spread(found, methods, "accuracy", list(figures))]
+        for one, other in PAIRS:
+            cells = [difference(each, one, other) for each in found]
+            if any(cells):
+                lines.append("| " + " | ".join([f"{METHODS[one]} - {METHODS[other]}", *cells]) + " |")
+        return "\n".join(lines)
 
     return made
 

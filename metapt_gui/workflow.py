@@ -13,7 +13,7 @@ from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
 from engine.project import Project
-from engine.running.job import is_version
+from engine.running.job import ANNOTATED_FROM, is_version, moved_on
 from engine.running.target_task import task_from
 from engine.storage import read_json
 
@@ -160,14 +160,13 @@ def _job(project: Project, role: str) -> dict[str, Any]:
 def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
     training = training_role(project)
     expected = {
-        "annotated": {"labelled": "source", "unlabelled": "open-text"},
+        "annotated": ANNOTATED_FROM,
         "clusters": {"corpus": training},
         "meta-train": {"corpus": training, "clusters": "clusters"},
         "tune": {"corpus": "target"},
     }.get(role, {})
-    for name, other in expected.items():
-        if not project.has_role(other) or Path(job.get(name, "")).name != project.role(other).name:
-            return True
+    if moved_on(project, job, expected):
+        return True
     if role == "meta-train":
         fields = task_fields(project.cluster_edits(project.role("clusters")))
         recorded = {name: job.get(name) or type(value)() for name, value in fields.items()}

@@ -13,7 +13,7 @@ from engine.command_line.display import make_display
 from engine.errors import SettingsError
 from engine.events import Event, Notice
 from engine.project import Project
-from engine.running.job import Job
+from engine.running.job import ANNOTATED_FROM, Job, moved_on
 from engine.running.pipeline import Steps, run_to_end
 from engine.running.process import EngineProcess
 from engine.stage import StopToken
@@ -64,14 +64,12 @@ def training_corpus(steps: Steps) -> str:
     if not project.has_role("annotated"):
         return str(project.role("source"))
     folder = project.role("annotated")
-    job = read_json(folder / "job.json")
-    for name, role in (("labelled", "source"), ("unlabelled", "open-text")):
-        if project.has_role(role) and Path(job.get(name, "")).name != project.role(role).name:
-            text = (
-                f"The pseudo-labelled texts are older than the {role}, which was imported again since. Run `metapt "
-                "annotate` to use what is there now."
-            )
-            steps.show("annotated", Notice(text, "warning"))
+    for role in moved_on(project, read_json(folder / "job.json"), ANNOTATED_FROM):
+        text = (
+            f"The pseudo-labelled texts are older than the {role}, which was imported again since. Run `metapt "
+            "annotate` to use what is there now."
+        )
+        steps.show("annotated", Notice(text, "warning"))
     return str(folder)
 
 

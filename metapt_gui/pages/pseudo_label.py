@@ -13,6 +13,7 @@ from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
 from engine.events import Event, Finished
+from engine.running.job import ANNOTATED_FROM, moved_on
 from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
 from engine.storage import read_json
@@ -325,11 +326,11 @@ class PseudoLabelPage(Page):
 
     def _only_selection(self) -> bool:
         """Whether the scores that are there still hold, so that only the selection need be made anew."""
-        if self._shown is None or self.form.problem():
+        project = self.document.project
+        if self._shown is None or self.form.problem() or project is None:
             return False
         job = read_json(self._shown.folder / "job.json")
-        standing = {"labelled": "source", "unlabelled": "open-text"}
-        if any(Path(job.get(name, "")).name != Path(self.document.path(role)).name for name, role in standing.items()):
+        if moved_on(project, job, ANNOTATED_FROM):
             return False
         now = self.annotate_settings().model_dump(mode="json")
         free = {"confidence", "class_confidence", "balance", "maximum_rows", "out_of_domain_share", "offline"}
