@@ -8,6 +8,7 @@ quarter of a layer's work (3 of 12 d^2 with d_ff = 4 d). What comes out is the s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,14 +17,23 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 
+class _Known(threading.local):
+    """Outcomes of projections in the pass that this thread is at."""
+
+    def __init__(self) -> None:
+        self.rows: dict[torch.nn.Module, torch.Tensor] = {}
+
+
+_known = _Known()
+
+
 class LookedUpLinear(torch.nn.Linear):
     """A projection whose outcome may be known already."""
 
-    rows: torch.Tensor | None = None
-
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return what is known [B, s, d'], or the projection of ``input`` [B, s, d]."""
-        return super().forward(input) if self.rows is None else self.rows
+        rows = _known.rows.get(self)
+        return super().forward(input) if rows is None else rows
 
 
 def look_up(model: T5ForConditionalGeneration) -> None:
@@ -54,19 +64,16 @@ def looked_up(
     bank = bank.view_as(bank)  # torch's counter of operations takes no leaf that enters a module
     prompts, words = layer.layer_norm(bank), layer.layer_norm(model.get_input_embeddings()(words))
     projections = _projections(model)
-    found = []  # all of them before any is given: memory that is exhausted on the way leaves the model as it was
+    found = {}  # all of them before any is given: memory that is exhausted on the way leaves the model as it was
     for linear in projections:
         projected = linear(words)
         projected = projected if places is None else torch.nn.functional.embedding(places, projected)
-        found.append(torch.cat([linear(prompts).index_select(0, owner), projected], 1))
+        found[linear] = torch.cat([linear(prompts).index_select(0, owner), projected], 1)
+    _known.rows = found
     try:
-        for linear, rows in zip(projections, found, strict=True):
-            linear.rows = rows
-        del found
         yield
     finally:
-        for linear in projections:
-            linear.rows = None
+        _known.rows = {}
 
 
 def _projections(model: T5ForConditionalGeneration) -> list[Any]:

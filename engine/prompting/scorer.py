@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from engine.backbones.first_layer import looked_up
 from engine.backbones.load import MASK, Backbone
 from engine.backbones.memory import fitting
+from engine.backbones.side_by_side import side_by_side
 from engine.prompting.bank import prepend
 from engine.prompting.template import Batch, EncodedTexts, Template
 from engine.prompting.verbalizer import Verbalizer
@@ -90,8 +91,19 @@ class PromptScorer:
 
         ``normalised``: the (mean) log probability of the label word over the whole vocabulary. Otherwise it may be off
         by an amount that is the same for all classes of an example; softmax and argmax do not see it, and projecting
-        onto the vocabulary is spared.
+        onto the vocabulary is spared. Without gradients a processor scores parts of the batch side by side.
         """
+        if torch.is_grad_enabled():
+            return self._scores(bank, batch, owner, normalised)
+
+        def work(part: slice) -> torch.Tensor:
+            with torch.no_grad():
+                return self._scores(bank, Batch(batch.ids[part], batch.mask[part]), owner[part], normalised)
+
+        width = bank.shape[1] + batch.ids.shape[1]
+        return torch.cat(side_by_side(self.backbone.device, work, [width] * len(owner)))
+
+    def _scores(self, bank: torch.Tensor, batch: Batch, owner: torch.Tensor, normalised: bool) -> torch.Tensor:
         with self._autocast():
             embedded, mask = prepend(bank, owner, self._embed(batch.ids), batch.mask)
             model = self.backbone.model

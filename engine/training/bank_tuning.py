@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from engine.backbones.memory import fitting, fitting_rows
+from engine.backbones.side_by_side import side_by_side
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     fingerprint,
@@ -213,14 +214,21 @@ def _backward(
     weight = np.repeat([1 / len(some) for some in rows], [len(some) for some in rows])
     flat = np.concatenate(rows)
     bank = torch.stack([run.prompt.detach() for run in active]).requires_grad_()
-    total = torch.zeros_like(bank)
-    losses = np.zeros(len(active))
+    tokens = examples.texts.lengths_of(flat)
+
+    def work(taken: slice, part: slice) -> tuple[torch.Tensor, np.ndarray]:
+        rows, prompts, share = (of_all[taken][part] for of_all in (flat, owner, weight))
+        each = examples.losses(scorer, bank, rows, prompts)
+        weighted = each * torch.from_numpy(share).to(each)
+        (gradient,) = torch.autograd.grad(weighted.sum(), bank)
+        return gradient, np.bincount(prompts, weighted.detach().cpu().numpy(), len(active))
+
+    parts = []
     for start in range(0, len(flat), per_pass):
-        part = slice(start, start + per_pass)
-        each = examples.losses(scorer, bank, flat[part], owner[part])
-        weighted = each * torch.from_numpy(weight[part]).to(each)
-        total += torch.autograd.grad(weighted.sum(), bank)[0]
-        np.add.at(losses, owner[part], weighted.detach().cpu().numpy())
+        taken = slice(start, start + per_pass)
+        parts += side_by_side(scorer.backbone.device, partial(work, taken), tokens[taken])
+    total = torch.stack([gradient for gradient, _ in parts]).sum(0)
+    losses: np.ndarray = np.sum([lost for _, lost in parts], 0)
     for run, gradient in zip(active, total, strict=True):
         run.prompt.grad = gradient
     return losses

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from engine.backbones.side_by_side import side_by_side
 from engine.prompting.scorer import PromptScorer, twice_differentiable
 from engine.settings import MetaTrainSettings
 from engine.training.examples import Examples
@@ -29,15 +31,15 @@ class MetaGradient:
         when they are not learned).
     support_losses, query_losses
         Mean loss of each task before (support set) and after adaptation (query set), float [K].
-    movement
-        Mean of ``|P_i' - P| / |P|`` over the tasks.
+    movements
+        ``|P_i' - P| / |P|`` of each task, float [K].
     """
 
     prompt: torch.Tensor
     rates: torch.Tensor | None
     support_losses: np.ndarray
     query_losses: np.ndarray
-    movement: float
+    movements: np.ndarray
 
     @property
     def finite(self) -> bool:
@@ -129,39 +131,56 @@ def meta_gradient(
         adapted prompt as a constant shift of the prompt (Finn et al. 2017); ``reptile`` (Nichol et al. 2018) alternates
         inner steps on both sets and takes the way back, (P - P_i') over the sum of the inner rates, as gradient.
     tasks_per_pass
-        The K tasks are taken in groups of this many; the sum over groups is the same gradient with less memory.
+        The K tasks are taken in groups of this many; the sum over groups is the same gradient with less memory. On a
+        processor the tasks of a group are adapted side by side.
     """
     prompt = prompt.detach().requires_grad_()
     group = tasks_per_pass or len(support)
-    exact = settings.gradient == "exact"
-    total = torch.zeros_like(prompt)
-    total_rates = torch.zeros_like(log_rates) if log_rates.requires_grad else None
-    before, after, moved = [], [], []
-    with twice_differentiable() if exact else nullcontext():
+    tokens = examples.texts.lengths[np.concatenate([support, query], 1)].sum(1)
+    parts: list[MetaGradient] = []
+    with twice_differentiable() if settings.gradient == "exact" else nullcontext():
         for start in range(0, len(support), group):
-            sets = (support[start : start + group], query[start : start + group])
-            alternate = settings.gradient == "reptile"
-            steps = [sets[number % 2 if alternate else 0] for number in range(settings.inner_steps + alternate)]
-            bank, losses = adapt(scorer, examples, prompt, log_rates, steps, differentiable=exact)
-            shift = (bank - prompt).detach()
-            if settings.gradient == "reptile":
-                with torch.no_grad():
-                    query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
-                total -= (shift / (len(steps) * log_rates.detach().exp())).sum(0)
-            else:
-                query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
-                wanted = [prompt] if total_rates is None else [prompt, log_rates]
-                gradients = torch.autograd.grad(query_losses.sum(), wanted)
-                total += gradients[0]
-                if total_rates is not None:
-                    total_rates += gradients[1]
-            before.append(losses)
-            after.append(query_losses.detach())
-            moved.append(shift.flatten(1).norm(dim=1) / prompt.detach().norm())
+            taken = slice(start, start + group)
+            work = partial(_part, scorer, examples, prompt, log_rates, support[taken], query[taken], settings)
+            parts += side_by_side(scorer.backbone.device, work, tokens[taken])
+    rates = [part.rates for part in parts if part.rates is not None]
     return MetaGradient(
-        total,
-        total_rates,
-        torch.cat(before).float().cpu().numpy(),
-        torch.cat(after).float().cpu().numpy(),
-        float(torch.cat(moved).mean()),
+        torch.stack([part.prompt for part in parts]).sum(0),
+        torch.stack(rates).sum(0) if rates else None,
+        np.concatenate([part.support_losses for part in parts]),
+        np.concatenate([part.query_losses for part in parts]),
+        np.concatenate([part.movements for part in parts]),
     )
+
+
+def _part(
+    scorer: PromptScorer,
+    examples: Examples,
+    prompt: torch.Tensor,
+    log_rates: torch.Tensor,
+    support: np.ndarray,
+    query: np.ndarray,
+    settings: MetaTrainSettings,
+    part: slice,
+) -> MetaGradient:
+    """Return what the tasks ``part`` add to the gradient."""
+    sets = (support[part], query[part])
+    alternate = settings.gradient == "reptile"
+    steps = [sets[number % 2 if alternate else 0] for number in range(settings.inner_steps + alternate)]
+    bank, losses = adapt(scorer, examples, prompt, log_rates, steps, differentiable=settings.gradient == "exact")
+    shift = (bank - prompt).detach()
+    rates = torch.zeros_like(log_rates) if log_rates.requires_grad else None
+    if settings.gradient == "reptile":
+        with torch.no_grad():
+            query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
+        gradient = -(shift / (len(steps) * log_rates.detach().exp())).sum(0)
+    else:
+        query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
+        wanted = [prompt] if rates is None else [prompt, log_rates]
+        gradient, *others = torch.autograd.grad(query_losses.sum(), wanted)
+        rates = others[0] if others else None
+    moved = shift.flatten(1).norm(dim=1) / prompt.detach().norm()
+    support_losses, after, movements = (
+        values.detach().float().cpu().numpy() for values in (losses, query_losses, moved)
+    )
+    return MetaGradient(gradient, rates, support_losses, after, movements)

@@ -164,7 +164,7 @@ def meta_train(
         state.step += 1
         yield Metric("support loss", state.step, float(gradient.support_losses.mean()))
         yield Metric("query loss", state.step, float(gradient.query_losses.mean()))
-        yield Metric("movement", state.step, gradient.movement)
+        yield Metric("movement", state.step, float(gradient.movements.mean()))
         yield meter.at(state.step)
 
     state.good = state.prompt
