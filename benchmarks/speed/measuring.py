@@ -47,9 +47,17 @@ def compared(case: Case, repeats: int) -> dict[str, Any]:
 
 
 def counted(run: Callable[[], Any]) -> tuple[Any, int]:
-    """Return what ``run`` returns, and the operations that torch counts: matrix products and the attention it knows."""
-    with FlopCounterMode(display=False) as counter:
-        result = run()
+    """Return what ``run`` returns, and the operations that torch counts: matrix products and the attention it knows.
+
+    It counts in the thread that asks it to, so everything is done in that one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            result = run()
+    finally:
+        torch.set_num_threads(threads)
     return result, int(counter.get_total_flops())
 
 

@@ -10,6 +10,7 @@ import torch
 from benchmarks.speed import cases
 from benchmarks.speed.__main__ import table
 from benchmarks.speed.measuring import counted
+from engine.backbones.side_by_side import side_by_side
 
 SMALL = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
 
@@ -29,6 +30,21 @@ def test_operations_are_counted() -> None:
     product, operations = counted(lambda: torch.ones(3, 5) @ torch.ones(5, 7))
     assert product.shape == (3, 7)
     assert operations == 2 * 3 * 5 * 7
+
+
+def test_operations_of_parts_side_by_side_are_counted_too() -> None:
+    def run() -> None:
+        side_by_side(
+            torch.device("cpu"), lambda part: torch.ones(part.stop - part.start, 5) @ torch.ones(5, 7), [900] * 4
+        )
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert counted(run)[1] == 2 * 4 * 5 * 7
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_what_was_not_measured_is_said() -> None:
