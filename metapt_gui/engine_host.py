@@ -6,7 +6,6 @@ cancelled job is ever drawn. Short questions go through a thread of their own an
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,15 +28,10 @@ class Cancelled(Event):
     """The job was given up; the engine sent nothing more."""
 
 
-def default_threads() -> int:
-    """Return the threads that leave one core for the window."""
-    return max(1, (os.cpu_count() or 2) - 1)
-
-
 class _Process:
     """The engine process, started when it is needed and again when it died; used from two threads."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int | None) -> None:
         self.threads = threads
         self._lock = threading.Lock()
         self._process: EngineProcess | None = None
@@ -50,7 +44,7 @@ class _Process:
             if self._process is None or not self._process.alive:
                 if self._process is not None:
                     self._process.close(0)
-                self._process = EngineProcess(threads=self.threads)
+                self._process = EngineProcess(threads=self.threads, gives_way=True)
             return self._process
 
     def end(self) -> None:
@@ -141,7 +135,7 @@ class EngineHost(QObject):
     Parameters
     ----------
     threads
-        CPU threads of the engine; default: all cores but one.
+        CPU threads of the engine, which gives way to the window; ``None`` leaves the choice to torch.
     """
 
     streamed = Signal(int, object)
@@ -153,7 +147,7 @@ class EngineHost(QObject):
 
     def __init__(self, threads: int | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._process = _Process(threads or default_threads())
+        self._process = _Process(threads)
         self._number = self._question = 0
         self._running = 0
         self._newest: dict[str, int] = {}

@@ -68,7 +68,7 @@ class MainWindow(QMainWindow):
     settings, themes, crashes
         What is remembered of the user; who keeps the theme; where reports of crashes lie.
     threads
-        CPU threads of the engine; default: all cores but one.
+        CPU threads of the engine; ``None`` leaves the choice to torch.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -55,7 +55,8 @@ def side_by_side(
     if len(parts) == 1:
         return [work(parts[0])]
     threads = torch.get_num_threads()
-    futures = [_pool(len(parts), threads // len(parts)).submit(work, part) for part in parts]
+    share = threads // len(parts)
+    futures = [_pool(threads).submit(_alone, share, work, part) for part in parts]
     wait(futures)  # whoever tries again after a failure needs the memory of all of them
     torch.set_num_threads(threads)  # what the pool's threads were told is what new threads begin with
     return [future.result() for future in futures]
@@ -71,10 +72,12 @@ def _borders(device: torch.device, tokens: np.ndarray) -> list[int]:
 
 
 @cache
-def _pool(workers: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "side by side", partial(_begin, threads))
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, "side by side")
 
 
-def _begin(threads: int) -> None:
+def _alone(threads: int, work: Callable[[slice], Result], part: slice) -> Result:
+    """Do ``work`` in a thread of the pool, with a share of the cores."""
     _here.inside = True
     torch.set_num_threads(threads)
+    return work(part)

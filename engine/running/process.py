@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from engine.errors import EngineProcessError
 from engine.events import Event, Failed, Finished
 from engine.running.failures import error_from, failed
@@ -28,6 +30,8 @@ CREDIT = 8
 """Events that the process may be ahead of its reader."""
 PATIENCE = 0.1
 """Seconds between two looks at whether the job was cancelled meanwhile."""
+NICENESS = 10
+"""Of 19, of an engine that gives way."""
 CONTEXT = multiprocessing.get_context("spawn")
 """How an engine process is started: nothing of its host is in it."""
 
@@ -39,11 +43,13 @@ class EngineProcess:
     ----------
     threads
         CPU threads that it may use; ``None`` leaves the choice to torch.
+    gives_way
+        It computes at a lower priority, so that a window does not wait for it, nor whatever else a person does.
 
     Use as a context manager, or call `close`.
     """
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, gives_way: bool = False) -> None:
         self._events, theirs = CONTEXT.Pipe()
         self._questions, their_questions = CONTEXT.Pipe()
         self._sending, self._asking = threading.Lock(), threading.Lock()
@@ -53,7 +59,7 @@ class EngineProcess:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             self._process = CONTEXT.Process(
-                target=_serve, args=(theirs, their_questions, threads), name="MetaPT engine", daemon=True
+                target=_serve, args=(theirs, their_questions, threads, gives_way), name="MetaPT engine", daemon=True
             )
             self._process.start()
         finally:
@@ -200,12 +206,15 @@ class _Quit(Exception):
     """The host closed the process."""
 
 
-def _serve(events: Connection, questions: Connection, threads: int | None) -> None:
+def _serve(events: Connection, questions: Connection, threads: int | None, gives_way: bool) -> None:
     """Main function of the engine process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the host decides what it means
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gives_way:
+        with contextlib.suppress(psutil.Error, OSError):
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICENESS)
     # The host may say good-bye, or be gone.
     with contextlib.suppress(_Quit, EOFError, BrokenPipeError, ConnectionResetError):
         _Server(events, questions).serve()

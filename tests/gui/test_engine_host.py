@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from counting import CountJob
 from pytestqt.qtbot import QtBot
 
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished, Metric
+from engine.running.process import NICENESS
 from metapt_gui.engine_host import Cancelled, EngineHost
 
 
@@ -136,6 +138,15 @@ def test_questions_are_answered_while_a_job_runs_and_only_the_newest_of_a_key(
     qtbot.waitUntil(lambda: bool(problems), timeout=60_000)
     assert problems[0].what == "There is no such file"
     assert watched.last(job) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="priorities are numbers of another kind there")
+def test_the_engine_gives_way_to_the_window(qtbot: QtBot, watched: Watched, tmp_path: Path) -> None:
+    number = watched.host.start(CountJob(to=3), tmp_path)
+    qtbot.waitUntil(lambda: watched.last(number) is not None, timeout=60_000)
+    mine = psutil.Process().nice()
+    assert psutil.Process(watched.host.pid).nice() == max(mine, NICENESS)
+    assert psutil.Process().nice() == mine
 
 
 def test_closing_with_a_running_job_ends_thread_and_process(qtbot: QtBot, tmp_path: Path) -> None:
