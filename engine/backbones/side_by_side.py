@@ -25,7 +25,11 @@ _here = threading.local()
 
 
 def side_by_side(
-    device: torch.device, work: Callable[[slice], Result], tokens: Sequence[int] | np.ndarray
+    device: torch.device,
+    work: Callable[[slice], Result],
+    tokens: Sequence[int] | np.ndarray,
+    *,
+    at_a_time: int | None = None,
 ) -> list[Result]:
     """Do ``work`` on consecutive parts of a number of things, on a processor side by side.
 
@@ -39,6 +43,8 @@ def side_by_side(
         Takes a slice of the things.
     tokens
         How much each thing costs, int [n], n > 0; parts are made to cost about the same.
+    at_a_time
+        Things whose parts may be worked on at once; ``None``: all.
 
     Returns
     -------
@@ -50,8 +56,15 @@ def side_by_side(
     BaseException
         What the first part that failed raised, when all parts have ended.
     """
-    borders = _borders(device, np.asarray(tokens))
-    parts = [slice(start, end) for start, end in pairwise(borders)]
+    costs, count = np.asarray(tokens), at_a_time or len(tokens)
+    results: list[Result] = []
+    for start in range(0, len(costs), count):
+        borders = start + _borders(device, costs[start : start + count])
+        results += _at_once(work, [slice(*ends) for ends in pairwise(borders.tolist())])
+    return results
+
+
+def _at_once(work: Callable[[slice], Result], parts: Sequence[slice]) -> list[Result]:
     if len(parts) == 1:
         return [work(parts[0])]
     threads = torch.get_num_threads()
@@ -62,13 +75,13 @@ def side_by_side(
     return [future.result() for future in futures]
 
 
-def _borders(device: torch.device, tokens: np.ndarray) -> list[int]:
+def _borders(device: torch.device, tokens: np.ndarray) -> np.ndarray:
     many = 1
     if device.type == "cpu" and not getattr(_here, "inside", False):
         many = max(1, min(torch.get_num_threads(), len(tokens), int(tokens.sum()) // LEAST_TOKENS))
     reached = np.cumsum(tokens)
     inner = np.searchsorted(reached, reached[-1] * np.arange(1, many) / many, side="left") + 1
-    return sorted({0, len(tokens), *inner.tolist()})
+    return np.unique([0, *inner, len(tokens)])
 
 
 @cache

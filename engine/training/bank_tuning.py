@@ -214,19 +214,14 @@ def _backward(
     weight = np.repeat([1 / len(some) for some in rows], [len(some) for some in rows])
     flat = np.concatenate(rows)
     bank = torch.stack([run.prompt.detach() for run in active]).requires_grad_()
-    tokens = examples.texts.lengths_of(flat)
 
-    def work(taken: slice, part: slice) -> tuple[torch.Tensor, np.ndarray]:
-        rows, prompts, share = (of_all[taken][part] for of_all in (flat, owner, weight))
-        each = examples.losses(scorer, bank, rows, prompts)
-        weighted = each * torch.from_numpy(share).to(each)
+    def work(part: slice) -> tuple[torch.Tensor, np.ndarray]:
+        each = examples.losses(scorer, bank, flat[part], owner[part])
+        weighted = each * torch.from_numpy(weight[part]).to(each)
         (gradient,) = torch.autograd.grad(weighted.sum(), bank)
-        return gradient, np.bincount(prompts, weighted.detach().cpu().numpy(), len(active))
+        return gradient, np.bincount(owner[part], weighted.detach().cpu().numpy(), len(active))
 
-    parts = []
-    for start in range(0, len(flat), per_pass):
-        taken = slice(start, start + per_pass)
-        parts += side_by_side(scorer.backbone.device, partial(work, taken), tokens[taken])
+    parts = side_by_side(scorer.backbone.device, work, examples.texts.lengths_of(flat), at_a_time=per_pass)
     total = torch.stack([gradient for gradient, _ in parts]).sum(0)
     losses: np.ndarray = np.sum([lost for _, lost in parts], 0)
     for run, gradient in zip(active, total, strict=True):

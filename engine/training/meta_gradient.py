@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -135,14 +134,29 @@ def meta_gradient(
         processor the tasks of a group are adapted side by side.
     """
     prompt = prompt.detach().requires_grad_()
-    group = tasks_per_pass or len(support)
+    exact, reptile = settings.gradient == "exact", settings.gradient == "reptile"
+
+    def work(part: slice) -> MetaGradient:
+        sets = (support[part], query[part])
+        steps = [sets[number % 2 if reptile else 0] for number in range(settings.inner_steps + reptile)]
+        bank, losses = adapt(scorer, examples, prompt, log_rates, steps, differentiable=exact)
+        shift = (bank - prompt).detach()
+        rates = torch.zeros_like(log_rates) if log_rates.requires_grad else None
+        with torch.set_grad_enabled(not reptile):
+            query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
+        if reptile:
+            gradient = -(shift / (len(steps) * log_rates.detach().exp())).sum(0)
+        else:
+            wanted = [prompt] if rates is None else [prompt, log_rates]
+            gradient, *others = torch.autograd.grad(query_losses.sum(), wanted)
+            rates = others[0] if others else None
+        moved = shift.flatten(1).norm(dim=1) / prompt.detach().norm()
+        seen = (values.detach().float().cpu().numpy() for values in (losses, query_losses, moved))
+        return MetaGradient(gradient, rates, *seen)
+
     tokens = examples.texts.lengths[np.concatenate([support, query], 1)].sum(1)
-    parts: list[MetaGradient] = []
-    with twice_differentiable() if settings.gradient == "exact" else nullcontext():
-        for start in range(0, len(support), group):
-            taken = slice(start, start + group)
-            work = partial(_part, scorer, examples, prompt, log_rates, support[taken], query[taken], settings)
-            parts += side_by_side(scorer.backbone.device, work, tokens[taken])
+    with twice_differentiable() if exact else nullcontext():
+        parts = side_by_side(scorer.backbone.device, work, tokens, at_a_time=tasks_per_pass)
     rates = [part.rates for part in parts if part.rates is not None]
     return MetaGradient(
         torch.stack([part.prompt for part in parts]).sum(0),
@@ -151,36 +165,3 @@ def meta_gradient(
         np.concatenate([part.query_losses for part in parts]),
         np.concatenate([part.movements for part in parts]),
     )
-
-
-def _part(
-    scorer: PromptScorer,
-    examples: Examples,
-    prompt: torch.Tensor,
-    log_rates: torch.Tensor,
-    support: np.ndarray,
-    query: np.ndarray,
-    settings: MetaTrainSettings,
-    part: slice,
-) -> MetaGradient:
-    """Return what the tasks ``part`` add to the gradient."""
-    sets = (support[part], query[part])
-    alternate = settings.gradient == "reptile"
-    steps = [sets[number % 2 if alternate else 0] for number in range(settings.inner_steps + alternate)]
-    bank, losses = adapt(scorer, examples, prompt, log_rates, steps, differentiable=settings.gradient == "exact")
-    shift = (bank - prompt).detach()
-    rates = torch.zeros_like(log_rates) if log_rates.requires_grad else None
-    if settings.gradient == "reptile":
-        with torch.no_grad():
-            query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
-        gradient = -(shift / (len(steps) * log_rates.detach().exp())).sum(0)
-    else:
-        query_losses = _Set(scorer, examples, sets[1]).task_losses(bank)
-        wanted = [prompt] if rates is None else [prompt, log_rates]
-        gradient, *others = torch.autograd.grad(query_losses.sum(), wanted)
-        rates = others[0] if others else None
-    moved = shift.flatten(1).norm(dim=1) / prompt.detach().norm()
-    support_losses, after, movements = (
-        values.detach().float().cpu().numpy() for values in (losses, query_losses, moved)
-    )
-    return MetaGradient(gradient, rates, support_losses, after, movements)

@@ -60,6 +60,12 @@ def test_little_work_and_other_devices_stay_whole(threads, monkeypatch):
     assert [len(parts_of([100] * number)) for number in (7, 8, 12, 50)] == [1, 2, 3, 3]
 
 
+def test_so_many_at_a_time_are_cut_into_parts_of_their_own(threads):
+    threads(2)
+    parts = side_by_side(CPU, lambda part: part, [1] * 7, at_a_time=4)
+    assert parts == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)]
+
+
 def test_parts_run_at_once_with_their_share_of_the_cores(threads):
     threads(5)
     meeting = threading.Barrier(2, timeout=10)
