@@ -18,8 +18,8 @@ import torch
 
 Result = TypeVar("Result")
 
-LEAST_TOKENS = 512
-"""A part is worth a thread from so many tokens on: Python's own work for it is done one part after another."""
+LEAST_TOKENS = 128
+"""A part with fewer is not worth a thread: Python's own work for it is done one part after another."""
 
 _here = threading.local()
 
