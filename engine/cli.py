@@ -20,6 +20,7 @@ from rich.table import Table
 from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
+from engine.command_line.display import write_utf8
 from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import (
     engine_alone,
@@ -377,6 +378,7 @@ def main() -> None:
     multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    write_utf8(sys.stdout, sys.stderr)
     try:
         app()
     except Stopped:

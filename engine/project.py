@@ -62,11 +62,10 @@ class Project:
             If it cannot be written.
         """
         folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()):
-            raise ProjectError(
-                "The folder exists already and is not empty", where=folder, remedy="Choose another name."
-            )
         with storage_errors(folder):
+            if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+                kind = "folder exists already and is not empty" if folder.is_dir() else "name is that of a file"
+                raise ProjectError(f"The {kind}", where=folder, remedy="Choose another name.")
             (folder / "runs").mkdir(parents=True, exist_ok=True)
         write_json(folder / "project.json", {"schema": SCHEMA, "created": time.time(), "roles": {}})
         return cls.open(folder)
@@ -102,7 +101,9 @@ class Project:
     @classmethod
     def open_or_create(cls, folder: str | Path) -> Project:
         """Open the project, making it first where there is none."""
-        return cls.open(folder) if (Path(folder) / "project.json").is_file() else cls.create(folder)
+        with storage_errors(folder):
+            there = (Path(folder) / "project.json").is_file()
+        return cls.open(folder) if there else cls.create(folder)
 
     def close(self) -> None:
         """Close the database and release the lock."""
@@ -147,13 +148,15 @@ class Project:
                 numbers.append(int(folder.name.split("-")[0]))
             if folder.is_symlink():
                 continue  # it may lead out of the project, and a job would write there
-            if (
-                not fresh
-                and (folder / "job.json").is_file()
-                and job.describes(document, read_json(folder / "job.json"))
-            ):
+            if not fresh and job.describes(document, self._recorded(folder)):
                 return folder, self._completed(folder)
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
+
+    @staticmethod
+    def _recorded(folder: Path) -> Any:
+        with contextlib.suppress(StorageError):  # what another run left, damaged or cut off, stops no job
+            return read_json(folder / "job.json")
+        return None
 
     @staticmethod
     def _completed(folder: Path) -> bool:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 
+UNFINISHED = ".metapt-part"
+"""How the names of files end that are being written."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when the block ends well, and vanishes when not.
@@ -29,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
@@ -56,7 +60,7 @@ def replacing_files(folder: Path) -> Iterator[Path]:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder) as name:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=UNFINISHED, dir=folder) as name:
             yield Path(name)
             for path in sorted(Path(name).iterdir()):
                 os.chmod(path, 0o644)  # as in `replacing`
@@ -67,7 +71,7 @@ def replacing_files(folder: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what was being written in ``folder`` when its process was killed; nobody else may write there now."""
-    for path in sorted(folder.rglob(".*.part")):
+    for path in sorted(folder.rglob(f".*{UNFINISHED}")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

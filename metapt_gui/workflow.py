@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +12,7 @@ from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
 from engine.project import Project
-from engine.running.job import ANNOTATED_FROM, is_version, moved_on
+from engine.running.job import ANNOTATED_FROM, is_version, moved_on, within_project
 from engine.running.target_task import task_from
 from engine.storage import read_json
 
@@ -189,13 +188,9 @@ def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
 def _inputs_changed(project: Project, job: dict[str, Any]) -> bool:
     """Whether a run of this project that the job names has another result now (it went on, say)."""
     for path, version in job.get("inputs", {}).items():
-        parts = Path(path).parts
-        if "runs" not in parts:
+        if not (name := within_project(path)):
             continue
-        place = len(parts) - parts[::-1].index("runs")
-        if not re.match(r"\d+-", "".join(parts[place : place + 1])):
-            continue  # a folder of that name that is none of a project
-        here = project.folder.joinpath("runs", *parts[place:])
+        here = project.folder / name
         state = here / "result.json" if here.is_dir() else here
         if not is_version(state, version):
             return True

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from engine.annotation.annotators import STAGE, EmbeddedTexts
 from engine.backbones.devices import resolve_device
 from engine.backbones.hub import fetch_from_hub
-from engine.backbones.memory import fitting
+from engine.backbones.memory import fitting, is_out_of_memory
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     Every,
@@ -70,7 +70,7 @@ class RobertaAnnotator:
         optimizer = torch.optim.AdamW(weights.values(), lr=settings.learning_rate)
         per_epoch = -(-len(texts) // settings.batch_size)
         total = per_epoch * settings.epochs
-        identity = fingerprint(settings.model_dump(exclude={"device"}), list(texts.texts), labels)
+        identity = fingerprint(settings.model_dump(exclude={"device", "offline"}), list(texts.texts), labels)
         step, at_a_time, shuffled = 0, settings.batch_size, -1
         saved = load_checkpoint(self._folder, identity)
         if saved is not None:
@@ -169,8 +169,10 @@ class RobertaAnnotator:
                 ignore_mismatched_sizes=True,
             ).to(self._device)
         except Exception as error:  # transformers raises its own kinds for whatever is wrong with a folder
+            if is_out_of_memory(error):
+                raise
             raise BackboneError(
-                f"The annotator cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+                f"The annotator cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
                 where=name,
                 remedy="Check that the folder holds a RoBERTa-class model with .safetensors weights.",
             ) from error

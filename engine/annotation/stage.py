@@ -156,6 +156,9 @@ def _split(labels: np.ndarray, settings: AnnotateSettings) -> tuple[np.ndarray, 
     size = max(round(settings.held_out_share * len(rows)), len(counts))
     stratify = labels[rows] if len(rows) - size >= len(counts) else None
     training, held_out = train_test_split(rows, test_size=size, random_state=settings.seed, stratify=stratify)
+    for absent in np.setdiff1d(labels[rows], labels[training]):  # a class that nothing is learned of cannot be told
+        moved = held_out[labels[held_out] == absent][0]
+        training, held_out = np.append(training, moved), held_out[held_out != moved]
     return np.sort(training), np.sort(held_out)
 
 

@@ -13,6 +13,9 @@ from engine.stage import Part, ProgressMeter
 PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "spiece.model", "*.json", "*.txt"]
 
 
+STAGE = "download"
+
+
 class _Cancelled(Exception):
     """Raised inside the download when the person cancelled it."""
 
@@ -64,7 +67,7 @@ def fetch_from_hub(name: str, *, offline: bool) -> Part[Path]:
 
     thread = threading.Thread(target=download, name="hub download", daemon=True)
     thread.start()
-    meter = ProgressMeter("download", None, "bytes")
+    meter = ProgressMeter(STAGE, None, "bytes")
     try:
         while thread.is_alive():
             meter.total = state["total"]

@@ -124,10 +124,14 @@ def locate(backbone: str, *, offline: bool) -> Part[tuple[Path, str, str]]:
     """Return the folder, the name for the reader and the revision of ``bundled``, a folder or a hub name."""
     if backbone in ("bundled", BUNDLED_BACKBONE):
         return resource("backbones", BUNDLED_BACKBONE), BUNDLED_BACKBONE, ""
-    folder = Path(backbone).expanduser()
-    if folder.is_dir():
-        return folder, folder.resolve().name, ""
-    if folder.exists() or backbone.count("/") > 1 or backbone.startswith((".", "~", "/")) or "\\" in backbone:
+    try:
+        folder = Path(backbone).expanduser()
+        if folder.is_dir():
+            return folder, folder.resolve().name, ""
+        is_path = folder.exists()
+    except (OSError, RuntimeError):  # a name that no file can have, or a home folder that there is not
+        is_path = True
+    if is_path or backbone.count("/") > 1 or backbone.startswith((".", "~", "/")) or "\\" in backbone:
         raise BackboneError(
             "There is no such backbone folder", where=backbone, remedy="Choose the folder that holds config.json."
         )
@@ -250,10 +254,13 @@ _SIZE_FIELDS = (
 )  # fmt: skip
 
 
-def _cast_linear_weights(model: torch.nn.Module) -> None:
-    """Keep the frozen matrices in bfloat16: autocast caches casts of trainable weights only."""
+def _cast_linear_weights(model: T5ForConditionalGeneration) -> None:
+    """Keep the frozen matrices in bfloat16: autocast caches casts of trainable weights only.
+
+    Not the last one, which may be the table of word vectors too: prompts begin as those, the same at every precision.
+    """
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
+        if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings():
             module.weight.data = module.weight.data.to(torch.bfloat16)
 
 

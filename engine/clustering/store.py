@@ -155,7 +155,7 @@ class Clustering:
             raise StorageError("The positions of the texts are damaged", where=path, remedy=_REMEDY) from error
         if positions.shape != (len(self.assignment), 2) or positions.dtype != np.float32:
             raise StorageError("The positions are not those of these texts", where=path, remedy=_REMEDY)
-        return positions
+        return np.array(positions)  # a file that is mapped could not be replaced everywhere
 
 
 def _is_sound(item: Cluster, number: int) -> bool:
@@ -179,7 +179,7 @@ def save(
 ) -> None:
     """Write a clustering; ``clusters.json`` comes last, so what was cut off in between is not taken for whole."""
     with storage_errors(folder):
-        for name in ("clusters.json", "clusters.parquet", "projection.npy"):
+        for name in ("clusters.json",) if projection is not None else ("clusters.json", "projection.npy"):
             (folder / name).unlink(missing_ok=True)
     with replacing(folder / "clusters.parquet") as temporary:
         columns = [np.arange(len(assignment)), assignment.astype(np.int16)]

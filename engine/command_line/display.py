@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from io import TextIOWrapper
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -110,6 +111,13 @@ def _in_brief(event: Finished) -> str:
         elif isinstance(value, int):
             shown.append(f"{label} {value:,}")
     return (": " + ", ".join(shown[:6])) if shown else ""
+
+
+def write_utf8(*streams: TextIO) -> None:
+    """Let what is not a terminal take every text: a system's code page may know no Japanese, and no emoji."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
 
 
 def make_display(json: bool) -> Display:

@@ -215,6 +215,8 @@ def remember(texts: Sequence[str], vectors: np.ndarray, encoder: Encoder, cache:
         If the cache cannot be written.
     """
     path = cache / f"{_key(texts, encoder.identity)}.npy"
+    if path.exists():
+        return  # it may be mapped just now: not every system lets it be replaced
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         np.save(stream, vectors.astype(np.float32, copy=False), allow_pickle=False)
 

@@ -198,6 +198,7 @@ class SentenceEncoder:
     @cached_property
     def _model(self) -> SentenceTransformer:
         from engine.backbones.devices import resolve_device
+        from engine.backbones.memory import is_out_of_memory
 
         device = resolve_device(self._device_name)
         import transformers
@@ -213,6 +214,8 @@ class SentenceEncoder:
                 model_kwargs={"use_safetensors": True, "dtype": "float32"},
             )
         except Exception as error:  # the library raises whatever the first wrong file makes it raise
+            if is_out_of_memory(error):
+                raise
             raise BackboneError(
                 f"The Sentence-BERT model cannot be loaded ({type(error).__name__}: {str(error)[:200]})",
                 where=self._folder,

@@ -60,14 +60,15 @@ def linear_probe(
     return probabilities
 
 
-def source_classes_on_target(source: int, target: int) -> np.ndarray:
-    """Return the target's class at the same place of the scale for each source class, -1 for none; int64 [source].
+def source_classes_on_target(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
+    """Return the target's class for each source class, -1 for none; int64 [source].
 
-    Both are taken as ratings from worst to best: five stars become two classes as 0, 0, none, 1, 1.
+    The class of the same name, where all have one. Else both are taken as ratings from worst to best, in their order:
+    five stars become two classes as 0, 0, none, 1, 1.
     """
-    if source == target:
-        return np.arange(source)
-    places = (np.arange(source) + 0.5) / source * target
+    if set(source) == set(target):
+        return np.array([list(target).index(name) for name in source])
+    places = (np.arange(len(source)) + 0.5) / len(source) * len(target)
     mapped = np.floor(places).astype(np.int64)
     on_border = np.isclose(places, np.round(places))  # the middle of an odd scale belongs to neither half
     mapped[on_border] = -1
@@ -117,7 +118,15 @@ def probe_target(
         if source_vectors is None:
             yield Finished(str(folder), "stopped")
             return
-        mapped = np.append(source_classes_on_target(len(source.classes), len(classes)), -1)[source.labels]
+        taken = source_classes_on_target(source.classes, classes)
+        if set(source.classes) != set(classes):
+            pairs = [
+                f"{name} as {classes[number]}"
+                for name, number in zip(source.classes, taken, strict=True)
+                if number >= 0
+            ]
+            yield Notice(f"The probe that sees the source takes its classes by their order: {', '.join(pairs)}.")
+        mapped = np.append(taken, -1)[source.labels]
         usable = int((mapped >= 0).sum())
         drawn = rows_of_every_class(mapped, SOURCE_ROWS, np.random.default_rng(0), least=LEAST_OF_A_CLASS)
         extra = (source_vectors[drawn], mapped[drawn])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,10 +25,14 @@ ANNOTATED_FROM = {"labelled": "source", "unlabelled": "open-text"}
 NO_PATHS = ("", "bundled", *get_args(Initialisation))
 """What stands for no file, whatever lies in the present folder."""
 WHERE_AND_HOW = {
+    "": ("device", "cache"),
     "backbone": ("device", "threads", "offline"),
-    "settings": ("tasks_per_pass", "checkpoint_every"),
+    "settings": ("tasks_per_pass", "checkpoint_every", "device", "offline"),
+    "tune": ("checkpoint_every",),
 }
-"""Settings of a job that change no result but its last digits."""
+"""Section of a job -> its settings that change no result but its last digits."""
+ORDERED = ("starts", "label_map")
+"""Mappings whose order decides on results: which start is kept as the prompt, and which class comes first."""
 LARGEST = 2**26
 """Bytes of a file of a run that is told by its content: to look for changes must take no time."""
 
@@ -51,8 +56,6 @@ class Job(Settings):
 
     def describes(self, mine: dict[str, Any], document: Any) -> bool:
         """Whether a document, perhaps of a version with fewer settings, says of this job what ``mine`` says."""
-        if document == mine:
-            return True
         if not isinstance(document, dict) or document.get("stage") != self.stage:
             return False
         values = {name: value for name, value in document.items() if name not in ("stage", "inputs")}
@@ -69,14 +72,26 @@ Version: TypeAlias = "str | list[int]"
 """What a file was when a job read it: a hash of what a run left, size and time of change of a person's own file."""
 
 
-def _essence(values: dict[str, Any]) -> dict[str, Any]:
+def _essence(value: Any, section: str = "") -> Any:
     """Return what decides on the results; on another device a run goes on, as whoever lost a GPU is told to do."""
-    return {
-        name: {key: part for key, part in value.items() if key not in WHERE_AND_HOW.get(name, ())}
-        if isinstance(value, dict)
-        else value
-        for name, value in values.items()
-    }
+    if isinstance(value, dict):
+        parts = {
+            name: _essence(part, name) for name, part in value.items() if name not in WHERE_AND_HOW.get(section, ())
+        }
+        return list(parts.items()) if section in ORDERED else parts
+    return (within_project(value) or value) if isinstance(value, str) else value
+
+
+def within_project(path: str) -> str:
+    """Return an absolute path of a run, or of a file in one, from ``runs`` on; an empty string if it is none.
+
+    So much stays the same when a project is moved, renamed or copied.
+    """
+    parts = Path(path).parts if os.path.isabs(path) else ()
+    places = [place for place, part in enumerate(parts) if part == "runs"]
+    if not places or not re.match(r"\d+-", "".join(parts[places[-1] + 1 :][:1])):
+        return ""
+    return "/".join(parts[places[-1] :])
 
 
 def is_version(state: Path, version: Any) -> bool:
@@ -91,11 +106,13 @@ def is_version(state: Path, version: Any) -> bool:
 
 
 def _same_versions(mine: dict[str, Version], recorded: Any) -> bool:
-    if not isinstance(recorded, dict) or not recorded.keys() <= mine.keys():
+    if not isinstance(recorded, dict):
         return False
-    return all(
-        recorded[path] == version or (isinstance(version, str) and is_version(_state(path), recorded[path]))
-        if path in recorded
+    known = {within_project(path) or path: version for path, version in recorded.items()}
+    names = {path: within_project(path) or path for path in mine}
+    return known.keys() <= set(names.values()) and all(
+        known[names[path]] == version or (isinstance(version, str) and is_version(_state(path), known[names[path]]))
+        if names[path] in known
         else _state(path).is_dir()  # an older MetaPT did not look at backbones
         for path, version in mine.items()
     )
@@ -134,8 +151,11 @@ def with_whole_paths(job: AnyJob) -> AnyJob:
 
 
 def _whole(name: str) -> str:
-    path = Path(name).expanduser()
-    return str(path.absolute()) if name not in NO_PATHS and path.exists() else name
+    try:
+        path = Path(name).expanduser()
+        return str(path.absolute()) if name not in NO_PATHS and path.exists() else name
+    except (OSError, RuntimeError):  # a name that no file can have, or a home folder that there is not
+        return name
 
 
 def _input_versions(values: Any) -> dict[str, Version]:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.backbones.hub import STAGE as DOWNLOAD
 from engine.errors import StorageError, storage_errors
 from engine.events import Checkpointed, Event, Finished, Points, Progress, to_json
 from engine.running.failures import failed
@@ -54,7 +55,10 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
 
 def _run(job: Job, session: Session, folder: Path, stop: StopToken) -> Stage:
     try:
-        yield from job.run(session, folder, stop)
+        for event in job.run(session, folder, stop):
+            yield event
+            if stop.requested and isinstance(event, Progress) and event.stage == DOWNLOAD:
+                raise Stopped  # a download does not know of the job that waits for it
     except Stopped:
         yield Finished(str(folder), "stopped")
 

@@ -135,7 +135,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     with storage_errors(path):
         raw = path.read_bytes()
     try:
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
         raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
 

@@ -20,19 +20,34 @@ class Session:
 
     def __init__(self) -> None:
         self._backbone: tuple[BackboneSettings, Backbone] | None = None
+        self._usual_threads: int | None = None
         self._encoders: dict[str, SentenceEncoder] = {}
         self._scorers: dict[str, Any] = {}
         self._vectors: dict[str, np.ndarray] = {}
 
     def backbone(self, settings: BackboneSettings) -> Part[Backbone]:
-        """Return the backbone for ``settings``, loading it if another one is held."""
+        """Return the backbone for the ``settings`` of a job, loading it if another one is held."""
+        import torch
+
+        if self._usual_threads is None:
+            self._usual_threads = torch.get_num_threads()
+        torch.set_num_threads(settings.threads or self._usual_threads)
+        return (yield from self._held(settings))
+
+    def _held(self, settings: BackboneSettings) -> Part[Backbone]:
         from engine.backbones.load import load_backbone
 
-        if self._backbone is None or self._backbone[0] != settings:
+        wanted = settings.model_copy(update={"threads": None, "offline": False})
+        if self._backbone is None or self._backbone[0] != wanted:
             self._backbone = None  # frees the old one first: two may not fit
             self._scorers.clear()
-            self._backbone = (settings, (yield from load_backbone(settings)))
+            loaded = yield from load_backbone(settings.model_copy(update={"threads": None}))
+            self._backbone = (wanted, loaded)
         return self._backbone[1]
+
+    def _asked(self, backbone: dict[str, Any]) -> Backbone:
+        """Return the backbone for a question; the threads are those of the job that may run beside it."""
+        return result_of(self._held(BackboneSettings(**backbone)))
 
     def sentence_encoder(self, device: str = "auto") -> SentenceEncoder:
         """Return Sentence-BERT on ``device``."""
@@ -52,7 +67,7 @@ class Session:
 
     def word_tokens(self, backbone: dict[str, Any], word: str) -> list[str]:
         """Return the pieces that the backbone's tokenizer splits ``word`` into."""
-        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        tokenizer = self._asked(backbone).tokenizer
         pieces: list[str] = tokenizer.tokenize(word)
         return pieces
 
@@ -60,7 +75,7 @@ class Session:
         """Return words of one token that mean something like ``word``."""
         from engine.prompting.verbalizer import suggest_words
 
-        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        tokenizer = self._asked(backbone).tokenizer
         return suggest_words(word, tokenizer, self.sentence_encoder("cpu").encode)
 
     def suggest_rows(self, texts: list[str], labelled: list[str], labels: list[str], count: int) -> list[int]:
@@ -82,14 +97,14 @@ class Session:
         from engine.prompting.template import Template
         from engine.settings import PromptSettings
 
-        tokenizer = result_of(self.backbone(BackboneSettings(**backbone))).tokenizer
+        tokenizer = self._asked(backbone).tokenizer
         return Template(PromptSettings(**prompt), tokenizer).preview(text)
 
     def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
         """Return the probability of each class of the prompt file ``prompt`` for ``text``."""
         from engine.prompting.prompt_file import load_prompt
 
-        loaded = result_of(self.backbone(BackboneSettings(**backbone)))
+        loaded = self._asked(backbone)
         key = f"{prompt} {Path(prompt).stat().st_mtime_ns if Path(prompt).exists() else 0}"
         if key not in self._scorers:
             found = load_prompt(Path(prompt))

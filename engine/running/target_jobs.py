@@ -112,7 +112,11 @@ class FullModelJob(TargetJob):
         scorer = yield from self.scorer(session, corpus)
         draws = few_shot_draws(labels, pool, self.tune)
         examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
-        yield from tune_full_model(scorer, examples, draws, self.settings, folder, stop=stop, test=test)
+        settings = self.settings
+        if not all(len(draw.validation) for _, draw in draws):  # as for the prompts, which say so
+            epochs = min(settings.epochs, self.tune.epochs_without_validation)
+            settings = settings.model_copy(update={"epochs": epochs})
+        yield from tune_full_model(scorer, examples, draws, settings, folder, stop=stop, test=test)
 
 
 class ProbeJob(TargetJob):

@@ -114,6 +114,8 @@ def meta_train(
         yield Checkpointed(str(folder / CHECKPOINT), state.step)
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")
+    if settings.gradient == "reptile" and settings.learn_inner_rates:
+        yield Notice("Reptile has no gradient for the inner rates: they stay as they are.", "warning")
 
     meter = ProgressMeter(STAGE, settings.steps, "steps", done=state.step)
     still = 0

@@ -13,7 +13,7 @@ import pytest
 from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.selection import select
-from engine.annotation.stage import annotate
+from engine.annotation.stage import _split, annotate
 from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
 from engine.errors import BackboneError, DataError, SettingsError
@@ -220,6 +220,16 @@ def test_stop_and_cancel_leave_no_corpus(labelled, unlabelled, tmp_path):
         next(stage)
     stage.close()
     assert not list(tmp_path.glob("[ab]/corpus.*"))
+
+
+@pytest.mark.parametrize("counts", [(60, 2, 60), (60, 2), (2, 2)])
+def test_every_class_is_learned_however_much_is_held_out(counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    for seed in range(10):
+        training, held_out = _split(labels, AnnotateSettings(held_out_share=0.85, seed=seed))
+        assert sorted(np.concatenate([training, held_out])) == list(range(len(labels)))
+        assert set(labels[training]) == set(labels)
+        assert len(held_out)
 
 
 def test_two_classes_have_two_columns_of_logits(labelled):

@@ -17,8 +17,11 @@ from engine.backbones.hub import fetch_from_hub
 from engine.backbones.load import load_backbone
 from engine.errors import BackboneError, DeviceError
 from engine.events import Progress
+from engine.running.jobs import BackboneJob
+from engine.running.perform import perform
+from engine.running.session import Session
 from engine.settings import BackboneSettings
-from engine.stage import result_of
+from engine.stage import StopToken, result_of
 
 
 def test_the_bundled_backbone_knows_its_words_and_every_default_word_is_one_token():
@@ -139,6 +142,12 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, tiny_t5: Path):
     return state
 
 
+@pytest.mark.parametrize("name", ["~nosuchuser/t5", "x" * 300])
+def test_a_name_that_no_folder_can_have_is_a_sentence(name):
+    with pytest.raises(BackboneError, match="There is no such backbone folder"):
+        result_of(load_backbone(BackboneSettings(backbone=name, device="cpu", offline=True)))
+
+
 def test_a_download_shows_its_bytes(fake_hub):
     names = []
 
@@ -164,6 +173,16 @@ def test_a_download_can_be_cancelled(fake_hub):
     reached = fake_hub["chunks"]
     time.sleep(0.2)
     assert fake_hub["chunks"] == reached < 40
+
+
+def test_a_job_that_is_stopped_ends_its_download(fake_hub, tmp_path):
+    job, stop, seen = BackboneJob(backbone=BackboneSettings(backbone="somebody/tiny-t5", device="cpu")), StopToken(), 0
+    for event in perform(job, tmp_path / "run", Session(), stop):
+        if isinstance(event, Progress):
+            seen += 1
+            stop.request()
+    assert (seen, event.outcome) == (1, "stopped")
+    assert fake_hub["chunks"] < 40
 
 
 def test_a_download_that_fails_is_a_sentence(fake_hub):

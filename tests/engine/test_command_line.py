@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.command_line.display import TextDisplay, duration, progress_line
+from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
 from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import training_corpus
 from engine.command_line.template import pipeline_template
@@ -173,3 +173,15 @@ def test_text_display_without_a_terminal(capsys):
     text = capsys.readouterr().out
     assert "cluster: The group 'x' is too small [sic]." in text
     assert "completed in 0:00: steps 1,200, silhouette 0.1235" in text
+
+
+def test_a_pipeline_file_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.toml").write_text('[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["b.csv"]\n', encoding="utf-8-sig")
+    assert read_pipeline(tmp_path / "a.toml").source.files == [str(tmp_path / "a.csv")]
+
+
+def test_what_is_written_into_a_file_is_utf8_whatever_the_system_has(tmp_path):
+    with open(tmp_path / "out.txt", "w", encoding="cp1252") as stream:
+        write_utf8(stream)
+        print("とても良い 🙂", file=stream)
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "とても良い 🙂\n"

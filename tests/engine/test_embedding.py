@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fake_encoder import FakeEncoder
 
 from engine.embedding import cache as cache_module
-from engine.embedding.cache import embed
+from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import SentenceEncoder, _bundled_folder
 from engine.errors import BackboneError, DeviceError, StorageError
 from engine.events import Notice, Progress
@@ -189,6 +190,15 @@ def test_every_row_is_shown_once_new_resumed_or_cached(tmp_path):
         assert Notice("shown") in events
 
 
+def test_known_vectors_are_not_written_over_what_may_be_mapped(tmp_path):
+    texts, encoder = ["a", "b"], FakeEncoder()
+    vectors = result_of(embed(texts, encoder, tmp_path, stop=StopToken()))
+    (path,) = tmp_path.glob("*.npy")
+    before = path.stat().st_ino
+    remember(texts, np.array(vectors), encoder, tmp_path)
+    assert path.stat().st_ino == before
+
+
 def test_no_texts(tmp_path):
     assert run(tmp_path, texts=[]).shape == (0, 64)
 
@@ -289,6 +299,17 @@ def test_missing_package_is_a_sentence(monkeypatch):
 def test_missing_device_is_told_at_the_first_text():
     with pytest.raises(DeviceError):
         SentenceEncoder(device="toaster").encode(["a text"])
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_damaged_model(encoder, monkeypatch):
+    import sentence_transformers
+
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(sentence_transformers, "SentenceTransformer", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        SentenceEncoder().encode(["a"])
 
 
 def test_mean_states_of_the_last_layer_point_where_the_sentence_vectors_do(encoder):

@@ -104,9 +104,16 @@ def test_few_and_absent_classes(labels):
 
 @pytest.mark.parametrize(
     ("source", "target", "expected"),
-    [(5, 2, [0, 0, -1, 1, 1]), (5, 3, [0, 0, 1, 2, 2]), (3, 2, [0, -1, 1]), (2, 2, [0, 1]), (2, 5, [1, 3])],
+    [
+        ("12345", "01", [0, 0, -1, 1, 1]),
+        ("12345", "abc", [0, 0, 1, 2, 2]),
+        ("123", "12", [0, -1, 1]),
+        ("12", "ab", [0, 1]),
+        ("01", "12345", [1, 3]),
+        (["bad", "good", "so-so"], ["good", "so-so", "bad"], [2, 0, 1]),
+    ],
 )
-def test_ratings_are_mapped_by_their_place_on_the_scale(source, target, expected):
+def test_classes_are_mapped_by_name_and_ratings_by_their_place_on_the_scale(source, target, expected):
     assert source_classes_on_target(source, target).tolist() == expected
 
 
@@ -150,4 +157,6 @@ def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
     assert events[-1].summary["summary"] == summary
     assert summary["Sentence-BERT probe + source"]["accuracy_mean"] == 1
     assert summary["Sentence-BERT probe"]["accuracy_mean"] < 1
+    (told,) = [event.text for event in events if isinstance(event, Notice)]
+    assert told.endswith("takes its classes by their order: 0 as bad, 1 as bad, 3 as good, 4 as good.")
     assert summary["Sentence-BERT probe"]["seeds"] == 2

@@ -17,6 +17,14 @@ from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
 from engine.settings import ImportSettings
 
 
+@pytest.mark.parametrize("name", ["a.csv", "x" * 300, "a.csv/b"])
+def test_a_place_where_no_project_can_be_is_a_sentence(tmp_path, name):
+    (tmp_path / "a.csv").write_text("text")
+    with pytest.raises(StorageError):
+        Project.open_or_create(tmp_path / name)
+    assert (tmp_path / "a.csv").read_text() == "text"
+
+
 def test_create_open_close(tmp_path):
     with Project.create(tmp_path / "a.metapt") as project:
         project.set_label("hash", 3, "good")

@@ -257,3 +257,15 @@ def test_bfloat16_stays_near_float32(tiny_t5, make_scorer):
     assert torch.allclose(fine, rough, rtol=0.05)
     gradients = [torch.autograd.grad(loss.sum(), bank)[0] for loss in (fine, rough)]
     assert float(torch.nn.functional.cosine_similarity(*(g.flatten() for g in gradients), dim=0)) > 0.97
+
+
+def test_a_prompt_begins_the_same_at_every_precision(tiny_t5, make_scorer):
+    from engine.backbones.load import load_backbone
+    from engine.settings import BackboneSettings
+
+    scorer = make_scorer(5)
+    settings = BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="bfloat16")
+    coarse = result_of(load_backbone(settings))
+    assert coarse.model.encoder.block[0].layer[1].DenseReluDense.wo.weight.dtype == torch.bfloat16
+    starts = [initial_prompt("vocabulary", some, scorer.verbalizer, 4, 0) for some in (scorer.backbone, coarse)]
+    assert torch.equal(*starts), "a run that was stopped on a GPU goes on without one"

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from engine.errors import StorageError, storage_errors
-from engine.storage import read_json, replacing, write_json
+from engine.storage import read_json, remove_leftovers, replacing, write_json
 
 
 def test_what_is_written_is_read_and_nothing_else_stays(tmp_path):
@@ -72,3 +72,19 @@ def test_damaged_json_is_a_sentence(tmp_path, content):
 def test_a_missing_file_is_a_sentence(tmp_path):
     with pytest.raises(StorageError, match=r"no such file.*nothing"), storage_errors(tmp_path / "nothing"):
         (tmp_path / "nothing").read_bytes()
+
+
+def test_only_what_was_being_written_here_is_cleared_away(tmp_path):
+    (tmp_path / "docs" / ".thesis.part").mkdir(parents=True)
+    (tmp_path / ".film.mkv.part").touch()
+    for place in (tmp_path, tmp_path / "docs"):
+        with replacing(place / "a.json") as temporary:
+            (place / temporary.name.replace("a.json", "b.json")).touch()  # as a process leaves it that is killed
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        ".film.mkv.part",
+        ".thesis.part",
+        "a.json",
+        "a.json",
+        "docs",
+    ]

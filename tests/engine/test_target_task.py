@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 import engine.cli
 from engine.corpus.store import Corpus
 from engine.errors import DataError
+from engine.events import Finished
 from engine.project import Project
 from engine.running.inputs import shared_texts
-from engine.running.jobs import Job, TuneJob, job_from
+from engine.running.jobs import FullModelJob, Job, TuneJob, job_from
+from engine.running.session import Session
 from engine.running.target_task import TargetTask, renamed_once_more, task_from, usable_labels
+from engine.stage import StopToken
 from engine.storage import read_json, write_json
 from engine.training.examples import Draw
 
@@ -93,6 +96,25 @@ def test_a_label_that_does_not_fit_is_named_as_the_person_counts_with_what_to_do
             TuneJob(corpus=str(corpus.folder), labels=labels).target()
         assert "late" in caught.value.remedy
         assert "30 rows" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("labelled_rows", "epochs"), [(6, 20), (30, 200)])
+def test_with_too_few_labels_all_weights_are_tuned_for_as_many_epochs_as_prompts(
+    corpus, tmp_path, monkeypatch, labelled_rows, epochs
+):
+    taken = []
+
+    def tune_full_model(scorer, examples, draws, settings, folder, **_):
+        taken.append(settings.epochs)
+        yield Finished(str(folder))
+
+    monkeypatch.setattr("engine.training.full_model.tune_full_model", tune_full_model)
+    monkeypatch.setattr(FullModelJob, "scorer", lambda *_: iter(()))
+    monkeypatch.setattr("engine.running.inputs.drawn_examples", lambda *_: iter(()))
+    labels = {row: ("slow", "fast")[row % 2] for row in range(labelled_rows)}
+    job = FullModelJob(corpus=str(corpus.folder), classes=["slow", "fast"], labels=labels)
+    assert isinstance(list(job.run(Session(), tmp_path, StopToken()))[-1], Finished)
+    assert taken == [epochs]
 
 
 def test_labels_of_classes_and_rows_that_are_gone_are_left_out():

@@ -354,3 +354,11 @@ def test_a_killed_full_model_tuning_loses_minutes_only(make_scorer, make_example
     killed.close()
     second = run(tune_full_model(*stage, tmp_path, stop=StopToken(), test=np.arange(40, 60)))
     assert curve(second, "training loss")[0][0] == 3, "it goes on after the checkpoint at step 2"
+
+
+def test_reptile_says_that_it_learns_no_inner_rates(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer()
+    examples = make_examples(scorer)
+    settings = MetaTrainSettings(gradient="reptile", learn_inner_rates=True, shots=2, steps=1)
+    events = run(meta_train(scorer, examples, tasks_of(examples), settings, tmp_path, stop=StopToken()))
+    assert any(isinstance(event, Notice) and "no gradient for the inner rates" in event.text for event in events)

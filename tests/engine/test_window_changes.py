@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from engine.cli import app
@@ -286,6 +287,20 @@ def test_tuning_for_own_classes(own_classes_job, tmp_path):
     assert all(["good", "okay", "bad"][labels[item["row"]]] == item["label"] for item in table)
     words = load_prompt(tmp_path / "run" / "prompt.safetensors").words
     assert list(words.items()) == [("good", "great"), ("okay", "okay"), ("bad", "terrible")]
+
+
+def test_a_question_beside_a_job_takes_the_jobs_backbone_and_threads(tiny_t5):
+    session, usual = Session(), torch.get_num_threads()
+    mine = BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32")
+    try:
+        held = result_of(session.backbone(mine.model_copy(update={"threads": 3})))
+        assert torch.get_num_threads() == 3
+        session.word_tokens(mine.model_copy(update={"offline": True, "threads": 5}).model_dump(), "soup")
+        assert torch.get_num_threads() == 3, "a question leaves the threads to the job"
+        assert result_of(session.backbone(mine)) is held, "no second copy was loaded"
+        assert torch.get_num_threads() == usual, "the next job asks for no number"
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_loading_a_backbone_is_a_job(tmp_path, tiny_t5):

@@ -42,6 +42,7 @@ from engine.running.process import EngineProcess
 from engine.running.session import Session
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from engine.stage import Part, StopToken
+from engine.storage import UNFINISHED
 from resources import resource
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def check_whole(folder: Path) -> None:
 def _visible(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not any(
-            part.endswith((".part", ".part.json")) for part in path.relative_to(folder).parts
+            part.endswith((UNFINISHED, ".part", ".part.json")) for part in path.relative_to(folder).parts
         ):
             yield path
 

@@ -22,6 +22,7 @@ from engine.events import Failed, Finished
 from engine.project import Project
 from engine.running.perform import perform
 from engine.stage import StopToken
+from engine.storage import UNFINISHED
 
 
 class Disk:
@@ -72,7 +73,7 @@ def test_a_full_disk_ends_a_stage_with_a_sentence(
     run_here(job, run, session)
     assert results(project) == undisturbed.results
     assert results(inputs.folder) == before
-    assert not list(project.rglob(".*.part"))
+    assert not list(project.rglob(f".*{UNFINISHED}"))
 
 
 @pytest.mark.soak

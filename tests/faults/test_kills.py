@@ -16,6 +16,7 @@ from faults.stages import STAGES, Inputs, begin, check_whole, fast_engine, resul
 from engine.events import Finished
 from engine.project import Project
 from engine.running.process import EngineProcess
+from engine.storage import UNFINISHED
 
 ATTEMPTS = 5
 """Times that a moment is drawn again for a kill that came too late, on a machine that is busy with other things."""
@@ -51,7 +52,7 @@ def kill_and_go_on(
         check_whole(project)
         left = {name.replace(found.name, run.name): digest for name, digest in results(project).items()}
         assert left == undisturbed.results
-        assert not list(found.rglob(".*.part")), "what the killed run was writing is cleared away"
+        assert not list(found.rglob(f".*{UNFINISHED}")), "what the killed run was writing is cleared away"
     return met
 
 

@@ -20,7 +20,7 @@ from engine.project import Project
 from engine.running.jobs import ImportJob, Job
 from engine.running.perform import perform
 from engine.stage import ProgressMeter, StopToken
-from engine.storage import read_json, write_json
+from engine.storage import UNFINISHED, read_json, write_json
 
 OLD_MANIFEST = {"schema": 1, "created": 1.0, "roles": {}}
 
@@ -81,7 +81,7 @@ def test_a_migration_that_is_cut_off_is_made_up_for(
         with pytest.raises(StorageError, match="disk is full"):
             Project.open(folder)
     assert read_json(folder / "project.json") == OLD_MANIFEST
-    assert not list(folder.glob(".*.part"))
+    assert not list(folder.glob(f".*{UNFINISHED}"))
     check_migrated(folder)
     check_backup(folder, before)
 
