@@ -95,7 +95,7 @@ def fewer(bench: Bench, dataset: Dataset) -> Found:
 
 
 def choose(bench: Bench, dataset: Dataset) -> Found:
-    """Rates and steps of the meta-training, on rows held out of the training files: what the presets come from."""
+    """Rates of the three ways of training, on rows held out of the training files: what the presets come from."""
     yelp = bench.yelp()
     groups = bench.clusters(yelp)
     starts = {
@@ -104,7 +104,9 @@ def choose(bench: Bench, dataset: Dataset) -> Found:
     }
     starts |= {f"PPT {rate:g}": bench.pretrained(yelp, learning_rate=rate) for rate in (0.1, 0.3, 1.0)}
     starts |= {"PT": "random", "PT, vocabulary": "vocabulary"}
-    found = {f"tuned at {rate:g}": bench.tuned(dataset, starts, learning_rate=rate) for rate in (0.03, 0.1, 0.3)}
+    found = {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
+    few = {name: starts[name] for name in ("alpha 100, beta 0.3", "PPT 0.3", "PT, vocabulary")}
+    found |= {f"tuned at {rate:g}": bench.tuned(dataset, few, learning_rate=rate) for rate in (0.01, 0.1, 0.3)}
     return found | {f"FT at {rate:g}": bench.full_model(dataset, rate) for rate in (0.0001, 0.0003, 0.001)}
 
 
