@@ -23,11 +23,13 @@ from engine.command_line import tables
 from engine.command_line.display import write_utf8
 from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import (
+    as_learned,
     engine_alone,
     engine_steps,
     known_starts,
     label_words,
     named_starts,
+    target_fields,
     training_corpus,
     tuned_prompt,
     tuned_prompt_in,
@@ -38,7 +40,6 @@ from engine.project import Project
 from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
 from engine.running.process import EngineProcess
-from engine.running.target_task import task_from
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -98,7 +99,7 @@ def import_(
     """Read and clean texts from CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text (also gzip, zip, zstd)."""
     if role not in ("source", "open-text", "target", "test"):
         raise SettingsError(f"'{role}' is no role of a corpus", remedy="Choose source, open-text, target or test.")
-    with engine_steps(project, json) as steps:
+    with engine_steps(project, json, create=True) as steps:
         folder = steps.run(role, import_job(files, settings))
         if not json:
             tables.show_corpus(Corpus.open(folder))
@@ -153,7 +154,7 @@ def meta_train(
             **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
             settings=settings,
-            prompt=prompt,
+            prompt=as_learned(prompt, [start]),
             backbone=backbone,
             words=label_words(word),
         )
@@ -195,28 +196,26 @@ def tune(
         list[str] | None,
         typer.Option(help="NAME=START, START a prompt file, random, vocabulary or label_text; default: what is there."),
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Compare with Sentence-BERT probes on the same texts.")
+    ] = False,
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Tune prompts on a few labelled texts of the target, several seeds and starts side by side."""
     with engine_steps(project, json) as steps:
         opened = steps.project
-        corpus = Corpus.open(opened.role("target"))
-        job = jobs.TuneJob(
-            corpus=str(corpus.folder),
-            test=str(opened.role("test")) if opened.has_role("test") else "",
-            starts=named_starts(start) or known_starts(opened),
-            tune=tune,
-            prompt=prompt,
-            backbone=backbone,
-            **task_from(opened.value("task")).fields(
-                corpus, opened.labels(corpus.content_hash), words=label_words(word)
-            ),
-        )
-        folder = steps.run("tune", job)
+        starts = named_starts(start) or known_starts(opened)
+        task = {**target_fields(opened, word), "tune": tune}
+        settings = as_learned(prompt, starts.values())
+        done = [steps.run("tune", jobs.TuneJob(starts=starts, prompt=settings, backbone=backbone, **task))]
+        if probe:
+            source = str(opened.role("source")) if opened.has_role("source") else ""
+            job = jobs.ProbeJob(source=source, cache=str(opened.cache.resolve()), device=backbone.device, **task)
+            done.append(steps.run("linear-probe", job))
         if not json:
-            tables.show_comparison(merged_summaries([folder]))
-            tables.out.print(f"The best prompt is {folder / 'prompt.safetensors'}", soft_wrap=True)
+            tables.show_comparison(merged_summaries(done))
+            tables.out.print(tables.kept(done[0]), soft_wrap=True)
 
 
 @app.command()
@@ -307,12 +306,12 @@ def run(
     """Run a whole pipeline; run again to resume, finished steps are passed over."""
     settings = read_pipeline(config, data=data)
     folder = project if project is not None else Path(settings.project)
-    with engine_steps(folder, json) as steps:
+    with engine_steps(folder, json, create=True) as steps:
         summary = run_pipeline(settings, steps)
         write_json(folder / "comparison.json", summary)
         if not json:
             tables.show_comparison(summary)
-            tables.out.print(f"The best prompt is {steps.project.role('tune') / 'prompt.safetensors'}", soft_wrap=True)
+            tables.out.print(tables.kept(steps.project.role("tune")), soft_wrap=True)
 
 
 @app.command()

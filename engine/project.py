@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from engine.clustering.edits import ClusterEdit
 from engine.errors import ProjectError, ProjectLockedError, StorageError, storage_error, storage_errors
 from engine.migrations import SCHEMA, bring_up, check_known, migrate, migrated
+from engine.roles import MADE_BY
 from engine.running.jobs import Job
 from engine.storage import read_json, write_json
 
@@ -185,7 +186,8 @@ class Project:
         """
         if role not in self._manifest["roles"]:
             known = ", ".join(sorted(self._manifest["roles"])) or "nothing"
-            raise ProjectError(f"The project has no '{role}' yet (it has {known})", where=self.folder)
+            remedy = f"Do that step first: {MADE_BY[role]}" if role in MADE_BY else None
+            raise ProjectError(f"The project has no '{role}' yet (it has {known})", where=self.folder, remedy=remedy)
         folder = (self.folder / self._manifest["roles"][role]).resolve()
         if not folder.is_relative_to(self.folder.resolve()):
             raise ProjectError("The project's manifest points outside the project", where=self.folder)

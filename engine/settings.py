@@ -68,7 +68,7 @@ def validated(model: type[Model], values: Mapping[str, Any], *, where: str = "")
                 given = "" if problem["type"] == "missing" else f", not {problem.get('input')!r}"
                 parts.append(f"'{name}': {problem['msg'].removeprefix('Value error, ')}{given if name else ''}")
         raise SettingsError(
-            "; ".join(parts), where=where or None, remedy="Correct the value; `metapt --help` lists the settings."
+            "; ".join(parts), where=where or None, remedy="Correct the value; `metapt template` lists the settings."
         ) from error
 
 

@@ -86,6 +86,8 @@ def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
     choices = [str(choice) for choice in get_args(kind)] if get_origin(kind) not in (dict, list) else []
     extra: Any = field.json_schema_extra or {}
     notes = [str(field.description)]
+    if get_origin(kind) is dict:
+        notes.append("Give the option once for each pair.")
     if choices:
         notes.append(f"One of: {', '.join(choices)}.")
     if default not in (None, "", {}, []):

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.command_line.display import make_display
+from engine.corpus.store import Corpus
 from engine.errors import SettingsError
 from engine.events import Event, Notice
 from engine.project import Project
-from engine.running.job import ANNOTATED_FROM, Job, moved_on
+from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on
 from engine.running.pipeline import Steps, run_to_end
 from engine.running.process import EngineProcess
+from engine.running.target_task import task_from
+from engine.settings import PromptSettings
 from engine.stage import StopToken
 from engine.storage import read_json
 
 
 @contextmanager
-def engine_steps(project: Path, json: bool) -> Iterator[Steps]:
-    """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it)."""
-    with Project.open_or_create(project) as opened, _engine(json) as (engine, show, stop):
+def engine_steps(project: Path, json: bool, *, create: bool = False) -> Iterator[Steps]:
+    """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it).
+
+    With ``create`` the project is made where there is none.
+    """
+    with (Project.open_or_create if create else Project.open)(project) as opened, _engine(json) as (engine, show, stop):
         yield Steps(opened, engine.run, show, stop)
 
 
@@ -74,10 +80,11 @@ def training_corpus(steps: Steps) -> str:
 
 
 def tuned_prompt(project: Project, prompt: Path | None) -> str:
-    """Return ``prompt``, or the best one that was tuned, or else meta-trained, in the project."""
+    """Return ``prompt``, or the one that was tuned, or else meta-trained, in the project."""
     if prompt is not None:
         return str(prompt.resolve())
-    role = "tune" if project.has_role("tune") else "meta-train"
+    only_learned = project.has_role("meta-train") and not project.has_role("tune")
+    role = "meta-train" if only_learned else "tune"
     return str(project.role(role) / "prompt.safetensors")
 
 
@@ -97,6 +104,31 @@ def known_starts(project: Project) -> dict[str, str]:
     learned = {"MetaPT": "meta-train", "PPT": "pretrain-prompt"}
     starts = {name: role for name, role in learned.items() if project.has_role(role)}
     return {name: str(project.role(role) / "prompt.safetensors") for name, role in starts.items()} | {"PT": "random"}
+
+
+def as_learned(prompt: PromptSettings, starts: Iterable[str]) -> PromptSettings:
+    """Return ``prompt`` with, wherever the person said nothing, the settings of the first of ``starts`` that is a file.
+
+    A prompt is tuned with the template and the length that it was learned with.
+    """
+    for start in starts:
+        if start not in NO_PATHS and Path(start).exists():
+            from engine.prompting.prompt_file import load_prompt
+
+            said = {name: getattr(prompt, name) for name in prompt.model_fields_set}
+            return load_prompt(Path(start)).settings.model_copy(update=said)
+    return prompt
+
+
+def target_fields(project: Project, words: list[str] | None) -> dict[str, Any]:
+    """Return what a job on the target task takes from the project, with label words of options besides."""
+    corpus = Corpus.open(project.role("target"))
+    task = task_from(project.value("task"))
+    return {
+        "corpus": str(corpus.folder),
+        "test": str(project.role("test")) if project.has_role("test") else "",
+        **task.fields(corpus, project.labels(corpus.content_hash), words=label_words(words)),
+    }
 
 
 def label_words(pairs: list[str] | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.corpus.store import Corpus
+from engine.storage import read_json
 
 out = Console(highlight=False)
 SEEN = (
@@ -24,8 +25,17 @@ def show_corpus(corpus: Corpus) -> None:
     for number, name in enumerate(corpus.classes):
         table.add_row(name, corpus.words.get(name, ""), f"{int((corpus.labels == number).sum()):,}")
     out.print(f"{corpus.rows:,} texts in {corpus.folder}")
+    report = corpus.folder / "report.json"
+    dropped = read_json(report)["dropped"] if report.exists() else {}
+    if dropped:
+        out.print(f"Left out: {', '.join(f'{rows:,} {reason}' for reason, rows in dropped.items())}")
     if corpus.classes:
         out.print(table)
+
+
+def kept(folder: Path) -> str:
+    """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
+    return f"Kept for export: {folder / 'prompt.safetensors'} ({read_json(folder / 'results.json')['best']})"
 
 
 def show_clusters(folder: Path) -> None:

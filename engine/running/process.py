@@ -214,7 +214,8 @@ def _serve(events: Connection, questions: Connection, threads: int | None, gives
         os.environ["OMP_NUM_THREADS"] = str(threads)
     if gives_way:
         with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICENESS)
+            process = psutil.Process()
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else max(NICENESS, process.nice()))
     # The host may say good-bye, or be gone.
     with contextlib.suppress(_Quit, EOFError, BrokenPipeError, ConnectionResetError):
         _Server(events, questions).serve()

@@ -34,6 +34,8 @@ from engine.training.schedules import EarlyStopping
 from engine.training.validation import score_rows
 
 STAGE = "meta-train"
+STILL, PATIENT = 1e-3, 5
+"""Share of its length by which an adapted prompt moves at least, and steps without after which a person is told."""
 
 
 @dataclass
@@ -138,14 +140,6 @@ def meta_train(
                 yield Metric("validation loss before adaptation", state.step, loss_before)
                 for task, value in zip(tasks, accuracies, strict=True):
                     yield Metric("task accuracy", state.step, float(value), task.name)
-                still = still + 1 if abs(loss_before - loss) < 1e-3 * abs(loss_before) else 0
-                if still == 2:
-                    yield Notice(
-                        f"Adaptation changes almost nothing (loss {loss_before:.4f} before, {loss:.4f} after): alpha "
-                        f"{settings.alpha} is too small for this backbone and prompt, so this is close to plain "
-                        "pre-training.",
-                        "warning",
-                    )
         # A validation that was stopped on the way is made up for when the run goes on.
         finished = (state.step == settings.steps or state.stopping.exhausted) and not _validation_due(state, settings)
         if finished or stop.requested or (state.step and state.step % settings.checkpoint_every == 0):
@@ -166,7 +160,16 @@ def meta_train(
         state.step += 1
         yield Metric("support loss", state.step, float(gradient.support_losses.mean()))
         yield Metric("query loss", state.step, float(gradient.query_losses.mean()))
-        yield Metric("movement", state.step, float(gradient.movements.mean()))
+        movement = float(gradient.movements.mean())
+        yield Metric("movement", state.step, movement)
+        still = still + 1 if movement < STILL else 0
+        if still == PATIENT:
+            yield Notice(
+                f"Adaptation moves the prompt by {100 * movement:.1g} % of its length only: alpha {settings.alpha:g} "
+                "is too small for this backbone and prompt, so this is close to plain pre-training. For the bundled "
+                "backbone the presets quick and laptop have larger rates.",
+                "warning",
+            )
         yield meter.at(state.step)
 
     state.good = state.prompt

@@ -7,19 +7,23 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import typer
+from importing import read, write
 from rich.console import Console
 from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
 from engine.command_line.options import PresetName, settings_as_options
-from engine.command_line.steps import training_corpus
+from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
+from engine.command_line.tables import show_corpus
 from engine.command_line.template import pipeline_template
-from engine.errors import SettingsError
+from engine.errors import ProjectError, SettingsError
 from engine.events import Event, Finished, Metric, Notice, Progress
 from engine.presets import preset
 from engine.project import Project
+from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.running.pipeline import PipelineSettings, Steps, read_pipeline
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
 from engine.storage import write_json
@@ -185,3 +189,37 @@ def test_what_is_written_into_a_file_is_utf8_whatever_the_system_has(tmp_path):
         write_utf8(stream)
         print("とても良い 🙂", file=stream)
     assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "とても良い 🙂\n"
+
+
+def test_a_prompt_is_tuned_with_what_it_was_learned_with_unless_the_person_says_otherwise(tmp_path, make_scorer):
+    scorer = make_scorer(2, soft_tokens=3, text_tokens=17)
+    described = describe_prompt(torch.zeros(3, 32), scorer, metrics={}, training={})
+    save_prompt(described, tmp_path / "start.safetensors")
+    starts = ["random", str(tmp_path / "start.safetensors")]
+    learned = as_learned(PromptSettings(), starts)
+    assert (learned.soft_tokens, learned.text_tokens) == (3, 17)
+    mine = as_learned(PromptSettings(text_tokens=64), starts)
+    assert (mine.soft_tokens, mine.text_tokens) == (3, 64)
+    assert as_learned(PromptSettings(), ["random"]) == PromptSettings()
+
+
+def test_only_import_and_a_pipeline_make_a_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in ("annotate", "cluster", "meta-train", "pretrain-prompt", "tune", "evaluate", "predict"):
+        answer = CliRunner().invoke(app, [command, "-p", "mistyped.metapt", *(["a.csv"] * (command == "predict"))])
+        assert isinstance(answer.exception, ProjectError)
+        assert not (tmp_path / "mistyped.metapt").exists()
+
+
+def test_a_step_that_is_missing_is_named_with_its_command(tmp_path):
+    with Project.create(tmp_path / "a.metapt") as project:
+        with pytest.raises(ProjectError, match="metapt cluster"):
+            project.role("clusters")
+        with pytest.raises(ProjectError, match="metapt tune"):
+            tuned_prompt(project, None)
+
+
+def test_what_an_import_left_out_is_printed(tmp_path, capsys):
+    file = write(tmp_path / "a.csv", rows=[("soup", "1"), ("soup", "1"), ("tea", "")])
+    show_corpus(read(file, tmp_path / "corpus", text_column="review", label_column="stars"))
+    assert "Left out: 1 no label, 1 duplicate" in capsys.readouterr().out

@@ -128,9 +128,14 @@ def test_meta_training_stops_early(make_scorer, make_examples, tmp_path):
 def test_a_useless_alpha_is_told(make_scorer, make_examples, tmp_path):
     scorer = make_scorer()
     examples = make_examples(scorer)
-    settings = MetaTrainSettings(shots=2, steps=4, validate_every=1, alpha=1e-7)
+    settings = MetaTrainSettings(shots=2, steps=7, alpha=1e-7)
     events = run(meta_train(scorer, examples, tasks_of(examples), settings, tmp_path, stop=StopToken()))
-    assert any(isinstance(event, Notice) and "changes almost nothing" in event.text for event in events)
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert len(told) == 1
+    assert "of its length only: alpha 1e-07 is too small" in told[0]
+    useful = settings.model_copy(update={"alpha": 5.0})
+    events = run(meta_train(scorer, examples, tasks_of(examples), useful, tmp_path / "useful", stop=StopToken()))
+    assert not any(isinstance(event, Notice) for event in events)
 
 
 def test_memory_that_runs_out_halves_the_pass_with_the_same_result(make_scorer, make_examples, tmp_path, monkeypatch):
