@@ -23,7 +23,7 @@ PARTS: dict[str, type[Settings]] = {
 _SMALL: Values = {
     "meta_train": {"gradient": "first_order", "initialisation": "vocabulary"},
     "prompt": {"soft_tokens": 20, "loss": "label_words"},
-    "tune": {"epochs": 30},
+    "tune": {"epochs": 30, "improvement": "loss", "validate_start": True},
 }
 _BUNDLED_RATES: Values = {
     "meta_train": {"alpha": 100.0, "beta": 0.3},

@@ -227,6 +227,7 @@ class PromptSettings(Settings):
 
 
 Initialisation = Literal["random", "vocabulary", "label_text"]
+Improvement = Literal["accuracy", "loss"]
 
 
 class MetaTrainSettings(Settings):
@@ -307,6 +308,15 @@ class TuneSettings(Settings):
         20, "Passes when there are too few labels to hold any out.", unit="epochs", ge=1, advanced=True
     )
     patience: int = option(5, "Stop after this many epochs without improvement.", unit="epochs", ge=1)
+    improvement: Improvement = option(
+        "accuracy",
+        "What a better validation is: a higher accuracy (the paper; of equal ones the lower loss), or a lower loss, "
+        "which depends less on which few texts validate.",
+        advanced=True,
+    )
+    validate_start: bool = option(
+        False, "Validate the starting prompt, too: it is kept if no epoch improves on it.", advanced=True
+    )
     weight_decay: float = option(0.01, "Weight decay of AdamW.", ge=0, advanced=True)
     checkpoint_every: int = option(50, "Steps between checkpoints.", unit="steps", ge=1, advanced=True)
 

@@ -35,6 +35,9 @@ GROUPS = 10
 PPT_RATE, FT_RATE = 0.3, 0.001
 """Chosen by ``--only choose``, as the presets' rates are; the paper's 3e-5 for all weights is T5-base's."""
 
+DRAWS = {"improvement": "accuracy", "validate_start": False}
+"""Of the settings of tuning, what says nothing to a method that draws as prompts do and is no prompt."""
+
 Runs = dict[str, dict[str, Any]]
 """Method -> seed -> figures."""
 
@@ -130,13 +133,13 @@ class Bench:
 
     def probes(self, dataset: Dataset) -> Runs:
         """Figures of the linear probes on Sentence-BERT, alone and with the source."""
-        job = jobs.ProbeJob(source=self.yelp(), cache=self.cache, **self._task(dataset))
+        job = jobs.ProbeJob(source=self.yelp(), cache=self.cache, **self._task(dataset, **DRAWS))
         return figures(self.steps.run("linear-probe", job))
 
     def full_model(self, dataset: Dataset, rate: float = FT_RATE) -> Runs:
         """Figures of full-model tuning, FT, in float32; as many epochs at most as the prompts have."""
         backbone = self.backbone.model_copy(update={"precision": "float32"})
-        task = self._task(dataset)
+        task = self._task(dataset, **DRAWS)
         settings = FullModelSettings(learning_rate=rate, epochs=task["tune"].epochs)
         job = jobs.FullModelJob(backbone=backbone, prompt=self.prompt, settings=settings, **task)
         return {"FT": figures(self.steps.run("full-model", job))["full model"]}

@@ -110,6 +110,19 @@ def choose(bench: Bench, dataset: Dataset) -> Found:
     return found | {f"FT at {rate:g}": bench.full_model(dataset, rate) for rate in (0.0001, 0.0003, 0.001)}
 
 
+def stopping(bench: Bench, dataset: Dataset) -> Found:
+    """What a better validation is, and whether the start is validated, on rows as those of ``choose``."""
+    yelp = bench.yelp()
+    starts = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp), "PT": "random"}
+    return {
+        f"{'start and ' if start else ''}epochs by {by}": bench.tuned(
+            dataset, starts, improvement=by, validate_start=start
+        )
+        for by in ("accuracy", "loss")
+        for start in (False, True)
+    }
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What is run, on which targets (empty: all), and on which rows."""
@@ -130,4 +143,5 @@ EXPERIMENTS = {
     "beyond": Experiment(beyond, ("sst2", "amazon2")),
     "fewer": Experiment(fewer, ("sst2", "amazon2")),
     "choose": Experiment(choose, ("sst2", "amazon5", "sentihood"), development=True),
+    "stopping": Experiment(stopping, ("sst2", "amazon5", "sentihood"), development=True),
 }

@@ -28,6 +28,7 @@ from engine.checkpoint import (
 from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
 from engine.prompting.scorer import PromptScorer
+from engine.settings import Improvement
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.examples import Examples
 from engine.training.schedules import EarlyStopping, linear_warmup_decay
@@ -52,6 +53,8 @@ class TuningPlan:
         Validations without improvement after which a prompt is done.
     checkpoint_every
         Steps between checkpoints.
+    improvement, validate_start
+        What counts as a better validation (`EarlyStopping`), and whether where a run starts is validated, too.
     """
 
     learning_rate: float
@@ -62,6 +65,8 @@ class TuningPlan:
     validate_every: int
     patience: int
     checkpoint_every: int
+    improvement: Improvement = "accuracy"
+    validate_start: bool = False
 
 
 @dataclass
@@ -83,7 +88,7 @@ class PromptRun:
     good
         Last prompt whose loss was a number.
     validated, loss
-        Step of the last validation, and its loss.
+        Step of the last validation, -1 if the start is still to be validated, and its loss.
     """
 
     name: str
@@ -140,7 +145,8 @@ def tune_bank(
     identity = _fingerprint(scorer, examples, runs, plan)
     for run in runs:
         run.prompt = run.prompt.detach().clone().to(scorer.backbone.device).requires_grad_()
-        run.stopping = EarlyStopping(plan.patience)
+        run.stopping = EarlyStopping(plan.patience, improvement=plan.improvement)
+        run.validated = -1 if plan.validate_start else 0
     optimizer = torch.optim.AdamW(
         [{"params": [run.prompt]} for run in runs], lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
@@ -275,6 +281,7 @@ def _restore(runs: Sequence[PromptRun], tensors: dict[str, torch.Tensor], docume
 def _fingerprint(scorer: PromptScorer, examples: Examples, runs: Sequence[PromptRun], plan: TuningPlan) -> str:
     return fingerprint(
         [plan.learning_rate, plan.weight_decay, plan.warmup_steps, plan.batch_size, plan.steps, plan.validate_every],
+        [plan.improvement, plan.validate_start],
         scorer.settings.model_dump(),
         scorer.verbalizer.as_mapping(),
         scorer.backbone.identity.weights_hash,

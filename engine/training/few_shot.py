@@ -40,9 +40,9 @@ def few_shot(
 ) -> Stage:
     """Tune from every starting prompt with every seed, side by side.
 
-    Writes ``folder/prompts/NAME-SEED.safetensors``, the best of the first initialisation by validation (ties: lower
-    loss) as ``folder/prompt.safetensors``, ``folder/results.json``, and ``folder/predictions.parquet`` (run, row,
-    label, prediction, confidence). Without test rows, the figures of ``results.json`` are those of each run's
+    Writes ``folder/prompts/NAME-SEED.safetensors``, the best of the first initialisation by validation (see
+    ``improvement``) as ``folder/prompt.safetensors``, ``folder/results.json``, and ``folder/predictions.parquet`` (run,
+    row, label, prediction, confidence). Without test rows, the figures of ``results.json`` are those of each run's
     validation rows, which early stopping has seen; ``measured_on`` says so.
 
     Parameters
@@ -95,6 +95,8 @@ def few_shot(
         validate_every=per_epoch,
         patience=settings.patience,
         checkpoint_every=settings.checkpoint_every,
+        improvement=settings.improvement,
+        validate_start=settings.validate_start,
     )
     save = partial(_save_prompts, runs, scorer, settings, plan, folder)
     try:
@@ -160,7 +162,7 @@ def _save_prompts(
 ) -> tuple[PromptRun, dict[str, dict[str, Any]]]:
     """Write every prompt, and the best of the first initialisation once more; return that run, and run -> metrics."""
     training = {"method": "few-shot tuning", **settings.model_dump()}
-    best = max(runs[: settings.seeds], key=lambda run: (run.stopping.best_accuracy, -run.stopping.best_loss))
+    best = max(runs[: settings.seeds], key=lambda run: run.stopping.merit)
     kept = {}
     for number, run in enumerate(runs):
         metrics = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.settings import Improvement
+
 
 def linear_warmup_decay(step: int, warmup: int, total: int) -> float:
     """Return the factor of the rate at ``step`` (from 0): up over ``warmup`` steps, then down to 0 at ``total``."""
@@ -17,10 +19,10 @@ def linear_warmup_decay(step: int, warmup: int, total: int) -> float:
 class EarlyStopping:
     """Stop after ``patience`` validations without improvement.
 
-    An improvement is a higher accuracy, or an equal accuracy with a lower loss.
-
     Attributes
     ----------
+    improvement
+        ``accuracy``: a higher accuracy, or an equal one with a lower loss. ``loss``: a lower loss.
     best_accuracy, best_loss, best_step
         Of the best validation so far; the step is -1 before the first.
     waited
@@ -32,10 +34,19 @@ class EarlyStopping:
     best_loss: float = float("inf")
     best_step: int = -1
     waited: int = 0
+    improvement: Improvement = "accuracy"
+
+    @property
+    def merit(self) -> tuple[float, ...]:
+        """How good the best validation is; the higher the better."""
+        return self._merit(self.best_accuracy, self.best_loss)
+
+    def _merit(self, accuracy: float, loss: float) -> tuple[float, ...]:
+        return (-loss,) if self.improvement == "loss" else (accuracy, -loss)
 
     def update(self, step: int, accuracy: float, loss: float) -> bool:
         """Take in a validation and return whether it is the best so far."""
-        if (accuracy, -loss) > (self.best_accuracy, -self.best_loss):
+        if self._merit(accuracy, loss) > self.merit:
             self.best_accuracy, self.best_loss, self.best_step, self.waited = accuracy, loss, step, 0
             return True
         self.waited += 1

@@ -91,3 +91,11 @@ def test_early_stopping_by_hand():
     assert (stopping.best_step, stopping.best_accuracy) == (3, 0.6)
     assert EarlyStopping.from_state(stopping.state()) == stopping
     assert EarlyStopping.from_state(EarlyStopping(3).state()) == EarlyStopping(3)
+
+
+def test_early_stopping_by_loss_by_hand():
+    stopping = EarlyStopping(patience=2, improvement="loss")
+    for step, (accuracy, loss, improved) in enumerate([(0.5, 1.0, True), (0.9, 1.0, False), (0.4, 0.9, True)]):
+        assert stopping.update(step, accuracy, loss) is improved
+    assert (stopping.best_step, stopping.best_accuracy, stopping.merit) == (2, 0.4, (-0.9,))
+    assert EarlyStopping.from_state(stopping.state()) == stopping

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -239,14 +241,39 @@ def test_side_by_side_equals_one_after_another(make_scorer, make_examples, tmp_p
         assert steps == [step for step, _, _ in curve(single, "training loss")], "each stops at its own time"
 
 
-def test_a_bank_resumes_bit_for_bit(make_scorer, make_examples, tmp_path):
+def test_a_start_that_no_step_improves_on_is_kept(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer(2)
+    examples = make_examples(scorer)
+    runs = bank_runs(scorer, examples)
+    good = runs[0]
+    run(tune_bank(scorer, examples, [good], PLAN, tmp_path / "good", "tune", stop=StopToken()))
+    assert good.stopping.best_step > 0
+    start = good.result.clone()
+    useless = dataclasses.replace(PLAN, learning_rate=50.0, improvement="loss")
+    for validate_start in (False, True):
+        again = bank_runs(scorer, examples)[0]
+        again.prompt = start
+        plan = dataclasses.replace(useless, validate_start=validate_start)
+        folder = tmp_path / str(validate_start)
+        events = run(tune_bank(scorer, examples, [again], plan, folder, "tune", stop=StopToken()))
+        assert torch.equal(again.result, start) is validate_start
+        assert (again.stopping.best_step == 0) is validate_start
+        losses = curve(events, "validation loss")
+        assert (losses[0][0] == 0) is validate_start
+        assert again.stopping.best_loss == min(loss for _, _, loss in losses)
+
+
+@pytest.mark.parametrize("changes", [{}, {"improvement": "loss", "validate_start": True}])
+@pytest.mark.parametrize("after", [1, 7])
+def test_a_bank_resumes_bit_for_bit(make_scorer, make_examples, tmp_path, changes, after):
+    plan = dataclasses.replace(PLAN, **changes)
     scorer = make_scorer(2)
     examples = make_examples(scorer)
     uncut, cut, again = (bank_runs(scorer, examples) for _ in range(3))
-    whole = run(tune_bank(scorer, examples, uncut, PLAN, tmp_path / "whole", "tune", stop=StopToken()))
+    whole = run(tune_bank(scorer, examples, uncut, plan, tmp_path / "whole", "tune", stop=StopToken()))
     stop = StopToken()
-    first = run(tune_bank(scorer, examples, cut, PLAN, tmp_path / "cut", "tune", stop=stop), stop, after=3 * 7)
-    second = run(tune_bank(scorer, examples, again, PLAN, tmp_path / "cut", "tune", stop=StopToken()))
+    first = run(tune_bank(scorer, examples, cut, plan, tmp_path / "cut", "tune", stop=stop), stop, after=3 * after)
+    second = run(tune_bank(scorer, examples, again, plan, tmp_path / "cut", "tune", stop=StopToken()))
     for name in ("training loss", "validation accuracy", "validation loss"):
         assert curve(first, name) + curve(second, name) == curve(whole, name)
     assert all(torch.equal(a.result, b.result) for a, b in zip(uncut, again, strict=True))
