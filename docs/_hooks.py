@@ -36,7 +36,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links to files outside of ``docs/`` to their pages; the sources keep links that work in the repository."""
+    """Lead links to files outside of ``docs/`` to their pages.
+
+    In the sources such links work in the repository too. Links to the pages of ``REFERENCE`` work on the site alone.
+    """
     up = "../" * page.file.src_uri.count("/")
     for path, uri in SHOWN.items():
         markdown = markdown.replace(f"]({up}../{path})", f"]({up}{uri})")
