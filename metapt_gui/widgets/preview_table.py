@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QTableView
 
+from engine.corpus.encodings import named
 from metapt_gui.models.preview_model import PreviewModel
 from metapt_gui.widgets.pieces import dense
 
@@ -25,6 +26,7 @@ class PreviewTable(QTableView):
         self.setModel(self.rows)
         self.setAlternatingRowColors(True)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.setAccessibleName("Preview of the file")
         self.setToolTip("The first rows. Click the head of a column to say that it is the text or the label.")
         dense(self)
@@ -54,6 +56,13 @@ def detected(preview: Mapping[str, Any]) -> str:
     if preview["broken"]:
         found += f" Broken among them: {len(preview['broken']):,}."
     return found
+
+
+def guess(preview: Mapping[str, Any]) -> str:
+    """Say which encoding was guessed; empty if the file says it."""
+    if not preview["guessed"]:
+        return ""
+    return f"The encoding was guessed: {named(preview['encoding'])}. Check the accents in the preview."
 
 
 def counted(preview: Mapping[str, Any], files: int) -> str:
