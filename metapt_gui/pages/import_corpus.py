@@ -120,7 +120,7 @@ class ImportPage(Page):
         reading.box.addWidget(self.detected)
         self.form = SettingsForm(
             ImportSettings,
-            main=("format", "encoding", "delimiter", "maximum_rows", "balance"),
+            main=("format", "encoding", "delimiter", "header", "maximum_rows", "balance"),
             hidden=("text_column", "label_column", "label_map", "words"),
         )
         self.form.changed.connect(self._on_form)

@@ -49,7 +49,8 @@ class PreviewTable(QTableView):
 def detected(preview: Mapping[str, Any]) -> str:
     """Say how the file of a preview is read."""
     kind, delimiter = preview["format"], DELIMITERS.get(preview["delimiter"], "")
-    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter]
+    named = "" if preview["named"] else "no header line"
+    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter, named]
     found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
     if preview["sources"] > 1:
         found += f" {preview['sources']:,} files will be read."

@@ -53,6 +53,27 @@ def test_a_guessed_encoding_is_said_where_it_is_seen_and_can_be_changed(
     assert not importing.guess.isVisible()
 
 
+def test_a_file_without_names_of_columns_is_said_to_be_one(hands: Hands, importing: ImportPage, tmp_path: Path) -> None:
+    chosen(hands, importing, written(tmp_path / "a.csv", header="3,the first of all reviews"))
+    assert importing.detected.text().startswith("Detected: CSV, utf-8, comma, no header line.")
+    assert importing.form.control("header").isVisibleTo(importing.form)
+    chosen(hands, importing, written(tmp_path / "b.csv"))
+    assert importing.detected.text().startswith("Detected: CSV, utf-8, comma. ")
+
+
+def test_the_second_of_two_columns_of_one_name_can_be_chosen(
+    hands: Hands, importing: ImportPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,text,mood\nlonger than the other,short,good\nalso very long,brief,bad\n", encoding="utf-8")
+    chosen(hands, importing, path)
+    hands.choose(importing.text_column, "text (2)")
+    hands.run(importing)
+    corpus = hands.window.document.corpus("source")
+    assert corpus is not None
+    assert corpus.texts == ["short", "brief"]
+
+
 # The keyboard ---------------------------------------------------------------------------------------------------------
 
 
