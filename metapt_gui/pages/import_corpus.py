@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from engine.corpus.values import values_of
 from engine.errors import MetaPTError, SettingsError
-from engine.events import Event, Failed, Finished, Metric
+from engine.events import Event, Finished, Metric
 from engine.running.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
@@ -25,7 +25,7 @@ from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page, reporting
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.column_choice import ColumnChoice
 from metapt_gui.widgets.drop_zone import DropZone
@@ -34,7 +34,7 @@ from metapt_gui.widgets.pieces import Banner, Card, SideScroll, button, enable, 
 from metapt_gui.widgets.preview_table import PreviewTable, counted, detected, guess
 from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
-from metapt_gui.workflow import IMPORT
+from metapt_gui.workflow import IMPORT, not_imported
 
 READING = ("format", "encoding", "delimiter", "header")
 
@@ -61,6 +61,7 @@ class ImportPage(Page):
         self._preview_problem = ""
         self._showing = False
         self._mapped: dict[str, int] = {}
+        self._warned: dict[str, list[str]] = {}
         self._fill_body()
 
     # Layout -----------------------------------------------------------------------------------------------------------
@@ -144,6 +145,11 @@ class ImportPage(Page):
         enable(self.empty_button, reason)
         self._count_roles(self.document.corpus)
 
+    def forget(self) -> None:
+        """Another project is shown, and nothing was said of its imports yet."""
+        super().forget()
+        self._warned.clear()
+
     def summary(self) -> str:
         """Return a line for the rail."""
         corpora = [self.document.corpus(role) for role, _, _ in ROLES]
@@ -175,6 +181,8 @@ class ImportPage(Page):
         return ImportSettings(**(chosen | self.columns.settings()))
 
     def _show_role(self) -> None:
+        self._warnings = self._warned.setdefault(self.role, [])
+        self._say_nothing_of_runs()
         self._preview, self._preview_problem = {}, ""
         self.host.forget("preview")  # it was asked for the files of another role, or for other files
         files = self.files()
@@ -227,6 +235,8 @@ class ImportPage(Page):
         task = self.document.value("import target", {}) if self.role == "test" else {}  # both have the same classes
         self.columns.show_classes(kept.get("label_map", task.get("label_map", {})), counted(preview, len(self.files())))
         self.model.set_roles(self.columns.roles())
+        if not kept:
+            self._on_changed()  # what is shown is what is chosen
         self.update_primary()
 
     def _show_guess(self) -> None:
@@ -251,6 +261,7 @@ class ImportPage(Page):
     def _on_role(self, role: str) -> None:
         self.role = role
         self._show_role()
+        self.show_state(self._state)
 
     def _on_header(self, column: int) -> None:
         if not self.document.read_only:
@@ -269,6 +280,7 @@ class ImportPage(Page):
         self.model.set_roles(self.columns.roles())
         with contextlib.suppress(SettingsError):  # the form shows what is wrong; what was right before stays
             self.document.set_value(f"import {self.role}", self.import_settings().model_dump())
+        self._say_nothing_of_runs()
         self.update_primary()
 
     # The run ----------------------------------------------------------------------------------------------------------
@@ -285,7 +297,30 @@ class ImportPage(Page):
             return "The same column cannot hold the text and the label."
         if self.role in NEED_LABELS and not self.columns.labelled():
             return f"{NEED_LABELS[self.role]} need a label column; choose one."
-        return self.form.problem()
+        return (self.class_map.problem() if self.columns.labelled() else "") or self.form.problem()
+
+    def outdated_text(self) -> str:
+        """Return which texts are not those of the files and settings that are chosen for them."""
+        project = self.document.project
+        changed = [role for role in self.step.roles if project is not None and not_imported(project, role)]
+        if self.role in changed:
+            return "These settings are not imported yet. Import again."
+        named = " and ".join(title for role, title, _ in ROLES if role in changed)
+        said = f"{named}: the settings are not imported yet. Import them again."
+        return "  ".join([*self._warnings[-WARNINGS_SHOWN:], said])
+
+    def warn(self, text: str, role: str = "") -> None:
+        """Show a warning about the last run of a role, by default the one that runs, where the role is shown."""
+        run = self.runner.current
+        said = self._warned.setdefault(role or (run.role if run is not None else self.role), [])
+        if text not in said:
+            said.append(text)
+            self.show_state(self._state)
+
+    def _say_nothing_of_runs(self) -> None:
+        """What the foot says of the last run is not so of what is chosen now."""
+        if self.runner.current is None:
+            self.progress_text.setText("")
 
     def start(self) -> None:
         """Import; folders are walked beside the event loop."""
@@ -299,8 +334,10 @@ class ImportPage(Page):
 
     def on_started(self, run: Run) -> None:
         """Count from nothing."""
+        self._warned.setdefault(run.role, []).clear()
         self._live: dict[str, int] = {}
-        self.report.show_counts(self._live)
+        if run.role == self.role:
+            self.report.show_counts(self._live)
 
     def on_event(self, run: Run, event: Event) -> None:
         """Count live."""
@@ -310,7 +347,7 @@ class ImportPage(Page):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Show what came out."""
-        if isinstance(event, (Finished, Failed)) and run.role == self.role:
+        if run.role == self.role:
             self._show_report()
         if isinstance(event, Finished) and self.stands_on(run) and isinstance(run.job, ImportJob):
             self._say_what_is_missing(run.role, run.job, event)
@@ -321,7 +358,8 @@ class ImportPage(Page):
         if event.outcome == "stopped":
             self.warn(
                 f"The import was stopped: only its first part, {wording.count(report['kept'], 'texts')}, is in the "
-                "project. Import again to read all."
+                "project. Import again to read all.",
+                role,
             )
         if perhaps_missed(report, self._mapped, job.settings.label_map):
             count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS)
@@ -331,7 +369,7 @@ class ImportPage(Page):
         found = missed(values, self._mapped, job.settings.label_map)
         if not found:
             return
-        self.warn(missed_sentence(found, values))
+        self.warn(missed_sentence(found, values), role)
         if role == self.role and self.label_column.currentText() == job.settings.label_column:
             self._mapped = values
             self.class_map.show_values(values, job.settings.label_map)
