@@ -82,7 +82,7 @@ class ImportSettings(Settings):
     delimiter: str = option("auto", "Character between columns of a CSV file; auto detects it.", advanced=True)
     header: Literal["auto", "yes", "no"] = option(
         "auto",
-        "Whether the first line of a CSV file names its columns; auto: not if it holds a number or a long text.",
+        "Whether the first line of a CSV file names its columns; auto: if it differs from the lines below it.",
         advanced=True,
     )
     text_column: str = option("", "Column that holds the text; empty picks the column with the longest texts.")

@@ -202,12 +202,8 @@ class MainWindow(QMainWindow):
 
     def start_step(self) -> None:
         """Press the primary button of the page."""
-        if self.page is None or not self.page.primary.isVisible():
-            return
-        if self.page.primary.isEnabled():
+        if self.page is not None and self.page.can_start():
             self.page.primary.click()
-        else:  # whoever presses a key does not see the button's tooltip
-            self.page.banner.show_text(self.page.primary.toolTip())
 
     def pause_job(self) -> None:
         """Pause or resume the job, whichever page is shown."""
@@ -368,11 +364,14 @@ class MainWindow(QMainWindow):
         if not paths or not self.projects.ready_for(paths[0]):
             return
         prompt = paths[0].suffix == ".safetensors"
-        number = len(PAGES) - 1 if prompt else 0
+        number = len(PAGES) - 1 if prompt or isinstance(self.page, UsePage) else 0
         self.show_step(number)
         page = self.pages[number]
-        if isinstance(page, UsePage):
+        if isinstance(page, UsePage) and prompt:
             page.use(str(paths[0]))
+        elif isinstance(page, UsePage):
+            if page.can_start():
+                page.classify_into(paths)
         elif isinstance(page, ImportPage):
             page.set_files([str(path) for path in paths])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,7 @@ from engine.errors import MetaPTError
 from engine.project import Project
 from engine.running.job import ANNOTATED_FROM, is_version, moved_on, within_project
 from engine.running.target_task import task_from
+from engine.settings import ImportSettings
 from engine.storage import read_json
 
 
@@ -113,7 +115,9 @@ def missing(project: Project, step: Step) -> Step | None:
 def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role
-    found = {IMPORT.key: State.DONE if has("source") and has("target") else State.READY}
+    changed = any(not_imported(project, role) for role in IMPORT.roles)
+    complete = has("source") and has("target")
+    found = {IMPORT.key: State.OUTDATED if changed else State.DONE if complete else State.READY}
     needs: Mapping[Step, bool] = {
         LABEL: has("source") and has("open-text"),
         CLUSTER: has("source"),
@@ -138,6 +142,27 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
 
 def _uses_learned_prompt(project: Project) -> bool:
     return any("meta-train" in str(start) for start in _job(project, "tune").get("starts", {}).values())
+
+
+def not_imported(project: Project, role: str) -> bool:
+    """Whether other files or settings are chosen for a role than its texts were imported with."""
+    job = _job(project, role) if project.has_role(role) else {}
+    if not job:
+        return False
+    files, settings = project.value(f"files {role}"), project.value(f"import {role}") or {}
+    done = ImportSettings().model_dump() | job.get("settings", {})
+    other = any(done.get(name) != value for name, value in settings.items())
+    return other or (files is not None and not _same_files(files, job.get("files", [])))
+
+
+def _same_files(chosen: Sequence[str], read: Sequence[str]) -> bool:
+    """Whether the files that were read are those chosen, or lie in the folders chosen."""
+
+    def inside(file: str, name: str) -> bool:
+        return file == name or file.startswith(os.path.join(name, ""))
+
+    all_read = all(any(inside(file, name) for file in read) for name in chosen)
+    return all_read and all(any(inside(file, name) for name in chosen) for file in read)
 
 
 def outdated(project: Project, role: str) -> bool:

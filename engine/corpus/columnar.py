@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.corpus.columns import column_names
 from engine.corpus.parquet_pages import Pages, unpacked_pages
 from engine.corpus.rows import MAXIMUM_COLUMNS, Columns, Row, Table, whole
 from engine.corpus.sources import BOMB, Source, largest
@@ -53,7 +54,7 @@ def read_parquet(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Tabl
         raise DataError("The names of the columns are damaged", where=source.path, remedy="Save it again.") from error
     if not 0 < len(names) <= MAXIMUM_COLUMNS:
         raise DataError(f"The file has {len(names):,} columns", where=source.path, remedy="Check the file.")
-    return Table(names, _parquet_rows(stream, file, source))
+    return Table(column_names(names), _parquet_rows(stream, file, source))
 
 
 def _parquet_rows(stream: BinaryIO, file: pq.ParquetFile, source: Source) -> Iterator[Columns]:
@@ -128,7 +129,7 @@ def read_xlsx(stream: BinaryIO, source: Source) -> Table:
         raise DataError("The workbook cannot be read", where=source.path, remedy="Save it again, or as CSV.") from error
     if len(header) < width <= MAXIMUM_COLUMNS:
         header += [None] * (width - len(header))
-    names = [str(name).strip() if name is not None else f"column {number}" for number, name in enumerate(header, 1)]
+    names = column_names(str(name) if name is not None else "" for name in header)
     if not names or len(names) > MAXIMUM_COLUMNS:
         raise DataError(f"The first sheet has {len(names):,} columns", where=source.path, remedy="Check the sheet.")
 

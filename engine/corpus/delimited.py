@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from engine.corpus.columns import column_names, names_columns
 from engine.corpus.rows import MAXIMUM_COLUMNS, Broken, Columns, Read, Row, Table
 from engine.corpus.sources import Source
 from engine.errors import DataError
@@ -29,8 +30,8 @@ MAXIMUM_LINE = 8 * 2**20
 MAXIMUM_RECORD_LINES = 500
 MAXIMUM_RECORD = 2**20
 """A quoted field that runs over more lines or characters than these was never closed."""
-LONGEST_NAME = 100
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+LOOKED_AT = 50
+"""So many rows are held against the first one, to see whether that names the columns."""
 _ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 _LINE_END = re.compile(r"\r\n|\n|\r(?=.)", re.DOTALL)  # what follows a last \r is not known yet
 
@@ -79,7 +80,7 @@ def too_long(line: int) -> Broken:
 
 
 def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto", "yes", "no"] = "auto") -> Table:
-    """Read the first row, and the others as they are asked for; columns without names are called by their number.
+    """Read the first rows, and the others as they are asked for; columns without names are called by their number.
 
     Raises
     ------
@@ -96,22 +97,32 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
             remedy="Check its quotes.",
         ) from error
     ahead.done()
-    named = header == "yes" or (header == "auto" and not _is_record(first))
-    columns = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first, 1)]
-    if not 0 < len(columns) <= MAXIMUM_COLUMNS:
+    if not 0 < len(first) <= MAXIMUM_COLUMNS:
         raise DataError(
-            f"The file has {len(columns):,} columns", where=source.path, remedy="Check the delimiter (--delimiter)."
+            f"The file has {len(first):,} columns", where=source.path, remedy="Check the delimiter (--delimiter)."
         )
-    records = _records(ahead, delimiter, len(columns))
-    return Table(columns, records if named else itertools.chain([Row(1, first)], records))
+    records = _records(ahead, delimiter, len(first))
+    named = header == "yes"
+    if header == "auto":
+        begun, below = _first_rows(records)
+        records = itertools.chain(begun, records)
+        named = names_columns(first, below)
+    if named:
+        return Table(column_names(first), records)
+    return Table(column_names("" for _ in first), itertools.chain([Row(1, first)], records), named=False)
 
 
-def _is_record(first: list[str]) -> bool:
-    """Whether a first row holds what is no name of a column: a number, or a long text."""
-    names = [cell for cell in first if cell]
-    if names == [str(number) for number in range(len(names))]:
-        return False  # as pandas numbers columns
-    return any(_NUMBER.fullmatch(cell.strip()) or len(cell) > LONGEST_NAME for cell in first)
+def _first_rows(records: Iterator[Read]) -> tuple[list[Read], list[list[str]]]:
+    """Return what had to be read for the first rows, and those."""
+    begun: list[Read] = []
+    rows: list[list[str]] = []
+    for part in records:
+        begun.append(part)
+        singly = part.head(LOOKED_AT).rows() if isinstance(part, Columns) else [part]
+        rows += [row.values for row in singly if isinstance(row, Row)]
+        if len(begun) >= LOOKED_AT or len(rows) >= LOOKED_AT:
+            break
+    return begun, rows
 
 
 def _records(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Read]:

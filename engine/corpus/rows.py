@@ -71,10 +71,14 @@ Read: TypeAlias = Row | Broken | Columns
 
 @dataclass(frozen=True)
 class Table:
-    """What one source holds; ``parts`` can be read once, as they are or as single ``rows``."""
+    """What one source holds; ``parts`` can be read once, as they are or as single ``rows``.
+
+    ``named`` is whether it names its columns; else they are called by their numbers.
+    """
 
     columns: list[str]
     parts: Iterator[Read]
+    named: bool = True
 
     @property
     def rows(self) -> Iterator[Row | Broken]:

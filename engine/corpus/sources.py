@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from engine.corpus.encodings import guess_encoding, mostly_utf8
 from engine.errors import DataError, StorageError, storage_errors
 from engine.settings import ImportSettings
 
@@ -247,6 +248,10 @@ class Detected:
     encoding: str = ""
     delimiter: str = ""
 
+    def guessed(self, settings: ImportSettings) -> bool:
+        """Whether nothing said what the encoding is: neither the settings nor the bytes."""
+        return settings.encoding == "auto" and self.encoding not in ("", "utf-8-sig", "utf-16")
+
 
 def detect(source: Source, settings: ImportSettings) -> Detected | None:
     """Look at the beginning of a source; what the settings say goes before what is seen. ``None`` if it is empty.
@@ -315,26 +320,8 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
         return "utf-16"
     if b"\x00" in sample[:4096]:
         raise DataError("This is a binary file, not a text", where=source.path, remedy=_KNOWN)
-    try:
-        # the sample may end inside a character
-        sample[:-4].decode("utf-8") if len(sample) == SAMPLE else sample.decode("utf-8")
-        return "utf-8-sig"
-    except UnicodeDecodeError:
-        pass
-    from charset_normalizer import from_bytes
-    from charset_normalizer.utils import is_multi_byte_encoding
-
-    matches = from_bytes(sample[: 64 * 1024])
-    best = matches.best()
-    if sum(byte > 127 for byte in sample) < 0.15 * len(sample):  # a Latin alphabet, however well it reads as Chinese
-        best = next((match for match in matches if not is_multi_byte_encoding(match.encoding)), None)
-    # Short samples fit several single-byte encodings alike; of those, cp1252 is what most computers wrote.
-    if best is None or any(
-        match.encoding == "cp1252" and (match.chaos, match.coherence) == (best.chaos, best.coherence)
-        for match in matches
-    ):
-        return "cp1252"
-    return best.encoding
+    whole = sample[:-4] if len(sample) == SAMPLE else sample  # it may end inside a character
+    return "utf-8-sig" if mostly_utf8(whole) else guess_encoding(sample)
 
 
 def _delimiter(sample: str) -> str:

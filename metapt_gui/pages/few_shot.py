@@ -21,7 +21,7 @@ from metapt_gui import wording
 from metapt_gui.dialogs import show_error
 from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
-from metapt_gui.label_files import read_labels
+from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page, reporting
 from metapt_gui.result_files import read_results
@@ -247,9 +247,10 @@ class FewShotPage(Page):
         if texts is None:
             return
 
-        def take(found: dict[int, str]) -> None:
+        def take(found: FileLabels) -> None:
             if self.labels.texts is texts:
-                self.labels.give(found, "Import")
+                self.labels.give(found.labels, "Import")
+                show_left_out(self.window(), found)
 
         read = partial(read_labels, Path(path), texts, self.side.words.classes())
         self.context.background.run("label file", read, take, self._on_failed)

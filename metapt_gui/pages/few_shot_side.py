@@ -12,6 +12,7 @@ from engine.presets import preset
 from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
+from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
@@ -63,7 +64,7 @@ class FewShotSide(SideScroll):
         )
         self.from_file = button(
             "Labels from a file …",
-            "A CSV with the columns text and label; instead of text, row may name a row of this table.",
+            "A file with the columns text and label; instead of text, row may name a row of this table.",
             self._choose_labels,
         )
         row.addWidget(self.suggest)
@@ -260,7 +261,7 @@ class FewShotSide(SideScroll):
         self.changed.emit()
 
     def _choose_labels(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Labels from a file", "", "CSV (*.csv)")
+        name, _ = QFileDialog.getOpenFileName(self, "Labels from a file", "", FILTER)
         if name:
             self.labels_chosen.emit(name)
 

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QMenu,
     QSplitter,
     QStackedWidget,
     QWidget,
@@ -20,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from engine.corpus.values import values_of
 from engine.errors import MetaPTError, SettingsError
-from engine.events import Event, Failed, Finished, Metric
+from engine.events import Event, Finished, Metric
 from engine.running.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
@@ -29,18 +25,17 @@ from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page, reporting
 from metapt_gui.widgets.charts import BarChart, Histogram
-from metapt_gui.widgets.class_map import ClassMap
+from metapt_gui.widgets.column_choice import ColumnChoice
 from metapt_gui.widgets.drop_zone import DropZone
 from metapt_gui.widgets.import_report import ImportReport, show_broken_rows
-from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
-from metapt_gui.widgets.preview_table import PreviewTable, counted, detected
+from metapt_gui.widgets.pieces import Banner, Card, SideScroll, button, enable, label
+from metapt_gui.widgets.preview_table import PreviewTable, counted, detected, guess
 from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
-from metapt_gui.workflow import IMPORT
+from metapt_gui.workflow import IMPORT, not_imported
 
-NO_LABEL = "(no labels)"
 READING = ("format", "encoding", "delimiter", "header")
 
 COUNTING_SECONDS = 60.0
@@ -66,6 +61,7 @@ class ImportPage(Page):
         self._preview_problem = ""
         self._showing = False
         self._mapped: dict[str, int] = {}
+        self._warned: dict[str, list[str]] = {}
         self._fill_body()
 
     # Layout -----------------------------------------------------------------------------------------------------------
@@ -78,6 +74,8 @@ class ImportPage(Page):
         self.drop = DropZone()
         self.drop.files_chosen.connect(self.set_files)
         self.body.addWidget(self.drop)
+        self.guess = Banner()
+        self.body.addWidget(self.guess)
 
         self.preview = PreviewTable()
         self.model = self.preview.rows
@@ -106,36 +104,24 @@ class ImportPage(Page):
         self.set_columns(left, self._side())
 
     def _side(self) -> QWidget:
-        side = SideScroll(336)
+        side = self.side = SideScroll(336)
         self.report = ImportReport()
         self.report.broken_asked.connect(self._show_broken)
         self.figures, self.show_broken = self.report.figures, self.report.show_broken
         side.box.addWidget(self.report)
 
-        columns = Card("Columns")
-        self.text_column, self.label_column = QComboBox(), QComboBox()
-        for box, name, tooltip in (
-            (self.text_column, "Text column", "The column that holds the text."),
-            (self.label_column, "Label column", "The column that holds the label or rating, if there is one."),
-        ):
-            box.setAccessibleName(name)
-            box.setToolTip(f"{tooltip} You may also click a column's head in the preview.")
-            box.activated.connect(self._on_columns)
-            row = QHBoxLayout()
-            row.addWidget(label(name))
-            row.addWidget(box, 1)
-            columns.box.addLayout(row)
-        self.class_map = ClassMap()
-        self.class_map.changed.connect(self._on_changed)
-        columns.box.addWidget(self.class_map)
-        side.box.addWidget(columns)
+        self.columns = ColumnChoice()
+        self.columns.changed.connect(self._on_changed)
+        self.text_column, self.label_column = self.columns.text, self.columns.label
+        self.class_map = self.columns.class_map
+        side.box.addWidget(self.columns)
 
         reading = Card("How it is read")
         self.detected = label("", "muted", wrap=True)
         reading.box.addWidget(self.detected)
         self.form = SettingsForm(
             ImportSettings,
-            main=("format", "encoding", "delimiter", "maximum_rows", "balance"),
+            main=("format", "encoding", "delimiter", "header", "maximum_rows", "balance"),
             hidden=("text_column", "label_column", "label_map", "words"),
         )
         self.form.changed.connect(self._on_form)
@@ -158,6 +144,11 @@ class ImportPage(Page):
         self.drop.set_fixed(reason)
         enable(self.empty_button, reason)
         self._count_roles(self.document.corpus)
+
+    def forget(self) -> None:
+        """Another project is shown, and nothing was said of its imports yet."""
+        super().forget()
+        self._warned.clear()
 
     def summary(self) -> str:
         """Return a line for the rail."""
@@ -187,13 +178,11 @@ class ImportPage(Page):
             If a value is wrong.
         """
         chosen = self.form.settings().model_dump()
-        name = self.label_column.currentText()
-        chosen["text_column"] = self.text_column.currentText()
-        chosen["label_column"] = "" if name == NO_LABEL else name
-        chosen["label_map"] = self.class_map.label_map() if chosen["label_column"] else {}
-        return ImportSettings(**chosen)
+        return ImportSettings(**(chosen | self.columns.settings()))
 
     def _show_role(self) -> None:
+        self._warnings = self._warned.setdefault(self.role, [])
+        self._say_nothing_of_runs()
         self._preview, self._preview_problem = {}, ""
         self.host.forget("preview")  # it was asked for the files of another role, or for other files
         files = self.files()
@@ -203,9 +192,8 @@ class ImportPage(Page):
         self._showing = False
         self.model.show([], [], [])
         self.detected.setText("")
-        for box in (self.text_column, self.label_column):
-            box.clear()
-        self.class_map.hide()
+        self.guess.hide()
+        self.columns.forget()
         self._show_report()
         self.table_or_empty.setCurrentIndex(0)
         self.empty_button.setVisible(not files)
@@ -236,21 +224,32 @@ class ImportPage(Page):
         self._preview, self._preview_problem = preview, ""
         columns = preview["columns"]
         kept = self.document.value(f"import {self.role}", {})
-        self.text_column.clear()
-        self.text_column.addItems(columns)
-        self.label_column.clear()
-        self.label_column.addItems([NO_LABEL, *columns])
         text = kept.get("text_column", "")
-        self.text_column.setCurrentText(text if text in columns else preview["text_column"])
         guess = "" if self.role == "open-text" else preview["label_column"]
         labelled = kept.get("label_column", guess)
-        self.label_column.setCurrentText(labelled if labelled in columns else NO_LABEL)
+        self.columns.show_columns(preview, text if text in columns else preview["text_column"], labelled)
         self.preview.show_preview(preview, self.text_column.currentText())
         self.detected.setText(detected(preview))
+        self._show_guess()
         self.table_or_empty.setCurrentIndex(1)
         task = self.document.value("import target", {}) if self.role == "test" else {}  # both have the same classes
-        self._show_columns(kept.get("label_map", task.get("label_map", {})))
+        self.columns.show_classes(kept.get("label_map", task.get("label_map", {})), counted(preview, len(self.files())))
+        self.model.set_roles(self.columns.roles())
+        if not kept:
+            self._on_changed()  # what is shown is what is chosen
         self.update_primary()
+
+    def _show_guess(self) -> None:
+        sentence = guess(self._preview)
+        self.guess.setVisible(bool(sentence))
+        if sentence:
+            tooltip = "Type another encoding, such as cp1250. The preview follows."
+            self.guess.show_text(sentence, ("Change encoding", tooltip, self._choose_encoding))
+
+    def _choose_encoding(self) -> None:
+        control = self.form.control("encoding")
+        self.side.ensureWidgetVisible(control)
+        control.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_no_preview(self, error: MetaPTError) -> None:
         self._preview_problem = str(error)
@@ -259,39 +258,14 @@ class ImportPage(Page):
         self.table_or_empty.setCurrentIndex(0)
         self.update_primary()
 
-    def _show_columns(self, label_map: dict[str, str]) -> None:
-        text, labelled = self.text_column.currentText(), self.label_column.currentText()
-        self.model.set_roles({labelled: "label", text: "text"})
-        values = self._preview.get("label_values", {}).get(labelled, {})
-        note = counted(self._preview, len(self.files()))
-        if note:  # what was mapped before may stand further down
-            values = {**dict.fromkeys(label_map, 0), **values}
-        self.class_map.setVisible(bool(values))
-        self.class_map.show_values(values, label_map, note)
-
     def _on_role(self, role: str) -> None:
         self.role = role
         self._show_role()
+        self.show_state(self._state)
 
     def _on_header(self, column: int) -> None:
-        if self.document.read_only:
-            return
-        name = self._preview["columns"][column]
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction("Use as the text", partial(self._use_column, self.text_column, name))
-        menu.addAction("Use as the label", partial(self._use_column, self.label_column, name))
-        if name == self.label_column.currentText():
-            menu.addAction("Do not use as the label", partial(self._use_column, self.label_column, NO_LABEL))
-        menu.popup(QCursor.pos())
-
-    def _use_column(self, box: QComboBox, name: str) -> None:
-        box.setCurrentText(name)
-        self._on_columns()
-
-    def _on_columns(self) -> None:
-        self._show_columns({})
-        self._on_changed()
+        if not self.document.read_only:
+            self.columns.offer(self._preview["columns"][column])
 
     def _on_form(self) -> None:
         if self._showing or self.document.project is None:
@@ -303,8 +277,10 @@ class ImportPage(Page):
             self._ask_preview()
 
     def _on_changed(self) -> None:
+        self.model.set_roles(self.columns.roles())
         with contextlib.suppress(SettingsError):  # the form shows what is wrong; what was right before stays
             self.document.set_value(f"import {self.role}", self.import_settings().model_dump())
+        self._say_nothing_of_runs()
         self.update_primary()
 
     # The run ----------------------------------------------------------------------------------------------------------
@@ -319,9 +295,32 @@ class ImportPage(Page):
             return "The file is still being looked at."
         if self.label_column.currentText() == self.text_column.currentText():
             return "The same column cannot hold the text and the label."
-        if self.role in NEED_LABELS and self.label_column.currentText() == NO_LABEL:
+        if self.role in NEED_LABELS and not self.columns.labelled():
             return f"{NEED_LABELS[self.role]} need a label column; choose one."
-        return self.form.problem()
+        return (self.class_map.problem() if self.columns.labelled() else "") or self.form.problem()
+
+    def outdated_text(self) -> str:
+        """Return which texts are not those of the files and settings that are chosen for them."""
+        project = self.document.project
+        changed = [role for role in self.step.roles if project is not None and not_imported(project, role)]
+        if self.role in changed:
+            return "These settings are not imported yet. Import again."
+        named = " and ".join(title for role, title, _ in ROLES if role in changed)
+        said = f"{named}: the settings are not imported yet. Import them again."
+        return "  ".join([*self._warnings[-WARNINGS_SHOWN:], said])
+
+    def warn(self, text: str, role: str = "") -> None:
+        """Show a warning about the last run of a role, by default the one that runs, where the role is shown."""
+        run = self.runner.current
+        said = self._warned.setdefault(role or (run.role if run is not None else self.role), [])
+        if text not in said:
+            said.append(text)
+            self.show_state(self._state)
+
+    def _say_nothing_of_runs(self) -> None:
+        """What the foot says of the last run is not so of what is chosen now."""
+        if self.runner.current is None:
+            self.progress_text.setText("")
 
     def start(self) -> None:
         """Import; folders are walked beside the event loop."""
@@ -335,8 +334,10 @@ class ImportPage(Page):
 
     def on_started(self, run: Run) -> None:
         """Count from nothing."""
+        self._warned.setdefault(run.role, []).clear()
         self._live: dict[str, int] = {}
-        self.report.show_counts(self._live)
+        if run.role == self.role:
+            self.report.show_counts(self._live)
 
     def on_event(self, run: Run, event: Event) -> None:
         """Count live."""
@@ -346,7 +347,7 @@ class ImportPage(Page):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Show what came out."""
-        if isinstance(event, (Finished, Failed)) and run.role == self.role:
+        if run.role == self.role:
             self._show_report()
         if isinstance(event, Finished) and self.stands_on(run) and isinstance(run.job, ImportJob):
             self._say_what_is_missing(run.role, run.job, event)
@@ -357,7 +358,8 @@ class ImportPage(Page):
         if event.outcome == "stopped":
             self.warn(
                 f"The import was stopped: only its first part, {wording.count(report['kept'], 'texts')}, is in the "
-                "project. Import again to read all."
+                "project. Import again to read all.",
+                role,
             )
         if perhaps_missed(report, self._mapped, job.settings.label_map):
             count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS)
@@ -367,7 +369,7 @@ class ImportPage(Page):
         found = missed(values, self._mapped, job.settings.label_map)
         if not found:
             return
-        self.warn(missed_sentence(found, values))
+        self.warn(missed_sentence(found, values), role)
         if role == self.role and self.label_column.currentText() == job.settings.label_column:
             self._mapped = values
             self.class_map.show_values(values, job.settings.label_map)

@@ -131,6 +131,10 @@ class Page(QWidget):
         """Whether the project holds what came of a run."""
         return self.document.has(run.role) and Path(self.document.path(run.role)).name == run.folder.name
 
+    def outdated_text(self) -> str:
+        """Return why the step is out of date, and what to do."""
+        return "Something before this step has changed since. Run it again to use what is there now."
+
     def warn(self, text: str) -> None:
         """Show a warning about the last run until the next one begins."""
         if text not in self._warnings:
@@ -244,9 +248,7 @@ class Page(QWidget):
         if not running:
             self.update_primary()
         if state is State.OUTDATED and not running and self._failed is None:
-            self.banner.show_text(
-                "Something before this step has changed since. Run it again to use what is there now."
-            )
+            self.banner.show_text(self.outdated_text())
         elif self._failed is None and self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         elif self._failed is None:
@@ -273,6 +275,12 @@ class Page(QWidget):
         elif self.runner.current is not None:
             reason = "Another step is running. Wait for it, or stop it."
         enable(self.primary, reason or self.blocked())
+
+    def can_start(self) -> bool:
+        """Whether the primary button can be pressed; if it is there and cannot, the banner says why."""
+        if self.primary.isVisible() and not self.primary.isEnabled():
+            self.banner.show_text(self.primary.toolTip())
+        return self.primary.isVisible() and self.primary.isEnabled()
 
     @reporting
     def _start(self) -> None:

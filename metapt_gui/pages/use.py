@@ -245,9 +245,12 @@ class UsePage(Page):
     def start(self) -> None:
         """Ask for files and where to write, then classify."""
         files, _ = QFileDialog.getOpenFileNames(self, "Files to classify", "", FILTER)
-        if not files:
-            return
-        first = Path(files[0])
+        if files:
+            self.classify_into([Path(name) for name in files])
+
+    def classify_into(self, files: Sequence[Path]) -> None:
+        """Ask where the answers go, then classify the texts of ``files``."""
+        first = files[0]
         target, kind = QFileDialog.getSaveFileName(
             self, "Where the answers go", str(first.with_name(f"{first.stem} classified.csv")), OUTPUTS
         )
@@ -257,7 +260,7 @@ class UsePage(Page):
         if output.suffix not in (".csv", ".parquet", ".jsonl"):
             ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
             output = output.with_name(output.name + ending)
-        self._ask_columns([Path(name) for name in files], output)
+        self._ask_columns(files, output)
 
     def _ask_columns(self, files: Sequence[Path], output: Path) -> None:
         """Look at the first file, to read it as the texts of the task were read if it is like theirs."""

@@ -70,6 +70,12 @@ class ClassMap(QWidget):
         classes = ((self._cell(row, 0), self._cell(row, 2).strip()) for row in range(self.table.rowCount()))
         return {value: name for value, name in classes if name}
 
+    def problem(self) -> str:
+        """Return why the classes in the table are none; empty if they can be learnt from."""
+        each = self.choice.currentText() == EACH
+        too_few = len(self.label_map()) < min(2, len(self._values))
+        return "Give at least two values a class." if too_few and not each else ""
+
     def _cell(self, row: int, column: int) -> str:
         item = self.table.item(row, column)
         return item.text() if item is not None else ""

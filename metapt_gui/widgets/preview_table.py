@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QTableView
 
+from engine.corpus.encodings import named
 from metapt_gui.models.preview_model import PreviewModel
 from metapt_gui.widgets.pieces import dense
 
@@ -25,6 +26,7 @@ class PreviewTable(QTableView):
         self.setModel(self.rows)
         self.setAlternatingRowColors(True)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.setAccessibleName("Preview of the file")
         self.setToolTip("The first rows. Click the head of a column to say that it is the text or the label.")
         dense(self)
@@ -47,13 +49,21 @@ class PreviewTable(QTableView):
 def detected(preview: Mapping[str, Any]) -> str:
     """Say how the file of a preview is read."""
     kind, delimiter = preview["format"], DELIMITERS.get(preview["delimiter"], "")
-    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter]
+    named = "" if preview["named"] else "no header line"
+    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter, named]
     found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
     if preview["sources"] > 1:
         found += f" {preview['sources']:,} files will be read."
     if preview["broken"]:
         found += f" Broken among them: {len(preview['broken']):,}."
     return found
+
+
+def guess(preview: Mapping[str, Any]) -> str:
+    """Say which encoding was guessed; empty if the file says it."""
+    if not preview["guessed"]:
+        return ""
+    return f"The encoding was guessed: {named(preview['encoding'])}. Check the accents in the preview."
 
 
 def counted(preview: Mapping[str, Any], files: int) -> str:

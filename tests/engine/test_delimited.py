@@ -32,7 +32,7 @@ LINES = st.lists(st.sampled_from(FRAGMENTS), max_size=30)
 
 
 def read(text: str, delimiter: str = ",") -> list[Row | Broken]:
-    return list(delimited.read_csv(SOURCE, io.StringIO(text, newline=""), delimiter).rows)
+    return list(delimited.read_csv(SOURCE, io.StringIO(text, newline=""), delimiter, "yes").rows)
 
 
 def read_slowly(text: str, delimiter: str = ",") -> list[Row | Broken]:
@@ -187,3 +187,54 @@ def test_a_first_row_that_names_no_columns_is_a_record(first, header, columns, r
     assert table.columns == columns
     found = [record for part in table.rows for record in (part.rows() if isinstance(part, Columns) else [part])]
     assert [record.line for record in found] == list(range(3 - rows, 3))
+
+
+REVIEWS = [f"we waited an hour, the soup was cold and the bread hard, so we left {'again ' * n}" for n in range(6, 15)]
+QUESTION = "Thinking of the last four weeks, how well did our service answer the questions that you and your team had?"
+SURVEY = "Please describe in your own words, in as much detail as you like, what it was that you liked about it"
+
+
+def rows_of(*columns: list[str]) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows(zip(*columns, strict=True))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("first", "below"),
+    [
+        (["id", QUESTION], [list("123456789"), ["well", "badly", "well"] * 3]),
+        (["Start date", SURVEY], [["2026-01-05 10:22"] * 9, REVIEWS]),
+        ([SURVEY, "mood"], [REVIEWS, ["good", "bad", "bad"] * 3]),
+        ([QUESTION], [REVIEWS]),
+        ([SURVEY], [["all of it", "the people", "nothing at all"] * 3]),
+        (["text", "author"], [REVIEWS, list("abcdefghi")]),
+    ],
+)
+def test_a_header_is_known_by_how_it_differs_from_the_rows(first, below):
+    table = delimited.read_csv(SOURCE, io.StringIO(rows_of(*([a, *b] for a, b in zip(first, below, strict=True)))), ",")
+    assert table.named
+    assert table.columns == first
+    assert [row.line for row in table.rows] == list(range(2, 11))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [REVIEWS, ["good", "bad", "bad"] * 3],
+        [[text[:60] for text in REVIEWS], ["good", "bad", "good"] * 3],
+        [REVIEWS[4:], list("53121")],
+        [REVIEWS[4:] + REVIEWS[:4]],
+        [REVIEWS[3:], ["an author", "b author", "c author", "d author", "e author", "f author"]],
+    ],
+)
+def test_a_first_row_like_those_below_it_is_a_text(columns):
+    table = delimited.read_csv(SOURCE, io.StringIO(rows_of(*columns)), ",")
+    assert not table.named
+    assert table.columns == [f"column {number}" for number in range(1, len(columns) + 1)]
+    assert next(table.rows).values == [column[0] for column in columns]
+
+
+def test_columns_of_one_name_are_told_apart():
+    table = delimited.read_csv(SOURCE, io.StringIO("text,text,,text (2),text\na,b,c,d,e\n"), ",")
+    assert table.columns == ["text", "text (2)", "column 3", "text (2) (2)", "text (3)"]

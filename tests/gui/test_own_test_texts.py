@@ -9,7 +9,8 @@ from gui.driving import Hands
 
 from engine.storage import read_json
 from metapt_gui.pages.few_shot import FewShotPage
-from metapt_gui.pages.import_corpus import NO_LABEL, ImportPage
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.widgets.column_choice import NO_LABEL
 from metapt_gui.workflow import TUNE, State, states
 
 

@@ -286,7 +286,7 @@ def _read_labels(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
     def use() -> None:
         texts = read_texts(Corpus.open(folder / "in" / "corpus"))
         found = read_labels(folder / "in" / "labels.csv", texts, ("1", "2", "3"))
-        assert all(0 <= row < 12 for row in found)
+        assert all(0 <= row < 12 for row in found.labels)
 
     yield use
 
