@@ -386,5 +386,9 @@ class FewShotPage(Page):
                 cache = str(self.document.project.cache.resolve())
                 same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
                 probe = ProbeJob(cache=cache, **{name: getattr(run.job, name) for name in same})
-                QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
+                QTimer.singleShot(0, self, partial(self._follow_with, probe))
             self.tabs.setCurrentIndex(2)
+
+    def _follow_with(self, probe: ProbeJob) -> None:
+        if self.document.project is not None:  # it is closed if the window waited for the tuning to end
+            self.run("linear-probe", probe)
