@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -95,15 +94,26 @@ def prompt_path(project: Project) -> Path | None:
     return None
 
 
+def only_class(project: Project) -> str:
+    """Return the class that all labelled texts have; empty if there are several, or the texts cannot be read."""
+    if not project.has_role("source"):
+        return ""
+    try:
+        classes = Corpus.open(project.role("source")).classes
+    except MetaPTError:
+        return ""
+    return classes[0] if len(classes) == 1 else ""
+
+
 def missing(project: Project, step: Step) -> Step | None:
     """Return the step that has to be done before ``step`` can be; ``None`` if nothing is missing."""
     has = project.has_role
     if step is LABEL:
         return None if has("annotated") or (has("source") and has("open-text")) else IMPORT
     if step is CLUSTER:
-        return None if has("source") else IMPORT
+        return None if has("source") and not only_class(project) else IMPORT
     if step is TRAIN:
-        return None if has("clusters") else missing(project, CLUSTER) or CLUSTER
+        return missing(project, CLUSTER) or (None if has("clusters") else CLUSTER)
     if step is TUNE:
         return None if has("target") else IMPORT
     if step is USE:
@@ -115,14 +125,8 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role
     found = {IMPORT.key: State.DONE if has("source") and has("target") else State.READY}
-    needs: Mapping[Step, bool] = {
-        LABEL: has("source") and has("open-text"),
-        CLUSTER: has("source"),
-        TRAIN: has("clusters"),
-        TUNE: has("target"),
-    }
     stale = False
-    for step, possible in needs.items():
+    for step in (LABEL, CLUSTER, TRAIN, TUNE):
         if has(step.roles[0]):
             if step is not TUNE or _uses_learned_prompt(project):
                 stale = stale or outdated(project, step.roles[0])
@@ -130,7 +134,7 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
             else:
                 found[step.key] = State.OUTDATED if outdated(project, step.roles[0]) else State.DONE
         else:
-            found[step.key] = State.READY if possible else State.TODO
+            found[step.key] = State.TODO if missing(project, step) else State.READY
     found[USE.key] = State.READY if prompt_path(project) is not None else State.TODO
     if running is not None:
         found[running] = State.RUNNING
@@ -142,11 +146,15 @@ def _uses_learned_prompt(project: Project) -> bool:
 
 
 def outdated(project: Project, role: str) -> bool:
-    """Whether what a role's run was made from has changed since: another corpus, other groups, other labels."""
+    """Whether what a role's run was made from has changed since: another corpus, other groups, other labels.
+
+    So it has if it cannot be read any more.
+    """
     job = _job(project, role)
-    if not job:
+    try:
+        return not job or _stands_on_others(project, role, job) or _inputs_changed(project, job)
+    except MetaPTError:
         return True
-    return _stands_on_others(project, role, job) or _inputs_changed(project, job)
 
 
 def _job(project: Project, role: str) -> dict[str, Any]:

@@ -315,7 +315,7 @@ class ClusterPage(Page):
         """Return what is missing."""
         if not self.document.has("source"):
             return "Import labelled texts first."
-        return self.form.problem()
+        return self.one_class() or self.form.problem()
 
     def start(self) -> None:
         """Cluster the pseudo-labelled texts, or the labelled ones."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
-from engine.errors import EngineProcessError, MetaPTError
+from engine.errors import EngineProcessError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from metapt_gui import wording
 from metapt_gui.background import Background
@@ -23,7 +23,7 @@ from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role
-from metapt_gui.workflow import State, Step, missing
+from metapt_gui.workflow import State, Step, missing, only_class
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Page(QWidget):
         self._checkpoint: int | None = None
         self._failed: Run | None = None
         self._warnings: list[str] = []
+        self._reason = self._unreadable = ""
+        self._lacks: Step | None = None
         self._state = State.TODO
         self._build()
         self.runner.started.connect(self._on_started)
@@ -114,6 +116,10 @@ class Page(QWidget):
         """Return why the primary button cannot be used now; empty if it can."""
         return ""
 
+    def action(self, *, ready: bool) -> str:
+        """Return what the primary button does now, which can be pressed if ``ready``."""
+        return self.primary_text
+
     def on_started(self, run: Run) -> None:
         """A run of this page began."""
 
@@ -122,6 +128,11 @@ class Page(QWidget):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """A run of this page is over."""
+
+    def one_class(self) -> str:
+        """Return why nothing can be learnt from the labelled texts if they are all of one class."""
+        name = only_class(self.document.project) if self.document.project is not None else ""
+        return f"All labelled texts are '{name}'. Import texts of at least two classes." if name else ""
 
     def mine(self, run: Run) -> bool:
         """Whether a run is this page's."""
@@ -243,36 +254,48 @@ class Page(QWidget):
         enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
         if not running:
             self.update_primary()
-        if state is State.OUTDATED and not running and self._failed is None:
+        if self._failed is None:
+            self._show_banner(running)
+
+    def _show_banner(self, running: bool) -> None:
+        """Show what cannot be read, or lead to the step that has to be done before this one, or warn."""
+        if self._unreadable and not running:
+            self.banner.show_text(self._unreadable, bad=True)
+        elif self._lacks is not None and not running:
+            step = self._lacks
+            leads = (f"Go to {step.title}", step.sentence, functools.partial(self.step_asked.emit, step.key))
+            self.banner.show_text(self._reason, leads)
+        elif self._state is State.OUTDATED and not running:
             self.banner.show_text(
                 "Something before this step has changed since. Run it again to use what is there now."
             )
-        elif self._failed is None and self._warnings:
+        elif self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
-        elif self._failed is None:
-            self._show_missing(running)
-
-    def _show_missing(self, running: bool) -> None:
-        """Lead to the step that has to be done before this one, if there is one."""
-        project = self.document.project
-        step = missing(project, self.step) if project is not None and not running else None
-        reason = self.blocked() if step is not None else ""
-        if step is None or not reason:
+        else:
             self.banner.hide()
-            return
-        leads = (f"Go to {step.title}", step.sentence, functools.partial(self.step_asked.emit, step.key))
-        self.banner.show_text(reason, leads)
 
     def update_primary(self) -> None:
-        """Enable the primary button, or say why not."""
-        reason = ""
-        if self.document.project is None:
+        """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""
+        project = self.document.project
+        self._reason, self._lacks, self._unreadable = "", None, ""
+        text, reason = self.primary_text, ""
+        if project is None:
             reason = "Open or make a project first."
         elif self.document.read_only:
             reason = "The project is open for reading only."
         elif self.runner.current is not None:
             reason = "Another step is running. Wait for it, or stop it."
-        enable(self.primary, reason or self.blocked())
+        if project is not None:
+            try:
+                with storage_errors(project.folder):
+                    self._reason = self.blocked()
+                    self._lacks = missing(project, self.step) if self._reason else None
+                    text = self.action(ready=not (reason or self._reason))
+            except MetaPTError as error:
+                self._unreadable = str(error)
+        enable(self.primary, reason or self._unreadable or self._reason)
+        self.primary.setText(text)
+        self.primary.setAccessibleName(text.replace("…", "").strip())
 
     @reporting
     def _start(self) -> None:

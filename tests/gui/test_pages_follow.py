@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
 
 from engine.presets import preset
+from engine.project import Project
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
@@ -19,6 +21,7 @@ from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
+from metapt_gui.workflow import State, states
 
 # Cluster --------------------------------------------------------------------------------------------------------------
 
@@ -187,3 +190,26 @@ def test_a_title_without_room_is_cut_and_told_in_full(qtbot):
     title.resize(1000, 30)
     title.grab()
     assert (title.shown(), title.toolTip()) == (title.text(), "")
+
+
+def test_texts_of_one_class_lead_back_to_their_import(hands: Hands, project_folder: Path) -> None:
+    path = project_folder / "runs" / "0001-import" / "corpus.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "classes": ["5"]}), encoding="utf-8")
+    hands.window.projects.open(project_folder)
+    for number in (2, 3):
+        page = hands.step(number)
+        assert not page.primary.isEnabled()
+        assert page.primary.toolTip() == page.banner.text.text()
+        assert page.banner.text.text() == "All labelled texts are '5'. Import texts of at least two classes."
+        assert page.banner.buttons[0].text() == "Go to Import"
+        hands.click(page.banner.buttons[0])
+        assert hands.window.page is hands.window.pages[0]
+
+
+def test_texts_of_one_class_are_not_ready_to_be_grouped(project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        path = project.role("source") / "corpus.json"
+        del project._manifest["roles"]["clusters"]
+        assert states(project)["cluster"] is State.READY
+        path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "classes": ["5"]}), "utf-8")
+        assert states(project)["cluster"] is State.TODO
