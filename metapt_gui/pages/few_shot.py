@@ -71,6 +71,7 @@ class FewShotPage(Page):
         curves.addWidget(self.accuracy)
         curves.addWidget(self.training)
         self.results = ResultsView()
+        self.results.row_asked.connect(self._show_row)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Labels, curves, results")
         self.tabs.addTab(self.table, "Labels")
@@ -227,9 +228,13 @@ class FewShotPage(Page):
     def _put_first(self, rows: list[int]) -> None:
         if rows:
             self.table.model.set_order(rows)
-            self.tabs.setCurrentIndex(0)
-            self.table.bring(rows[0])
-            self.table.view.setFocus()
+            self._show_row(rows[0])
+
+    def _show_row(self, row: int) -> None:
+        """Show a text among the labels, and let keys label it."""
+        self.tabs.setCurrentIndex(0)
+        self.table.bring(row)
+        self.table.view.setFocus()
 
     def _import_labels(self, path: str) -> None:
         """Take labels from a file with the columns text (or row) and label."""
