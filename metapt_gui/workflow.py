@@ -85,13 +85,31 @@ def test_path(project: Project) -> str:
 
 def prompt_path(project: Project) -> Path | None:
     """Return the prompt that the last step uses: one that was loaded from a file, else the tuned one."""
-    loaded = project.value("loaded prompt")
+    loaded, step = project.value("loaded prompt"), _prompt_step(project)
     if loaded:
         return Path(loaded)
-    for role in ("tune", "meta-train"):
+    return project.role(step.roles[0]) / "prompt.safetensors" if step is not None else None
+
+
+def _prompt_step(project: Project) -> Step | None:
+    """Return the step whose prompt the last step uses if none was loaded."""
+    for step in (TUNE, TRAIN):
+        role = step.roles[0]
         if project.has_role(role) and (project.role(role) / "prompt.safetensors").exists():
-            return project.role(role) / "prompt.safetensors"
+            return step
     return None
+
+
+def backbone_of(prompt: Path) -> str:
+    """Return the backbone of the run that left a prompt; empty if it is not known or not there any more."""
+    try:
+        job = read_json(prompt.parent / "job.json")
+    except MetaPTError:
+        return ""
+    settings = job.get("backbone") if isinstance(job, dict) else None
+    name = settings.get("backbone") if isinstance(settings, dict) else None
+    there = isinstance(name, str) and (not Path(name).is_absolute() or Path(name).is_dir())
+    return str(name) if there else ""
 
 
 def only_class(project: Project) -> str:
@@ -136,6 +154,9 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
         else:
             found[step.key] = State.TODO if missing(project, step) else State.READY
     found[USE.key] = State.READY if prompt_path(project) is not None else State.TODO
+    made_in = None if project.value("loaded prompt") else _prompt_step(project)
+    if made_in is not None and found[made_in.key] is State.OUTDATED:
+        found[USE.key] = State.OUTDATED
     if running is not None:
         found[running] = State.RUNNING
     return found

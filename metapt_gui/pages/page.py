@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +78,9 @@ class Page(QWidget):
     stop_text = "Stop and keep best"
     stop_tooltip = "End after the present step and keep the best so far; it can be resumed."
     kept_text = "Stopped; the best so far is kept."
+    outdated_text = "Something before this step has changed since. Run it again to use what is there now."
+    outdated_step: Step | None = None
+    """Where to do that, if not here."""
     pausable = True
     stoppable = True
     """Whether a run that is stopped leaves something; else it can only be cancelled."""
@@ -262,17 +266,19 @@ class Page(QWidget):
         if self._unreadable and not running:
             self.banner.show_text(self._unreadable, bad=True)
         elif self._lacks is not None and not running:
-            step = self._lacks
-            leads = (f"Go to {step.title}", step.sentence, functools.partial(self.step_asked.emit, step.key))
-            self.banner.show_text(self._reason, leads)
+            self._lead(self._reason, self._lacks)
         elif self._state is State.OUTDATED and not running:
-            self.banner.show_text(
-                "Something before this step has changed since. Run it again to use what is there now."
-            )
+            self._lead(self.outdated_text, self.outdated_step)
         elif self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         else:
             self.banner.hide()
+
+    def _lead(self, text: str, step: Step | None) -> None:
+        leads = (
+            [] if step is None else [(f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key))]
+        )
+        self.banner.show_text(text, *leads)
 
     def update_primary(self) -> None:
         """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""
@@ -374,7 +380,7 @@ class Page(QWidget):
             self.banner.show_text(
                 f"{event.what}. {reached}",
                 (again, "Run the same again; it goes on from its last checkpoint if it has one.", self._run_again),
-                ("Details", "What the engine said.", functools.partial(show_error, self.window(), event)),
+                ("Details", "What the engine said.", partial(show_error, self.window(), event)),
                 bad=True,
             )
         else:
