@@ -94,6 +94,7 @@ class ClusterPage(Page):
         side.box.addWidget(how)
         self.groups = ClusterList()
         self.groups.selected.connect(self._on_selected)
+        self.groups.chosen.connect(partial(side.scroll_down_to, self.groups))
         self.groups.rename_asked.connect(self._rename)
         self.groups.include_asked.connect(self._include)
         self.groups.merge_asked.connect(self._merge)

@@ -93,6 +93,7 @@ class Page(QWidget):
         self._checkpoint: int | None = None
         self._failed: Run | None = None
         self._warnings: list[str] = []
+        self._splitters: list[QSplitter] = []
         self._reason = self._unreadable = ""
         self._lacks: Step | None = None
         self._state = State.TODO
@@ -158,12 +159,13 @@ class Page(QWidget):
 
     def save_layout(self) -> None:
         """Remember the splitters."""
-        for number, splitter in enumerate(self.findChildren(QSplitter)):
+        for number, splitter in enumerate(self._splitters):
             self.context.settings.set(f"{self.step.key} splitter {number}", splitter.saveState())
 
     def restore_layout(self) -> None:
         """Put the splitters where they were."""
-        for number, splitter in enumerate(self.findChildren(QSplitter)):
+        self._splitters = self.findChildren(QSplitter)  # in the order in which they were built: tabs change it later
+        for number, splitter in enumerate(self._splitters):
             splitter.restoreState(self.context.settings.bytes(f"{self.step.key} splitter {number}"))
 
     def plots(self) -> list[Any]:

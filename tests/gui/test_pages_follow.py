@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from gui.driving import Hands
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QWidget
 
 from engine.presets import preset
 from engine.project import Project
@@ -19,6 +21,7 @@ from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
+from metapt_gui.widgets.cluster_list import ClusterList, Group
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
 from metapt_gui.workflow import State, states
@@ -47,6 +50,38 @@ def test_texts_without_a_confidence_are_not_coloured_by_it(clustering: ClusterPa
     items = {name: model.item(COLOURS.index(name)) for name in COLOURS}
     assert [name for name, item in items.items() if item.isEnabled()] == ["group", "label"]
     assert "pseudo-labelled" in items["confidence"].data(Qt.ItemDataRole.ToolTipRole)
+
+
+def in_sight(widget: QWidget) -> bool:
+    """Whether all of a widget is seen."""
+    return widget.visibleRegion().boundingRect() == widget.rect()
+
+
+def test_what_is_said_of_a_group_that_is_selected_by_hand_is_seen(hands: Hands, clustering: ClusterPage) -> None:
+    hands.window.resize(1280, 800)
+    groups = clustering.groups
+    hands.until(lambda: in_sight(groups.table), 5000)
+    clustering.scatter.category_clicked.emit(1)
+    hands.qtbot.wait(50)
+    assert not in_sight(groups.terms), "who looks at the plot does not look there"
+    long = "nobody could say where the parcel was and when it would come " * 3
+    shown = [replace(group, central_rows=[0, 1, 2, 3, 4]) for group in groups.groups]
+    groups.show_groups(shown, dict.fromkeys(range(5), long))
+    where = groups.table.visualItemRect(groups.table.item(2, 0)).center()
+    hands.qtbot.mouseClick(groups.table.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert long[:40] in groups.central.text()
+    hands.until(lambda: in_sight(groups.terms), 5000)
+    for part in (groups.name, groups.facts, groups.terms, groups.table):
+        assert in_sight(part), part.accessibleName()
+
+
+def test_all_of_the_usual_ten_groups_are_seen(qtbot) -> None:
+    groups = ClusterList()
+    qtbot.addWidget(groups)
+    groups.show_groups([Group(number, f"group {number}", True, 9, {}, [], [], [number]) for number in range(10)], {})
+    groups.resize(330, groups.minimumSizeHint().height())
+    groups.show()
+    assert groups.table.verticalScrollBar().maximum() == 0
 
 
 # Meta-train -----------------------------------------------------------------------------------------------------------

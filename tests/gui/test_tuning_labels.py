@@ -12,7 +12,7 @@ from gui.driving import Hands, redo, undo
 from gui.letters import TUNE, add_target, kept, opened, press, show_target
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QContextMenuEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QMenu
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QSplitter
 
 import metapt_gui.pages.few_shot
 from engine.errors import storage_error
@@ -159,6 +159,23 @@ def test_widths_of_columns_come_back_and_nothing_is_pickled(
     page = again.pages[TUNE]
     assert isinstance(page, FewShotPage)
     assert page.table.view.columnWidth(LABEL) == 171
+    again.close()
+
+
+def test_splitters_come_back_where_they_were_whichever_tab_was_seen(
+    hands: Hands, letters: FewShotPage, tmp_path: Path
+) -> None:
+    for tab in (1, 2):
+        letters.tabs.setCurrentIndex(tab)
+        hands.qtbot.wait(20)
+    hands.window.close()
+    again = MainWindow(UserSettings(tmp_path / "settings"), hands.window.themes, CrashReports(tmp_path / "logs"))
+    hands.qtbot.addWidget(again)
+    page = again.pages[TUNE]
+    assert isinstance(page, FewShotPage)
+    beside = page.results.matrix.parentWidget()
+    assert isinstance(beside, QSplitter)
+    assert beside.orientation() is Qt.Orientation.Horizontal
     again.close()
 
 
