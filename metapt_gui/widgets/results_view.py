@@ -88,7 +88,8 @@ class ResultsView(QWidget):
         figures.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts")
         self.errors.setToolTip(ERRORS_TIP)
-        self.errors.horizontalHeaderItem(3).setToolTip("The probability of the class that the text was taken for.")
+        across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
+        self.errors.model().setHeaderData(3, across, "The probability of the class that the text was taken for.", tip)
         self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
         for column in (1, 2):
             self.errors.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
@@ -150,7 +151,8 @@ class ResultsView(QWidget):
             )
             for row in (names.index(name) for name in results.unspread):
                 for column in (1, 2):
-                    self.methods.item(row, column).setToolTip(UNSPREAD_TIP)
+                    cell = self.methods.model().index(row, column)
+                    self.methods.model().setData(cell, UNSPREAD_TIP, Qt.ItemDataRole.ToolTipRole)
             self.run.addItems(list(results.evaluations))
             self.run.setCurrentText(results.best)
         self.run.blockSignals(False)
