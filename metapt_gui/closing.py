@@ -38,9 +38,9 @@ class Closing(QObject):
         return False
 
     def on_ended(self) -> None:
-        """A job is over: close the window if that was waited for."""
+        """A job is over: close the window if that was waited for, once the pages have seen its end."""
         if self._decided:
-            self._window.close()
+            QTimer.singleShot(0, self._window, self._window.close)
 
     def _stop(self) -> None:
         self._decided = self._keeps = True

@@ -152,5 +152,14 @@ class Document(QObject):
         self.changed.emit(role)
 
     def states(self, running: str | None = None) -> dict[str, State]:
-        """Return step -> state."""
-        return states(self.project, running) if self.project is not None else {}
+        """Return step -> state.
+
+        Raises
+        ------
+        StorageError
+            If the project cannot be read.
+        """
+        if self.project is None:
+            return {}
+        with storage_errors(self.project.folder):
+            return states(self.project, running)

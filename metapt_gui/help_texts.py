@@ -50,7 +50,7 @@ back. *Suggest next 10* puts texts first that are in doubt after the labels so f
 
 *Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning and a
 linear probe on
-Sentence-BERT.""",
+Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels.""",
     "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files, save
 the prompt as a
 file of its own or as a PEFT folder, or copy the Python that loads it.""",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.errors import MetaPTError, ProjectError, TrainingError
+from engine.errors import MetaPTError, ProjectError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.running.jobs import Job
 from metapt_gui.document import Document
@@ -80,7 +80,8 @@ class JobRunner(QObject):
             raise ProjectError("Another step is running", remedy="Wait for it, or stop it.")
         self.stopping = False
         if not role:
-            folder = Path(tempfile.mkdtemp(prefix="metapt-trial-"))
+            with storage_errors("the folder of temporary files"):
+                folder = Path(tempfile.mkdtemp(prefix="metapt-trial-"))
             return self._begin(owner, "", job, folder)
         folder, done = project.run_folder(job, fresh=fresh)
         if not done:

@@ -47,6 +47,7 @@ from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.rail import Rail
 from metapt_gui.widgets.status import Status
+from metapt_gui.workflow import STEPS, State
 
 PAGES: tuple[Callable[[Context], Page], ...] = (
     ImportPage,
@@ -156,18 +157,18 @@ class MainWindow(QMainWindow):
         self._log_dock.visibilityChanged.connect(self._on_log_shown)
         self.document.opened.connect(self._on_opened)
         self.document.changed.connect(self._on_changed)
-        self.document.unsaved.connect(self._on_background_failed)
+        self.document.unsaved.connect(self._on_failed)
         self.runner.started.connect(self._on_started)
         self.runner.streamed.connect(self._on_event)
         self.runner.ended.connect(self._on_ended)
         self.runner.changed.connect(self.show_states)
         self.projects.noted.connect(self.tell)
-        self.background.failed.connect(self._on_background_failed)
+        self.background.failed.connect(self._on_failed)
         self.themes.changed.connect(self.set_theme)
         self.stack.made.connect(self._on_made)
         self.stack.complete.connect(self._collector.start)
         self.stack.settled.connect(self.show_states)
-        self.stack.failed.connect(self._on_page_failed)
+        self.stack.failed.connect(self._on_failed)
         self._devices_asked = False
 
     def _restore(self) -> None:
@@ -226,8 +227,15 @@ class MainWindow(QMainWindow):
         """Show how far every step is, everywhere."""
         run = self.runner.current
         running = run.owner if run is not None else None
-        states = self.document.states(running)
-        details = {page.step.key: page.summary() for page in self.stack.built} if states else {}
+        states: dict[str, State] = {}
+        details: dict[str, str] = {}
+        try:
+            states = self.document.states(running)
+            details = {page.step.key: page.summary() for page in self.stack.built} if states else {}
+        except MetaPTError as error:  # the pages can be seen all the same
+            states = states or {step.key: State.TODO for step in STEPS}
+            if self.status.currentMessage() != str(error):
+                self.tell(str(error))
         self.rail.show_states(states, details)
         self.stack.show_states(states)
         stoppable = all(page.stoppable for page in self.stack.built if page.step.key == running)
@@ -265,10 +273,6 @@ class MainWindow(QMainWindow):
         self.stack.refresh(what)
         self.show_states()
 
-    def _on_page_failed(self, error: MetaPTError) -> None:
-        self.note(str(error))
-        show_error(self, error)
-
     def _on_started(self, run: Run) -> None:
         self.status.show_engine("starting")
         self.note(f"{run.job.stage}: started" + ("" if run.role else " (trial)"))
@@ -298,11 +302,11 @@ class MainWindow(QMainWindow):
         if devices:
             self.status.show_device(str(devices[0]["name"]))
 
-    def _on_background_failed(self, error: Exception) -> None:
-        if isinstance(error, MetaPTError):
-            show_error(self, error)
-        else:
+    def _on_failed(self, error: Exception) -> None:
+        if not isinstance(error, MetaPTError):
             raise error
+        self.note(str(error))
+        show_error(self, error)
 
     def note(self, text: str) -> None:
         """Write a line into the log."""

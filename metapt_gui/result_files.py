@@ -40,17 +40,21 @@ def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | No
 def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
     found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
     summary = dict(found["summary"] or found.get("validation_summary", {}))
+    probed: dict[str, Any] = {}
     if probe is not None and (probe / "results.json").exists():
         other = read_json(probe / "job.json")
         if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune", "test")):
-            summary.update(read_json(probe / "results.json")["summary"])
+            probed = dict(read_json(probe / "results.json")["summary"])
+    drawn = {frozenset(draw["training"] + draw["validation"]) for draw in found["draws"].values()}
     wrong: dict[str, list[Wrong]] = {}
     predictions: list[dict[str, Any]] = []
+    own_rows = 0
     if (folder / "predictions.parquet").exists():
         predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
         rows = [item for item in predictions if item["label"] != item["prediction"]]
         numbers = sorted({item["row"] for item in rows})
         texts = pq.read_table(corpus, columns=["text"]).column("text")
+        own_rows = len(texts)
         if job.get("test"):  # its rows are counted on from the task's; the project may have been moved since
             tested = Corpus.open(folder.parent / Path(job["test"]).name)
             texts = pa.chunked_array(
@@ -65,10 +69,12 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         job["classes"],
         found["best"],
         found["measured_on"],
-        summary,
+        {**summary, **probed},
         found["evaluations"],
         wrong,
         _uses(found, {item["row"] for item in predictions}),
+        tuple(probed) if len(drawn) == 1 < len(found["draws"]) else (),
+        own_rows,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QObject, Signal
 
+from engine.errors import MetaPTError
 from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
 from metapt_gui import wording
 from metapt_gui.document import Document, Texts
-from metapt_gui.models.label_commands import ChangeLabels
+from metapt_gui.models.label_commands import ChangeLabels, Names, RenameClass
 from metapt_gui.models.label_model import LabelModel
 
 
@@ -30,11 +31,14 @@ class TaskLabels(QObject):
     -------
     changed
         Texts that are shown have other labels now.
+    renamed
+        A class has another name now, or keeps its own because the other could not be written.
     failed
         The error that kept labels from being written.
     """
 
     changed = Signal()
+    renamed = Signal()
     failed = Signal(object)
 
     def __init__(self, document: Document, model: LabelModel, parent: QObject | None = None) -> None:
@@ -49,6 +53,13 @@ class TaskLabels(QObject):
     def task(self) -> TargetTask:
         """What the project keeps of the task."""
         return task_from(self._document.value("task"))
+
+    def classes(self) -> tuple[list[str], dict[str, str]]:
+        """Return the classes of the task and their words: the person's, else those that were imported."""
+        corpus, task = self._document.corpus("target"), self.task
+        imported = present_names(corpus, task.renamed) if corpus is not None else []
+        classes = list(task.classes) or imported or ["class 1", "class 2"]
+        return classes, task.words_for(classes, corpus)
 
     def show(self, texts: Texts | None, classes: Sequence[str] = ()) -> None:
         """Show other texts with their labels, or none."""
@@ -103,19 +114,39 @@ class TaskLabels(QObject):
         lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone else ""
         return f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"
 
-    def rename(self, before: str, after: str) -> dict[str, str]:
-        """Let the labels of a class go with its new name, and return what the imported classes are called now."""
+    def rename(self, before: str, after: str) -> None:
+        """Let a class have another name and its labels go with it, as one step that can be undone."""
         corpus, project, renamed = self._document.corpus("target"), self._document.project, self.task.renamed
-        if corpus is None or project is None:
-            return renamed
-        own = project.labels(corpus.content_hash)
-        project.set_labels(corpus.content_hash, {row: after for row, name in own.items() if name == before})
-        self._document.undo.clear()  # what is below would bring the old name back
-        if self.texts is not None:
-            self._model.set_labels(self.own())
+        if corpus is None or project is None or project.read_only:
+            return
+        rows = [row for row, name in project.labels(corpus.content_hash).items() if name == before]
         test = self._document.corpus("test")
         imported = {*corpus.classes, *(test.classes if test is not None else ())}
-        return renamed_once_more(renamed, imported, before, after)
+        names = Names(before, renamed), Names(after, renamed_once_more(renamed, imported, before, after))
+        self._document.undo.push(RenameClass(self._call, corpus.content_hash, rows, *names, self._not_renamed))
+
+    def _call(self, corpus: str, rows: Sequence[int], old: str, new: Names) -> None:
+        project = self._document.project
+        if project is None:
+            return
+        classes, words = self.classes()
+        project.set_labels(corpus, dict.fromkeys(rows, new.name))
+        named = {name: new.name if name == old else name for name in classes}
+        kept = self._document.value("task")
+        task = {
+            **(kept if isinstance(kept, dict) else {}),
+            "classes": list(dict.fromkeys(named.values())),
+            "words": {named[name]: word for name, word in words.items()},
+            "renamed": dict(new.renamed),
+        }
+        self._document.set_value("task", task)
+        if self.texts is not None:
+            self._model.set_labels(self.own())
+        self.renamed.emit()
+
+    def _not_renamed(self, error: MetaPTError) -> None:
+        self.failed.emit(error)
+        self.renamed.emit()  # the class keeps its name, as its labels do
 
     def _write(self, corpus: str, labels: Mapping[int, str | None]) -> None:
         project = self._document.project

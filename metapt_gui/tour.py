@@ -135,24 +135,34 @@ class Tour:
     def pictures(
         self, out: Path, sizes: Sequence[tuple[int, int]] = SIZES, themes: Sequence[Choice] = THEMES
     ) -> Iterator[Path]:
-        """Show every page in every theme and size, save a picture of each, and yield it while the page is shown."""
+        """Show every page in every theme and size, save a picture of each, and yield it while the page is shown.
+
+        The welcome page comes last: it is what a person sees without a project, which is closed for it.
+        """
         window = self.window
         out.mkdir(parents=True, exist_ok=True)
         self._fill()
-        for width, height in sizes:
-            for theme in themes:
-                window.themes.choose(theme)
-                window.resize(width, height)
-                for number, name in enumerate(NAMES):
-                    if number == 0:
-                        window.stack.show_welcome()
-                        window.rail.set_current(-1)
-                    else:
-                        window.show_step(number - 1)
-                    self.rest()
-                    path = out / f"{number}-{name}-{theme}-{width}x{height}.png"
-                    window.grab().save(str(path))
-                    yield path
+        looks = [(size, theme) for size in sizes for theme in themes]
+        for size, theme in looks:
+            self._look(size, theme)
+            for number in range(1, len(NAMES)):
+                window.show_step(number - 1)
+                yield self._picture(out, number)
+        window.document.close()
+        for size, theme in looks:
+            self._look(size, theme)
+            yield self._picture(out, 0)
+
+    def _look(self, size: tuple[int, int], theme: Choice) -> None:
+        self.window.themes.choose(theme)
+        self.window.resize(*size)
+
+    def _picture(self, out: Path, number: int) -> Path:
+        self.rest()
+        size = f"{self.window.width()}x{self.window.height()}"
+        path = out / f"{number}-{NAMES[number]}-{self.window.themes.choice}-{size}.png"
+        self.window.grab().save(str(path))
+        return path
 
     def _fill(self) -> None:
         """Choose a group and ask about a sentence, so that there is something to see."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -87,13 +87,42 @@ def test_path(project: Project) -> str:
 
 def prompt_path(project: Project) -> Path | None:
     """Return the prompt that the last step uses: one that was loaded from a file, else the tuned one."""
-    loaded = project.value("loaded prompt")
+    loaded, step = project.value("loaded prompt"), _prompt_step(project)
     if loaded:
         return Path(loaded)
-    for role in ("tune", "meta-train"):
+    return project.role(step.roles[0]) / "prompt.safetensors" if step is not None else None
+
+
+def _prompt_step(project: Project) -> Step | None:
+    """Return the step whose prompt the last step uses if none was loaded."""
+    for step in (TUNE, TRAIN):
+        role = step.roles[0]
         if project.has_role(role) and (project.role(role) / "prompt.safetensors").exists():
-            return project.role(role) / "prompt.safetensors"
+            return step
     return None
+
+
+def backbone_of(prompt: Path) -> str:
+    """Return the backbone of the run that left a prompt; empty if it is not known or not there any more."""
+    try:
+        job = read_json(prompt.parent / "job.json")
+    except MetaPTError:
+        return ""
+    settings = job.get("backbone") if isinstance(job, dict) else None
+    name = settings.get("backbone") if isinstance(settings, dict) else None
+    there = isinstance(name, str) and (not Path(name).is_absolute() or Path(name).is_dir())
+    return str(name) if there else ""
+
+
+def only_class(project: Project) -> str:
+    """Return the class that all labelled texts have; empty if there are several, or the texts cannot be read."""
+    if not project.has_role("source"):
+        return ""
+    try:
+        classes = Corpus.open(project.role("source")).classes
+    except MetaPTError:
+        return ""
+    return classes[0] if len(classes) == 1 else ""
 
 
 def missing(project: Project, step: Step) -> Step | None:
@@ -102,9 +131,9 @@ def missing(project: Project, step: Step) -> Step | None:
     if step is LABEL:
         return None if has("annotated") or (has("source") and has("open-text")) else IMPORT
     if step is CLUSTER:
-        return None if has("source") else IMPORT
+        return None if has("source") and not only_class(project) else IMPORT
     if step is TRAIN:
-        return None if has("clusters") else missing(project, CLUSTER) or CLUSTER
+        return missing(project, CLUSTER) or (None if has("clusters") else CLUSTER)
     if step is TUNE:
         return None if has("target") else IMPORT
     if step is USE:
@@ -118,14 +147,8 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
     changed = any(not_imported(project, role) for role in IMPORT.roles)
     complete = has("source") and has("target")
     found = {IMPORT.key: State.OUTDATED if changed else State.DONE if complete else State.READY}
-    needs: Mapping[Step, bool] = {
-        LABEL: has("source") and has("open-text"),
-        CLUSTER: has("source"),
-        TRAIN: has("clusters"),
-        TUNE: has("target"),
-    }
     stale = False
-    for step, possible in needs.items():
+    for step in (LABEL, CLUSTER, TRAIN, TUNE):
         if has(step.roles[0]):
             if step is not TUNE or _uses_learned_prompt(project):
                 stale = stale or outdated(project, step.roles[0])
@@ -133,8 +156,11 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
             else:
                 found[step.key] = State.OUTDATED if outdated(project, step.roles[0]) else State.DONE
         else:
-            found[step.key] = State.READY if possible else State.TODO
+            found[step.key] = State.TODO if missing(project, step) else State.READY
     found[USE.key] = State.READY if prompt_path(project) is not None else State.TODO
+    made_in = None if project.value("loaded prompt") else _prompt_step(project)
+    if made_in is not None and found[made_in.key] is State.OUTDATED:
+        found[USE.key] = State.OUTDATED
     if running is not None:
         found[running] = State.RUNNING
     return found
@@ -166,11 +192,15 @@ def _same_files(chosen: Sequence[str], read: Sequence[str]) -> bool:
 
 
 def outdated(project: Project, role: str) -> bool:
-    """Whether what a role's run was made from has changed since: another corpus, other groups, other labels."""
+    """Whether what a role's run was made from has changed since: another corpus, other groups, other labels.
+
+    So it has if it cannot be read any more.
+    """
     job = _job(project, role)
-    if not job:
+    try:
+        return not job or _stands_on_others(project, role, job) or _inputs_changed(project, job)
+    except MetaPTError:
         return True
-    return _stands_on_others(project, role, job) or _inputs_changed(project, job)
 
 
 def _job(project: Project, role: str) -> dict[str, Any]:

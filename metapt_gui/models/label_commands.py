@@ -1,8 +1,9 @@
-"""The change of labels in one corpus, as a step that can be undone."""
+"""The change of labels in one corpus, and of the name of a class, as steps that can be undone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from PySide6.QtGui import QUndoCommand
 
@@ -52,6 +53,59 @@ class ChangeLabels(QUndoCommand):
     def _put(self, labels: Mapping[int, str | None]) -> None:
         try:
             self._write(self._corpus, labels)
+        except MetaPTError as error:
+            self.setObsolete(True)
+            self._failed(error)
+
+
+class Names(NamedTuple):
+    """What a class is called, and with that the imported classes: old -> new name."""
+
+    name: str
+    renamed: Mapping[str, str]
+
+
+class RenameClass(QUndoCommand):
+    """Gives a class of the task another name, and the labels of a corpus that are of it.
+
+    As `ChangeLabels` it is for that corpus, and obsolete if it cannot be written.
+
+    Parameters
+    ----------
+    write
+        Lets rows of a corpus be of a class, and the task have its name in place of the one before; or raises.
+    corpus, rows
+        Content hash of the corpus, and its rows that a person labelled with the class.
+    before, after
+        The names.
+    failed
+        Is told what kept the name from being written.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str, Sequence[int], str, Names], None],
+        corpus: str,
+        rows: Sequence[int],
+        before: Names,
+        after: Names,
+        failed: Callable[[MetaPTError], object],
+    ) -> None:
+        super().__init__(f"Rename {before.name} to {after.name}")
+        self._write, self._corpus, self._rows, self._failed = write, corpus, list(rows), failed
+        self._before, self._after = before, after
+
+    def redo(self) -> None:
+        """Write the name after."""
+        self._put(self._before, self._after)
+
+    def undo(self) -> None:
+        """Write the name before."""
+        self._put(self._after, self._before)
+
+    def _put(self, old: Names, new: Names) -> None:
+        try:
+            self._write(self._corpus, self._rows, old.name, new)
         except MetaPTError as error:
             self.setObsolete(True)
             self._failed(error)

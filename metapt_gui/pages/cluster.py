@@ -94,6 +94,7 @@ class ClusterPage(Page):
         side.box.addWidget(how)
         self.groups = ClusterList()
         self.groups.selected.connect(self._on_selected)
+        self.groups.chosen.connect(partial(side.scroll_down_to, self.groups))
         self.groups.rename_asked.connect(self._rename)
         self.groups.include_asked.connect(self._include)
         self.groups.merge_asked.connect(self._merge)
@@ -315,7 +316,7 @@ class ClusterPage(Page):
         """Return what is missing."""
         if not self.document.has("source"):
             return "Import labelled texts first."
-        return self.form.problem()
+        return self.one_class() or self.form.problem()
 
     def start(self) -> None:
         """Cluster the pseudo-labelled texts, or the labelled ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class FewShotPage(Page):
         self.table.label_asked.connect(self._on_label)
         self.labels = TaskLabels(self.document, self.table.model, self)
         self.labels.changed.connect(self._show_counts)
+        self.labels.renamed.connect(self._show_task)
         self.labels.failed.connect(self._on_failed)
         self.table.view.selectionModel().currentRowChanged.connect(self._on_row)
         self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
@@ -70,6 +71,7 @@ class FewShotPage(Page):
         curves.addWidget(self.accuracy)
         curves.addWidget(self.training)
         self.results = ResultsView()
+        self.results.row_asked.connect(self._show_row)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Labels, curves, results")
         self.tabs.addTab(self.table, "Labels")
@@ -77,7 +79,7 @@ class FewShotPage(Page):
         self.tabs.addTab(self.results, "Results")
         self.side = FewShotSide(self.context)
         self.side.changed.connect(self._on_task)
-        self.side.renamed.connect(self._on_renamed)
+        self.side.renamed.connect(self._rename)
         self.suggestions = Suggestions(self.host, self.table.model, self.labels)
         self.suggestions.choosing.connect(self.side.set_choosing)
         self.suggestions.found.connect(self._put_first)
@@ -153,12 +155,9 @@ class FewShotPage(Page):
         return wording.count(sum(self._counts().values()), "labels") if self.labels.texts is not None else ""
 
     def _show_task(self) -> None:
-        corpus, task = self.document.corpus("target"), self.labels.task
-        imported = present_names(corpus, task.renamed) if corpus is not None else []
-        classes = list(task.classes) or imported or ["class 1", "class 2"]
         kept = self.document.value("task")
         self._showing = True
-        self.side.show_task(classes, task.words_for(classes, corpus), kept if isinstance(kept, dict) else {})
+        self.side.show_task(*self.labels.classes(), kept if isinstance(kept, dict) else {})
         self._showing = False
         self._show_classes()
 
@@ -217,16 +216,8 @@ class FewShotPage(Page):
         self._preview_timer.start()
 
     @reporting
-    def _on_renamed(self, before: str, after: str) -> None:
-        """Let the labels of a class go with its new name, the person's own and those that were imported."""
-        if self.document.read_only:
-            return
-        try:
-            renamed = self.labels.rename(before, after)
-        except MetaPTError:
-            self._show_task()  # the class keeps its name, as its labels do
-            raise
-        self._save({"renamed": renamed})
+    def _rename(self, before: str, after: str) -> None:
+        self.labels.rename(before, after)
 
     def _suggest(self, *, at_random: bool = False) -> None:
         self.suggestions.suggest(self.side.words.classes(), at_random=at_random)
@@ -237,9 +228,13 @@ class FewShotPage(Page):
     def _put_first(self, rows: list[int]) -> None:
         if rows:
             self.table.model.set_order(rows)
-            self.tabs.setCurrentIndex(0)
-            self.table.bring(rows[0])
-            self.table.view.setFocus()
+            self._show_row(rows[0])
+
+    def _show_row(self, row: int) -> None:
+        """Show a text among the labels, and let keys label it."""
+        self.tabs.setCurrentIndex(0)
+        self.table.bring(row)
+        self.table.view.setFocus()
 
     def _import_labels(self, path: str) -> None:
         """Take labels from a file with the columns text (or row) and label."""
@@ -259,12 +254,12 @@ class FewShotPage(Page):
 
     def _on_task(self) -> None:
         if not self._showing and not self.document.read_only:
-            self._save({})
+            self._save()
 
-    def _save(self, more: Mapping[str, Any]) -> None:
-        """Keep what the controls show, and ``more`` of the task, in one go: who is told shows all of it anew."""
+    def _save(self) -> None:
+        """Keep what the controls show in one go: who is told shows all of it anew."""
         kept = self.document.value("task")
-        task = {**(kept if isinstance(kept, dict) else {}), **self.side.task_values(), **more}
+        task = {**(kept if isinstance(kept, dict) else {}), **self.side.task_values()}
         values: dict[str, Any] = {"task": task}
         if not self.side.form.problem():
             values["tune"] = self.side.form.values()
@@ -387,5 +382,9 @@ class FewShotPage(Page):
                 cache = str(self.document.project.cache.resolve())
                 same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
                 probe = ProbeJob(cache=cache, **{name: getattr(run.job, name) for name in same})
-                QTimer.singleShot(0, self, partial(self.run, "linear-probe", probe))
+                QTimer.singleShot(0, self, partial(self._follow_with, probe))
             self.tabs.setCurrentIndex(2)
+
+    def _follow_with(self, probe: ProbeJob) -> None:
+        if self.document.project is not None:  # it is closed if the window waited for the tuning to end
+            self.run("linear-probe", probe)

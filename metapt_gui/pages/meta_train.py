@@ -299,23 +299,26 @@ class MetaTrainPage(Page):
 
     def blocked(self) -> str:
         """Return what is missing."""
+        if reason := self.one_class():
+            return reason
         if not self.document.has("clusters"):
             return "Cluster first: the groups are the tasks that the prompt learns from."
         return self.words.problem() or self.backbone.problem() or self.form.problem() or self.prompt_form.problem()
 
     def update_primary(self) -> None:
-        """The primary button resumes a run that was stopped."""
+        """What else is tried or loaded needs the same."""
         super().update_primary()
         enable(self.estimate, "" if self.primary.isEnabled() else self.primary.toolTip())
         idle = self.runner.current is None and self.document.project is not None
         enable(self.backbone.load, "" if idle else "Another step is running, or no project is open.")
-        text = self.primary_text
-        if self.primary.isEnabled() and self.document.project is not None:
+
+    def action(self, *, ready: bool) -> str:
+        """Return that a run that was stopped goes on."""
+        if ready and self.document.project is not None:
             folder, done = self.document.project.run_folder(self._job())
             if not done and (folder / "checkpoint.safetensors").exists():
-                text = "Resume"
-        self.primary.setText(text)
-        self.primary.setAccessibleName(text)
+                return "Resume"
+        return self.primary_text
 
     def _job(self, **changes: Any) -> MetaTrainJob:
         project = self.document.project

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
-from engine.errors import EngineProcessError, MetaPTError
+from engine.errors import EngineProcessError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from metapt_gui import wording
 from metapt_gui.background import Background
@@ -23,7 +24,7 @@ from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role
-from metapt_gui.workflow import State, Step, missing
+from metapt_gui.workflow import State, Step, missing, only_class
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Page(QWidget):
     stop_text = "Stop and keep best"
     stop_tooltip = "End after the present step and keep the best so far; it can be resumed."
     kept_text = "Stopped; the best so far is kept."
+    outdated_step: Step | None = None
+    """Where to do that, if not here."""
     pausable = True
     stoppable = True
     """Whether a run that is stopped leaves something; else it can only be cancelled."""
@@ -89,6 +92,9 @@ class Page(QWidget):
         self._checkpoint: int | None = None
         self._failed: Run | None = None
         self._warnings: list[str] = []
+        self._splitters: list[QSplitter] = []
+        self._reason = self._unreadable = ""
+        self._lacks: Step | None = None
         self._state = State.TODO
         self._build()
         self.runner.started.connect(self._on_started)
@@ -114,6 +120,10 @@ class Page(QWidget):
         """Return why the primary button cannot be used now; empty if it can."""
         return ""
 
+    def action(self, *, ready: bool) -> str:
+        """Return what the primary button does now, which can be pressed if ``ready``."""
+        return self.primary_text
+
     def on_started(self, run: Run) -> None:
         """A run of this page began."""
 
@@ -122,6 +132,11 @@ class Page(QWidget):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """A run of this page is over."""
+
+    def one_class(self) -> str:
+        """Return why nothing can be learnt from the labelled texts if they are all of one class."""
+        name = only_class(self.document.project) if self.document.project is not None else ""
+        return f"All labelled texts are '{name}'. Import texts of at least two classes." if name else ""
 
     def mine(self, run: Run) -> bool:
         """Whether a run is this page's."""
@@ -147,12 +162,13 @@ class Page(QWidget):
 
     def save_layout(self) -> None:
         """Remember the splitters."""
-        for number, splitter in enumerate(self.findChildren(QSplitter)):
+        for number, splitter in enumerate(self._splitters):
             self.context.settings.set(f"{self.step.key} splitter {number}", splitter.saveState())
 
     def restore_layout(self) -> None:
         """Put the splitters where they were."""
-        for number, splitter in enumerate(self.findChildren(QSplitter)):
+        self._splitters = self.findChildren(QSplitter)  # in the order in which they were built: tabs change it later
+        for number, splitter in enumerate(self._splitters):
             splitter.restoreState(self.context.settings.bytes(f"{self.step.key} splitter {number}"))
 
     def plots(self) -> list[Any]:
@@ -247,34 +263,50 @@ class Page(QWidget):
         enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
         if not running:
             self.update_primary()
-        if state is State.OUTDATED and not running and self._failed is None:
-            self.banner.show_text(self.outdated_text())
-        elif self._failed is None and self._warnings:
-            self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
-        elif self._failed is None:
-            self._show_missing(running)
+        if self._failed is None:
+            self._show_banner(running)
 
-    def _show_missing(self, running: bool) -> None:
-        """Lead to the step that has to be done before this one, if there is one."""
-        project = self.document.project
-        step = missing(project, self.step) if project is not None and not running else None
-        reason = self.blocked() if step is not None else ""
-        if step is None or not reason:
+    def _show_banner(self, running: bool) -> None:
+        """Show what cannot be read, or lead to the step that has to be done before this one, or warn."""
+        if self._unreadable and not running:
+            self.banner.show_text(self._unreadable, bad=True)
+        elif self._lacks is not None and not running:
+            self._lead(self._reason, self._lacks)
+        elif self._state is State.OUTDATED and not running:
+            self._lead(self.outdated_text(), self.outdated_step)
+        elif self._warnings:
+            self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
+        else:
             self.banner.hide()
-            return
-        leads = (f"Go to {step.title}", step.sentence, functools.partial(self.step_asked.emit, step.key))
-        self.banner.show_text(reason, leads)
+
+    def _lead(self, text: str, step: Step | None) -> None:
+        leads = (
+            [] if step is None else [(f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key))]
+        )
+        self.banner.show_text(text, *leads)
 
     def update_primary(self) -> None:
-        """Enable the primary button, or say why not."""
-        reason = ""
-        if self.document.project is None:
+        """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""
+        project = self.document.project
+        self._reason, self._lacks, self._unreadable = "", None, ""
+        text, reason = self.primary_text, ""
+        if project is None:
             reason = "Open or make a project first."
         elif self.document.read_only:
             reason = "The project is open for reading only."
         elif self.runner.current is not None:
             reason = "Another step is running. Wait for it, or stop it."
-        enable(self.primary, reason or self.blocked())
+        if project is not None:
+            try:
+                with storage_errors(project.folder):
+                    self._reason = self.blocked()
+                    self._lacks = missing(project, self.step) if self._reason else None
+                    text = self.action(ready=not (reason or self._reason))
+            except MetaPTError as error:
+                self._unreadable = str(error)
+        enable(self.primary, reason or self._unreadable or self._reason)
+        self.primary.setText(text)
+        self.primary.setAccessibleName(text.replace("…", "").strip())
 
     def can_start(self) -> bool:
         """Whether the primary button can be pressed; if it is there and cannot, the banner says why."""
@@ -359,7 +391,7 @@ class Page(QWidget):
             self.banner.show_text(
                 f"{event.what}. {reached}",
                 (again, "Run the same again; it goes on from its last checkpoint if it has one.", self._run_again),
-                ("Details", "What the engine said.", functools.partial(show_error, self.window(), event)),
+                ("Details", "What the engine said.", partial(show_error, self.window(), event)),
                 bad=True,
             )
         else:

@@ -318,11 +318,13 @@ class PseudoLabelPage(Page):
         return self.form.problem()
 
     def update_primary(self) -> None:
-        """The primary button applies thresholds where nothing else has changed."""
+        """A dry run needs the same."""
         super().update_primary()
         enable(self.dry_run, "" if self.primary.isEnabled() else self.primary.toolTip())
-        self.primary.setText("Apply" if self._only_selection() else self.primary_text)
-        self.primary.setAccessibleName(self.primary.text())
+
+    def action(self, *, ready: bool) -> str:
+        """Return that thresholds are applied where nothing else has changed."""
+        return "Apply" if self._only_selection() else self.primary_text
 
     def _only_selection(self) -> bool:
         """Whether the scores that are there still hold, so that only the selection need be made anew."""

@@ -11,7 +11,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
 
-from engine.errors import MetaPTError
+from engine.errors import DataError, MetaPTError
 from engine.events import Event, Finished
 from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
@@ -25,7 +25,7 @@ from metapt_gui.theme import GRID, Theme, fixed_font
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, button, enable, label, set_role
-from metapt_gui.workflow import USE, prompt_path
+from metapt_gui.workflow import TUNE, USE, backbone_of, prompt_path
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
@@ -56,11 +56,13 @@ class UsePage(Page):
     pausable = True
     stoppable = False
     kept_text = "Stopped; no file was written."
+    outdated_step = TUNE
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, USE)
         self._prompt: Path | None = None
         self._facts: dict[str, Any] = {}
+        self._made_on = ""
         self._fill_body()
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -83,7 +85,7 @@ class UsePage(Page):
         asked.box.addWidget(self.sentence)
         asked.box.addWidget(self.answer)
         left.addWidget(asked)
-        self.chances = BarChart("Probability of each class", "per cent")
+        self.chances = BarChart("Probability of each class", "per cent", end=100)
         left.addWidget(self.chances, 1)
         self.files = Card("Classified files")
         self.counts = label(NONE_CLASSIFIED, "muted", wrap=True)
@@ -145,10 +147,13 @@ class UsePage(Page):
             found = prompt_path(project) if project is not None else None
             if found != self._prompt or what in ("opened", "tune", "meta-train"):
                 self._prompt, self._facts = found, {}
+                self._made_on = backbone_of(found) if found is not None else ""
                 self.saved.setText("")
                 self._show_prompt()
                 if found is not None:
                     self.host.ask("describe_prompt", self._on_facts, self._on_problem, prompt=str(found))
+            elif found is not None:
+                self._show_code()
         self.update_primary()
 
     def summary(self) -> str:
@@ -174,7 +179,13 @@ class UsePage(Page):
             return
         set_role(self.about, "")
         self.about.setText(f"{self._prompt.name}: reading …")
-        self.python.setPlainText(self._code())
+        self._show_code()
+
+    def _show_code(self) -> None:
+        code = PYTHON.format(path=str(self._prompt), backbone=self._backbone().backbone)
+        if self.python.toPlainText() != code:
+            self.python.setPlainText(code)
+            self._typing.start()  # what was answered is of another prompt or backbone
 
     def _on_facts(self, facts: dict[str, Any]) -> None:
         if self._prompt is None:
@@ -204,7 +215,9 @@ class UsePage(Page):
         self.about.setText(str(error))
 
     def _backbone(self) -> BackboneSettings:
-        return BackboneSettings(**{**self.document.value("backbone", {}), "offline": self.context.offline()})
+        """The backbone that the prompt was made on; that of the page Meta-train if this is not known."""
+        chosen = {**self.document.value("backbone", {}), "offline": self.context.offline()}
+        return BackboneSettings(**chosen | ({"backbone": self._made_on} if self._made_on else {}))
 
     # A sentence -------------------------------------------------------------------------------------------------------
 
@@ -235,8 +248,13 @@ class UsePage(Page):
 
     def _on_no_answer(self, error: MetaPTError) -> None:
         self.answer.setText(str(error))
+        self.chances.set_bars([], [], [])
 
     # Files ------------------------------------------------------------------------------------------------------------
+
+    def outdated_text(self) -> str:
+        """Return why the prompt is out of date, and what to do."""
+        return "Something has changed since this prompt was learnt. Tune again to take away what is there now."
 
     def blocked(self) -> str:
         """Return what is missing."""
@@ -260,6 +278,12 @@ class UsePage(Page):
         if output.suffix not in (".csv", ".parquet", ".jsonl"):
             ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
             output = output.with_name(output.name + ending)
+        if any(_same_file(Path(name), output) for name in files):
+            raise DataError(
+                "The answers would be written over a file that is to be classified",
+                where=output,
+                remedy="Choose another name for the answers.",
+            )
         self._ask_columns(files, output)
 
     def _ask_columns(self, files: Sequence[Path], output: Path) -> None:
@@ -340,11 +364,8 @@ class UsePage(Page):
         show_error(self.window(), error)
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self._code())
+        QGuiApplication.clipboard().setText(self.python.toPlainText())
         self.saved.setText("Copied.")
-
-    def _code(self) -> str:
-        return PYTHON.format(path=str(self._prompt), backbone=self._backbone().backbone)
 
     def _load(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load a prompt", "", "Prompts (*.safetensors)")
@@ -366,6 +387,10 @@ class UsePage(Page):
 
     def _use_own(self) -> None:
         self.document.set_value("loaded prompt", None)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (other.exists() and one.samefile(other))
 
 
 def _columns(folder: Path) -> str:

@@ -7,11 +7,31 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.pieces import Card, button, label
+
+
+class RecentProject(QPushButton):
+    """The name of a project and its place, whose middle is left out where there is no room for it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self.setProperty("role", "link")
+        self.setToolTip(f"Open {path}")
+        self.setAccessibleName(f"Open recent project {path.stem}")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as much of the place as there is room for."""
+        super().resizeEvent(event)
+        name, metrics = f"{self._path.stem}    ", self.fontMetrics()
+        room = self.width() - metrics.horizontalAdvance(name) - GRID
+        place = metrics.elidedText(str(self._path.parent), Qt.TextElideMode.ElideMiddle, max(room, 0))
+        self.setText(f"{name}{place}".replace("&", "&&"))
 
 
 class WelcomePage(QWidget):
@@ -75,10 +95,8 @@ class WelcomePage(QWidget):
             if widget is not None:
                 widget.deleteLater()
         for path in projects:
-            made = button(
-                f"{path.stem}    {path.parent}", f"Open {path}", partial(self.recent_asked.emit, path), "link"
-            )
-            made.setAccessibleName(f"Open recent project {path.stem}")
-            self._rows.addWidget(made, alignment=Qt.AlignmentFlag.AlignLeft)
+            made = RecentProject(path)
+            made.clicked.connect(partial(self.recent_asked.emit, path))
+            self._rows.addWidget(made)
         if not projects:
             self._rows.addWidget(label("None yet.", "muted"))

@@ -56,10 +56,16 @@ class StillPlot(PlotCard):
 
 
 class BarChart(StillPlot):
-    """Horizontal bars with their names on the axis and their values beside them."""
+    """Horizontal bars with their names on the axis and their values beside them; ``end`` fixes where the axis ends."""
 
-    def __init__(self, title: str, x: str = "", y: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, x: str = "", y: str = "", parent: QWidget | None = None, *, end: float | None = None
+    ) -> None:
         super().__init__(title, x, y, parent)
+        self._end = end
+        if end is not None:  # there is room beyond it, for the values
+            ticks = [(value, f"{value:g}") for value in np.linspace(0, end, 6).tolist()]
+            self.plot.getAxis("bottom").setTicks([ticks])
         self._names: list[str] = []
         self._values = np.empty(0)
         self._categories: list[int] | None = None
@@ -128,7 +134,7 @@ class BarChart(StillPlot):
             text.setVisible(row % every == 0)
         width = max((text.boundingRect().width() for text in self._texts), default=0.0) + GRID
         share = max(0.2, 1 - width / max(view.width(), 1.0))
-        highest = float(self._values.max(initial=0.0)) or 1.0
+        highest = self._end or float(self._values.max(initial=0.0)) or 1.0
         margin = max(0.6, 0.6 * LINE * rows / max(view.height(), 1.0))
         view.setRange(xRange=(0, highest / share), yRange=(-margin, max(rows, 1) - 1 + margin), padding=0)
 

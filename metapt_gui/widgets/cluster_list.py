@@ -68,9 +68,18 @@ def edited(clusters: Sequence[Cluster], edits: Mapping[int, ClusterEdit]) -> lis
 
 
 class ClusterList(QWidget):
-    """Selects clusters; asks for them to be renamed, left out or merged."""
+    """Selects clusters; asks for them to be renamed, left out or merged.
+
+    Signals
+    -------
+    selected
+        The group that is selected now, whoever selected it; -1 if there is none, or several.
+    chosen
+        The person selected other groups in the list.
+    """
 
     selected = Signal(int)
+    chosen = Signal()
     rename_asked = Signal(int, str)
     include_asked = Signal(object, bool)
     merge_asked = Signal(object)
@@ -98,8 +107,9 @@ class ClusterList(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.table.setMinimumHeight(250)
+        self.table.setMinimumHeight(282)  # the ten groups that there are by default
         self.table.itemSelectionChanged.connect(self._on_selection)
+        self.table.itemSelectionChanged.connect(self.chosen)
         listed.box.addWidget(self.table)
         row = QHBoxLayout()
         self.merge = button("Merge", "Make one group of the selected ones.", self._merge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -182,6 +182,10 @@ class Figure(QWidget):
         self.setAccessibleName(f"{self._name}: {text}")
 
 
+SETTLED_MS = 250
+"""So long after something was written into it a card has its new size."""
+
+
 class SideScroll(QScrollArea):
     """A column of cards that scrolls when the window is low; as wide as its content."""
 
@@ -200,6 +204,8 @@ class SideScroll(QScrollArea):
         self.setWidget(content)
         content.installEventFilter(self)
         self._width = width
+        self._sought: QWidget | None = None
+        self.verticalScrollBar().rangeChanged.connect(self._scroll)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Be as wide as the content needs: nothing is cut off at the side."""
@@ -211,6 +217,20 @@ class SideScroll(QScrollArea):
             bar = self.verticalScrollBar().sizeHint().width()
             self.setMinimumWidth(max(self._width, watched.minimumSizeHint().width() + bar))
         return super().eventFilter(watched, event)
+
+    def scroll_down_to(self, card: QWidget) -> None:
+        """Scroll down until the end of ``card``, which may just be growing, is in sight, or its top is at the top."""
+        self._sought = card
+        QTimer.singleShot(SETTLED_MS, self, self._settle)
+        self._scroll()
+
+    def _scroll(self) -> None:
+        if self._sought is not None:
+            end = self._sought.geometry().bottom() + 1 - self.viewport().height()
+            self.verticalScrollBar().setValue(max(self.verticalScrollBar().value(), min(self._sought.y(), end)))
+
+    def _settle(self) -> None:
+        self._sought = None
 
     def sizeHint(self) -> QSize:
         """As wide as asked for."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -19,9 +19,20 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui import wording
-from metapt_gui.theme import Theme
+from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
 from metapt_gui.widgets.pieces import Card, dense, label
+
+WIDEST_CLASS = 90
+ERRORS_TIP = (
+    "Wrongly classified texts. A double click, or Enter, goes to the text among the labels, where a wrong label can be "
+    "corrected."
+)
+IN_THE_TEST_FILE = "This is one of the test texts: correct it in its file, and import that again."
+UNSPREAD_TIP = (
+    "Every seed learns from the same labelled texts, so there is no spread to see. With more labels each seed draws "
+    "others."
+)
 
 
 class Wrong(NamedTuple):
@@ -39,7 +50,8 @@ class Results(NamedTuple):
 
     ``summary`` maps a method to its figures over seeds, ``evaluations`` a run to its own, ``wrong`` a run to its
     errors; ``measured_on`` is ``test`` or ``validation``; ``uses`` maps a row to what the best prompt's seed used it
-    for.
+    for. ``unspread`` are methods that learn from the same rows with every seed, and from nothing else that a seed
+    decides on. Rows of the task are below ``own_rows``, those of test texts of their own follow.
     """
 
     classes: Sequence[str]
@@ -49,22 +61,39 @@ class Results(NamedTuple):
     evaluations: Mapping[str, Mapping[str, Any]]
     wrong: Mapping[str, Sequence[Wrong]]
     uses: dict[int, str]
+    unspread: Collection[str] = ()
+    own_rows: int = 0
 
 
 class ResultsView(QWidget):
-    """Shows `Results`."""
+    """Shows `Results`.
+
+    Signals
+    -------
+    row_asked
+        A row of the task that is to be shown among the labels.
+    """
+
+    row_asked = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self._results: Results | None = None
+        self._listed: list[Wrong] = []
         self.note = label("Nothing has been tuned yet.", wrap=True)
         self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
         self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class")
         figures = self.per_class.horizontalHeader()  # a long name gives way, the figures do not
         figures.setSectionResizeMode(3, QHeaderView.ResizeMode.ResizeToContents)
         figures.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.errors = _table(("labelled", "taken for", "confidence", "text"), "Wrongly classified texts")
-        self.errors.setWordWrap(False)
+        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts")
+        self.errors.setToolTip(ERRORS_TIP)
+        across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
+        self.errors.model().setHeaderData(3, across, "The probability of the class that the text was taken for.", tip)
+        self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
+        for column in (1, 2):
+            self.errors.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+        self.errors.activated.connect(self._on_error)
         self.matrix = ConfusionMatrix("Confusion matrix")
         self.matrix.cell_clicked.connect(self._on_cell)
         self.run = QComboBox()
@@ -91,11 +120,11 @@ class ResultsView(QWidget):
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
         upper.setSizes([384, 326])
-        lower.setSizes([260, 450])
+        lower.setSizes([244, 466])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
         both.addWidget(lower)
-        both.setSizes([230, 330])
+        both.setSizes([260, 300])
         for splitter in (upper, lower, both):
             splitter.setChildrenCollapsible(False)
         box = QVBoxLayout(self)
@@ -116,15 +145,14 @@ class ResultsView(QWidget):
         else:
             majority = max((item["majority_accuracy"] for item in results.summary.values()), default=None)
             self.note.setText(_note(results, majority))
-            rows = [
-                (
-                    name,
-                    wording.percent(item["accuracy_mean"], item["accuracy_std"]),
-                    wording.percent(item["macro_f1_mean"], item["macro_f1_std"]),
-                )
-                for name, item in results.summary.items()
-            ]
-            _fill(self.methods, rows)
+            names = list(results.summary)
+            _fill(
+                self.methods, [(name, *(_mean(results, name, of) for of in ("accuracy", "macro_f1"))) for name in names]
+            )
+            for row in (names.index(name) for name in results.unspread):
+                for column in (1, 2):
+                    cell = self.methods.model().index(row, column)
+                    self.methods.model().setData(cell, UNSPREAD_TIP, Qt.ItemDataRole.ToolTipRole)
             self.run.addItems(list(results.evaluations))
             self.run.setCurrentText(results.best)
         self.run.blockSignals(False)
@@ -164,10 +192,51 @@ class ResultsView(QWidget):
         self._show_errors(chosen, f"labelled {classes[true]}, taken for {classes[predicted]}")
 
     def _show_errors(self, wrong: Sequence[Wrong], which: str) -> None:
-        ordered = sorted(wrong, key=lambda item: -item.confidence)
+        ordered = self._listed = sorted(wrong, key=lambda item: -item.confidence)
         text = wording.count(len(ordered), "texts") + (f" {which}" if which else ", the most confident first")
         self._cell.setText(text if self._results is not None else "")
-        _fill(self.errors, [(item.label, item.prediction, f"{item.confidence:.2f}", item.text) for item in ordered])
+        _fill(
+            self.errors,
+            [
+                (self._number(item.row), item.label, item.prediction, f"{item.confidence:.2f}", item.text)
+                for item in ordered
+            ],
+        )
+        for column in (1, 2):  # a long name gives way to the text
+            head = self.errors.horizontalHeader().sectionSizeHint(column)
+            width = max(head, min(WIDEST_CLASS, self.errors.sizeHintForColumn(column)))
+            self.errors.setColumnWidth(column, width)
+
+    def _number(self, row: int) -> str:
+        own = self._results.own_rows if self._results is not None else 0
+        return f"{row + 1:,}" if row < own else f"test {row - own + 1:,}"
+
+    def _on_error(self, index: QModelIndex) -> None:
+        row = self._listed[index.row()].row
+        if self._results is not None and row < self._results.own_rows:
+            self.row_asked.emit(row)
+        else:
+            self._cell.setText(IN_THE_TEST_FILE)
+
+
+def _mean(results: Results, method: str, figure: str) -> str:
+    item = results.summary[method]
+    if method in results.unspread:
+        return f"{100 * item[f'{figure}_mean']:.1f} ± – %"
+    return wording.percent(item[f"{figure}_mean"], item[f"{figure}_std"])
+
+
+def _exported(results: Results) -> str:
+    """Say which prompt is exported if another method was better on the test texts."""
+    figures = {name: item["accuracy_mean"] for name, item in results.summary.items()}
+    method = results.best.rsplit(" seed ", 1)[0]
+    better = max(figures, key=lambda name: figures[name], default=method)
+    if results.measured_on != "test" or figures[better] <= figures.get(method, 1.0):
+        return ""
+    return (
+        f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
+        f"{better} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
+    )
 
 
 def _note(results: Results, majority: float | None) -> str:
@@ -181,7 +250,7 @@ def _note(results: Results, majority: float | None) -> str:
         )
     if majority is not None:
         text += f" Always answering the most frequent class: {wording.percent(majority)}."
-    return text
+    return text + _exported(results)
 
 
 def _table(names: Sequence[str], name: str) -> QTableWidget:

@@ -13,6 +13,7 @@ import forking
 import pytest
 import shiboken6
 from gui.driving import Hands
+from gui.letters import add_target, opened
 from gui.looking import CORNERS, GROUPS, colour, crowd, near
 from PySide6.QtCore import QCoreApplication, QEvent, QThread
 from PySide6.QtWidgets import QApplication
@@ -30,6 +31,7 @@ from engine.stage import StopToken
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.pages.cluster import ClusterPage
+from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.user_settings import UserSettings
@@ -200,6 +202,14 @@ def clustering(hands: Hands, project_folder: Path) -> ClusterPage:
     assert isinstance(page, ClusterPage)
     hands.until(lambda: page.groups.table.rowCount() == 4)
     return page
+
+
+@pytest.fixture
+def letters(hands: Hands, project_folder: Path) -> FewShotPage:
+    """The page with 300 letters, six of which came with a label."""
+    with Project.open(project_folder) as project:
+        project.assign("target", add_target(project, 300, labelled=6))
+    return opened(hands, project_folder)
 
 
 @pytest.fixture

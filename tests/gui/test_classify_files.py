@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from gui.driving import Hands
+from made_runs import as_if_run
+from PySide6.QtGui import QGuiApplication
 
+from engine.errors import DataError
+from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
-from engine.settings import PromptSettings
+from engine.running.jobs import TuneJob
+from engine.settings import BackboneSettings, PromptSettings
 from metapt_gui.dialogs import ErrorDialog
 from metapt_gui.pages.use import UsePage
+from metapt_gui.workflow import State
 
 WIDTH = 32
 """Of the small T5."""
@@ -116,3 +122,79 @@ def test_the_answer_about_a_sentence_that_was_cleared_is_nobodys(
     using.sentence.clear()
     hands.until(lambda: forgotten == ["classify"])
     assert using.answer.text() == ""
+
+
+def test_answers_are_not_written_over_a_file_to_classify(hands: Hands, using: UsePage, tmp_path: Path) -> None:
+    texts = tmp_path / "new.csv"
+    texts.write_text("message\nhello there\n", encoding="utf-8")
+    for answers in (texts, tmp_path / "home" / ".." / "new"):
+        hands.next_file(texts, answers)
+        hands.click(using.primary)
+        dialog = hands.dialog(ErrorDialog)
+        assert dialog.sentence.text() == "The answers would be written over a file that is to be classified."
+        dialog.reject()
+    assert texts.read_text(encoding="utf-8") == "message\nhello there\n"
+
+
+def test_bars_do_not_stay_when_there_is_no_answer(using: UsePage) -> None:
+    using._on_chances({"unhappy": 0.25, "happy": 0.75})
+    assert using.chances.table()[1] == [("unhappy", 25.0), ("happy", 75.0)]
+    using._on_no_answer(DataError("It does not fit"))
+    assert using.chances.table()[1] == []
+    assert using.answer.text() == "It does not fit."
+
+
+def test_probabilities_have_an_axis_that_stays(hands: Hands, using: UsePage) -> None:
+    ranges = []
+    for chance in (0.5, 0.9):
+        using._on_chances({"unhappy": 1 - chance, "happy": chance})
+        ranges.append(using.chances.plot.getViewBox().viewRange()[0])
+    assert ranges[0] == pytest.approx(ranges[1], abs=2)
+    assert ranges[0][0] == 0
+    assert ranges[0][1] >= 100
+
+
+# The prompt that is used ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exporting(hands: Hands, project_folder: Path, tiny_t5: Path) -> UsePage:
+    """The page with the prompt of a tuning, which was run on the small T5."""
+    with Project.open(project_folder) as project:
+        backbone = BackboneSettings(backbone=str(tiny_t5))
+        job = TuneJob(corpus=str(project.role("target")), classes=["unhappy", "happy"], backbone=backbone)
+        folder = as_if_run(project, "tune", job)
+        words = {"unhappy": "bad", "happy": "good"}
+        prompt = Prompt(torch.zeros(3, WIDTH), None, words, PromptSettings(soft_tokens=3))
+        save_prompt(prompt, folder / "prompt.safetensors")
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    return page
+
+
+def test_a_tuned_prompt_keeps_its_backbone(hands: Hands, exporting: UsePage, tiny_t5: Path) -> None:
+    hands.window.document.set_value("backbone", {"backbone": "t5-base"})
+    assert exporting._backbone().backbone == str(tiny_t5)
+    assert repr(str(tiny_t5)) in exporting.python.toPlainText()
+
+
+def test_what_is_copied_is_what_is_shown(hands: Hands, using: UsePage) -> None:
+    hands.window.document.set_value("backbone", {"backbone": "t5-base"})
+    assert "backbone='t5-base'" in using.python.toPlainText(), "the run that a loaded prompt is of is not known"
+    hands.click(using.copy)
+    assert QGuiApplication.clipboard().text() == using.python.toPlainText()
+
+
+def test_a_prompt_that_is_out_of_date_says_so_where_it_is_taken_away(hands: Hands, exporting: UsePage) -> None:
+    assert not exporting.banner.isVisible()
+    document = hands.window.document
+    document.set_value("task", {"classes": ["unhappy", "glad"]})
+    hands.window.show_states()
+    assert exporting.banner.text.text() == exporting.outdated_text
+    assert document.states()["use"] is State.OUTDATED
+    document.set_value("loaded prompt", "another.safetensors")
+    assert document.states()["use"] is State.READY
+    document.set_value("loaded prompt", None)
+    hands.click(exporting.banner.buttons[0])
+    assert hands.window.page is hands.window.pages[4]

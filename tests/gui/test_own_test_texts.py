@@ -66,7 +66,7 @@ def test_tuning_is_measured_on_a_file_of_its_own(small: Hands, tmp_path: Path) -
     assert sum(part["support"] for part in evaluation["per_class"].values()) == 12
     errors = tuning.results.errors
     assert errors.rowCount() == 12 - round(12 * evaluation["accuracy"])
-    assert all(errors.item(row, 3).text().startswith("exam ") for row in range(errors.rowCount()))
+    assert all(errors.item(row, 4).text().startswith("exam ") for row in range(errors.rowCount()))
     assert states(project)[TUNE.key] is State.DONE
 
     tuning.side.own_test.setChecked(False)
@@ -89,4 +89,5 @@ def test_a_class_that_only_the_test_texts_have_goes_with_its_new_name(small: Han
     tuning = small.step(4)
     assert isinstance(tuning, FewShotPage)
     small.until(lambda: "sad" in tuning.blocked())
-    assert tuning.labels.rename("sad", "unhappy")["sad"] == "unhappy"
+    tuning.labels.rename("sad", "unhappy")
+    assert tuning.labels.task.renamed["sad"] == "unhappy"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,19 @@ import pytest
 from gui.driving import Hands
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QWidget
 
 from engine.presets import preset
+from engine.project import Project
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
+from metapt_gui.widgets.cluster_list import ClusterList, Group
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
+from metapt_gui.workflow import State, states
 
 # Cluster --------------------------------------------------------------------------------------------------------------
 
@@ -44,6 +50,38 @@ def test_texts_without_a_confidence_are_not_coloured_by_it(clustering: ClusterPa
     items = {name: model.item(COLOURS.index(name)) for name in COLOURS}
     assert [name for name, item in items.items() if item.isEnabled()] == ["group", "label"]
     assert "pseudo-labelled" in items["confidence"].data(Qt.ItemDataRole.ToolTipRole)
+
+
+def in_sight(widget: QWidget) -> bool:
+    """Whether all of a widget is seen."""
+    return widget.visibleRegion().boundingRect() == widget.rect()
+
+
+def test_what_is_said_of_a_group_that_is_selected_by_hand_is_seen(hands: Hands, clustering: ClusterPage) -> None:
+    hands.window.resize(1280, 800)
+    groups = clustering.groups
+    hands.until(lambda: in_sight(groups.table), 5000)
+    clustering.scatter.category_clicked.emit(1)
+    hands.qtbot.wait(50)
+    assert not in_sight(groups.terms), "who looks at the plot does not look there"
+    long = "nobody could say where the parcel was and when it would come " * 3
+    shown = [replace(group, central_rows=[0, 1, 2, 3, 4]) for group in groups.groups]
+    groups.show_groups(shown, dict.fromkeys(range(5), long))
+    where = groups.table.visualItemRect(groups.table.item(2, 0)).center()
+    hands.qtbot.mouseClick(groups.table.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert long[:40] in groups.central.text()
+    hands.until(lambda: in_sight(groups.terms), 5000)
+    for part in (groups.name, groups.facts, groups.terms, groups.table):
+        assert in_sight(part), part.accessibleName()
+
+
+def test_all_of_the_usual_ten_groups_are_seen(qtbot) -> None:
+    groups = ClusterList()
+    qtbot.addWidget(groups)
+    groups.show_groups([Group(number, f"group {number}", True, 9, {}, [], [], [number]) for number in range(10)], {})
+    groups.resize(330, groups.minimumSizeHint().height())
+    groups.show()
+    assert groups.table.verticalScrollBar().maximum() == 0
 
 
 # Meta-train -----------------------------------------------------------------------------------------------------------
@@ -187,3 +225,26 @@ def test_a_title_without_room_is_cut_and_told_in_full(qtbot):
     title.resize(1000, 30)
     title.grab()
     assert (title.shown(), title.toolTip()) == (title.text(), "")
+
+
+def test_texts_of_one_class_lead_back_to_their_import(hands: Hands, project_folder: Path) -> None:
+    path = project_folder / "runs" / "0001-import" / "corpus.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "classes": ["5"]}), encoding="utf-8")
+    hands.window.projects.open(project_folder)
+    for number in (2, 3):
+        page = hands.step(number)
+        assert not page.primary.isEnabled()
+        assert page.primary.toolTip() == page.banner.text.text()
+        assert page.banner.text.text() == "All labelled texts are '5'. Import texts of at least two classes."
+        assert page.banner.buttons[0].text() == "Go to Import"
+        hands.click(page.banner.buttons[0])
+        assert hands.window.page is hands.window.pages[0]
+
+
+def test_texts_of_one_class_are_not_ready_to_be_grouped(project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        path = project.role("source") / "corpus.json"
+        del project._manifest["roles"]["clusters"]
+        assert states(project)["cluster"] is State.READY
+        path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "classes": ["5"]}), "utf-8")
+        assert states(project)["cluster"] is State.TODO

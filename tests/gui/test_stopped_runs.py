@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands
+from PySide6.QtWidgets import QApplication
 
 from engine.events import Finished
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job
-from metapt_gui.dialogs import Question
+from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
+from engine.settings import TuneSettings
+from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import ClusterPage
@@ -46,6 +48,27 @@ def test_a_step_that_takes_too_long_is_broken_off_and_its_run_stays(
     hands.until(lambda: not hands.window.isVisible(), 15_000)
     assert (run.folder / "job.json").exists()
     assert hands.window.host.pid == 0
+
+
+def test_a_window_that_waits_for_a_tuning_closes_after_the_page_has_seen_its_end(
+    hands: Hands, project_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.window.projects.open(project_folder)
+    page, runner = hands.step(4), hands.window.runner
+    job = TuneJob(corpus=hands.window.document.path("target"), tune=TuneSettings(test_rows=4))
+    folder = project_folder / "runs" / "0099-tune"
+    seen: list[bool] = []
+    monkeypatch.setattr(EngineHost, "stop", lambda _host: None)
+    runner.current = run_of(page, "tune", job, folder)
+    runner.ended.connect(lambda *_: seen.append(hands.window.document.project is not None))
+    hands.window.close()
+    hands.answer(hands.dialog(Question), "Stop and keep")
+    runner.host.streamed.emit(99, Finished(str(folder), "completed", {}))
+    hands.until(lambda: not hands.window.isVisible(), 5000)
+    hands.qtbot.wait(50)
+    assert seen == [True]
+    assert runner.current is None, "no probe follows in a project that is closed"
+    assert not [box for box in QApplication.topLevelWidgets() if isinstance(box, ErrorDialog) and box.isVisible()]
 
 
 def test_groups_that_were_there_come_back_when_a_new_clustering_has_none_yet(

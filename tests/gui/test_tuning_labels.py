@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands, redo, undo
-from importing import read, write
+from gui.letters import TUNE, add_target, kept, opened, press, show_target
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QContextMenuEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPushButton
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QSplitter
 
 import metapt_gui.pages.few_shot
 from engine.errors import storage_error
@@ -24,64 +24,6 @@ from metapt_gui.models.label_model import LABEL
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.few_shot_side import FILE, LEARNED, RANDOM, VOCABULARY
 from metapt_gui.user_settings import UserSettings
-
-TUNE = 4
-
-
-def add_target(project: Project, rows: int, *, labelled: int = 0) -> Path:
-    """Write texts of a task into the project; the first ones have a label."""
-    lines = [(f"letter {number} of {rows}", ("unhappy", "happy")[number % 2]) for number in range(rows)]
-    lines = [(text, mood if number < labelled else "") for number, (text, mood) in enumerate(lines)]
-    folder = project.folder / "runs" / f"{rows:04d}-import"
-    read(
-        write(project.folder / f"{rows}.csv", rows=lines),
-        folder,
-        text_column="review",
-        label_column="stars",
-        keep_unlabelled=True,
-    )
-    return folder
-
-
-def show_target(hands: Hands, folder: Path, rows: int) -> None:
-    """Let the project stand on these texts, as a new import does."""
-    hands.window.document.assign("target", folder)
-    page = hands.window.pages[TUNE]
-    assert isinstance(page, FewShotPage)
-    hands.until(lambda: page.labels.texts is not None and page.table.model.rowCount() == rows)
-
-
-def opened(hands: Hands, folder: Path) -> FewShotPage:
-    """Open a project on its page Label and tune."""
-    hands.window.projects.open(folder)
-    page = hands.step(TUNE)
-    assert isinstance(page, FewShotPage)
-    hands.until(lambda: page.table.model.rowCount() > 0)
-    return page
-
-
-@pytest.fixture
-def letters(hands: Hands, project_folder: Path) -> FewShotPage:
-    """The page with 300 letters, six of which came with a label."""
-    with Project.open(project_folder) as project:
-        project.assign("target", add_target(project, 300, labelled=6))
-    return opened(hands, project_folder)
-
-
-def press(hands: Hands, page: FewShotPage, row: int, *keys: Qt.Key) -> None:
-    """Go to a row of the table and press keys."""
-    page.table.view.setFocus()
-    page.table.go_to(row)
-    for key in keys:
-        hands.qtbot.keyClick(page.table.view, key)
-
-
-def kept(hands: Hands) -> dict[int, str]:
-    """Return the labels of the present texts in the project."""
-    document = hands.window.document
-    assert document.project is not None
-    return document.project.labels(document.corpus("target").content_hash)
-
 
 # Undo -----------------------------------------------------------------------------------------------------------------
 
@@ -220,55 +162,29 @@ def test_widths_of_columns_come_back_and_nothing_is_pickled(
     again.close()
 
 
+def test_splitters_come_back_where_they_were_whichever_tab_was_seen(
+    hands: Hands, letters: FewShotPage, tmp_path: Path
+) -> None:
+    for tab in (1, 2):
+        letters.tabs.setCurrentIndex(tab)
+        hands.qtbot.wait(20)
+    hands.window.close()
+    again = MainWindow(UserSettings(tmp_path / "settings"), hands.window.themes, CrashReports(tmp_path / "logs"))
+    hands.qtbot.addWidget(again)
+    page = again.pages[TUNE]
+    assert isinstance(page, FewShotPage)
+    beside = page.results.matrix.parentWidget()
+    assert isinstance(beside, QSplitter)
+    assert beside.orientation() is Qt.Orientation.Horizontal
+    again.close()
+
+
 def test_bytes_are_kept_as_qt_keeps_them(tmp_path: Path) -> None:
     settings = UserSettings(tmp_path / "own")
     settings.set("state", b"\x00widths")
     settings.save()
     assert "PyObject" not in (tmp_path / "own" / "window.ini").read_text(encoding="utf-8")
     assert bytes(UserSettings(tmp_path / "own").bytes("state").data()) == b"\x00widths"
-
-
-# New names ------------------------------------------------------------------------------------------------------------
-
-
-def rename(hands: Hands, page: FewShotPage, number: int, name: str) -> None:
-    hands.qtbot.wait(20)  # lines of classes that are gone are deleted
-    line = next(line for line in page.side.words.findChildren(QLineEdit) if line.accessibleName() == f"Class {number}")
-    hands.type(line, name)
-
-
-def test_imported_labels_go_with_the_new_name_of_their_class(
-    hands: Hands, letters: FewShotPage, project_folder: Path
-) -> None:
-    press(hands, letters, 10, Qt.Key.Key_2)
-    rename(hands, letters, 2, "glad")
-    rename(hands, letters, 2, "merry")
-    model = letters.table.model
-    assert model.counts() == {"unhappy": 3, "merry": 4}
-    assert (model.label(1), model.label(10)) == ("merry", "merry")
-    assert letters.side.labelled.value.text() == "7"
-    assert not letters.side.unknown.isVisible()
-    project = hands.window.document.project
-    assert project is not None
-    assert project.value("task")["renamed"] == {"happy": "merry"}
-    target = letters._target()
-    assert (target["renamed"], target["labels"]) == ({"happy": "merry"}, {10: "merry"})
-    hands.window.document.close()
-    assert opened(hands, project_folder).table.model.counts() == {"unhappy": 3, "merry": 4}
-
-
-def test_a_class_that_is_taken_away_is_not_counted_and_named(hands: Hands, letters: FewShotPage) -> None:
-    hands.click(letters.side.words.add)
-    buttons = letters.side.words.findChildren(QPushButton)
-    hands.click(next(button for button in buttons if button.accessibleName() == "Take class happy away"))
-    assert letters.side.words.classes() == ["unhappy", "class 3"]
-    assert letters.side.labelled.value.text() == "3"
-    assert letters.summary() == "3 labels"
-    assert letters.side.unknown.isVisible()
-    assert "happy" in letters.side.unknown.text()
-    rename(hands, letters, 2, "happy")
-    assert letters.table.model.counts() == {"unhappy": 3, "happy": 3}
-    assert not letters.side.unknown.isVisible()
 
 
 # Many labels ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,142 @@
+"""Results of a tuning: what they say of seeds and of the prompt to export, and the way to a text that went wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from gui.driving import Hands
+from gui.letters import opened, press
+from made_runs import as_if_run
+from PySide6.QtCore import Qt
+
+from engine.project import Project
+from engine.running.jobs import ProbeJob, TuneJob
+from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.result_files import read_results
+from metapt_gui.widgets.results_view import IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
+
+CLASS = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1}
+EVALUATION = {"per_class": {"unhappy": CLASS, "happy": CLASS}, "confusion": [[0, 1], [1, 0]]}
+
+
+def figures(accuracy: float, spread: float) -> dict[str, float]:
+    found = {f"{name}_mean": accuracy for name in ("accuracy", "macro_f1")}
+    return {**found, "accuracy_std": spread, "macro_f1_std": spread, "seeds": 2, "majority_accuracy": 0.5}
+
+
+def made(probe: float = 0.7, **changes: object) -> Results:
+    """Return the results of two methods and a probe on 10 texts of the task and some of another file."""
+    wrong = {"MetaPT seed 1": [Wrong(7, "happy", "unhappy", 0.9, "a"), Wrong(12, "happy", "unhappy", 0.8, "b")]}
+    summary = {"MetaPT": figures(0.8, 0.1), "PT": figures(0.6, 0.2), "Sentence-BERT probe": figures(probe, 0.0)}
+    found = Results(
+        ["unhappy", "happy"], "MetaPT seed 1", "test", summary, {"MetaPT seed 1": EVALUATION}, wrong, {}, (), 10
+    )
+    return found._replace(**changes)
+
+
+@pytest.fixture
+def view(qtbot) -> ResultsView:
+    shown = ResultsView()
+    qtbot.addWidget(shown)
+    shown.resize(700, 600)
+    shown.show()
+    return shown
+
+
+def test_no_spread_is_shown_where_every_seed_learns_from_the_same(view: ResultsView) -> None:
+    view.show_results(made(unspread=("Sentence-BERT probe",)))
+    cells = [view.methods.item(row, 1) for row in range(3)]
+    assert [cell.text() for cell in cells] == ["80.0 ± 10.0 %", "60.0 ± 20.0 %", "70.0 ± – %"]
+    assert cells[2].toolTip() == UNSPREAD_TIP
+
+
+def test_a_method_that_was_better_than_the_prompt_to_export_is_named(view: ResultsView) -> None:
+    view.show_results(made())
+    assert "export" not in view.note.text()
+    view.show_results(made(probe=0.9))
+    assert "The prompt to export is MetaPT seed 1, the best of MetaPT on the validation texts" in view.note.text()
+    assert "Sentence-BERT probe was better (90.0 % against 80.0 %)." in view.note.text()
+    view.show_results(made(probe=0.9, measured_on="validation"))
+    assert "export" not in view.note.text()
+
+
+def test_rows_are_numbered_and_those_of_test_texts_are_told(qtbot, view: ResultsView) -> None:
+    view.show_results(made())
+    assert [view.errors.item(row, 0).text() for row in range(2)] == ["8", "test 3"]
+    asked: list[int] = []
+    view.row_asked.connect(asked.append)
+    for row in range(2):
+        view.errors.setCurrentCell(row, 4)
+        qtbot.keyClick(view.errors, Qt.Key.Key_Return)
+    assert asked == [7]
+    assert view._cell.text() == IN_THE_TEST_FILE
+
+
+def test_the_text_has_most_of_the_width(qtbot, view: ResultsView) -> None:
+    item = Wrong(1, "a class whose name is long and longer", "another name as long as that one", 0.9, "text " * 50)
+    view.show_results(made(wrong={"MetaPT seed 1": [item]}))
+    widths = [view.errors.columnWidth(column) for column in range(5)]
+    assert max(widths[:4]) <= 90
+    assert widths[4] > 1.5 * max(widths[:4])
+    assert view.errors.rowHeight(0) > 2 * view.errors.fontMetrics().lineSpacing(), "and two lines"
+
+
+# From a project -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tuned(project_folder: Path) -> Path:
+    """A project whose tuning took all labels with both seeds, has a probe beside it, and got row 33 wrong."""
+    with Project.open(project_folder) as project:
+        target = {"corpus": str(project.role("target")), "classes": ["unhappy", "happy"]}
+        folder = as_if_run(project, "tune", TuneJob(**target))
+        draws = {"1": {"training": [0, 1], "validation": [2, 3]}, "2": {"training": [3, 2], "validation": [1, 0]}}
+        results = {
+            "summary": {"MetaPT": figures(0.8, 0.1)},
+            "best": "MetaPT seed 1",
+            "draws": draws,
+            "measured_on": "test",
+            "evaluations": {"MetaPT seed 1": EVALUATION},
+        }
+        (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        row = {"run": "MetaPT seed 1", "row": 33, "label": "happy", "prediction": "unhappy", "confidence": 0.9}
+        pq.write_table(pa.Table.from_pylist([row]), folder / "predictions.parquet")
+        probe = as_if_run(project, "linear-probe", ProbeJob(**target))
+        summary = {"summary": {"Sentence-BERT probe": figures(0.7, 0.0)}}
+        (probe / "results.json").write_text(json.dumps(summary), encoding="utf-8")
+    return project_folder
+
+
+def test_a_probe_has_a_spread_as_soon_as_seeds_draw_other_texts(tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        corpus = project.role("target") / "corpus.parquet"
+        places = project.role("tune"), project.role("linear-probe"), corpus
+    found = read_results(*places)
+    assert found is not None
+    assert (found.unspread, found.own_rows) == (("Sentence-BERT probe",), 60)
+    path = places[0] / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    results["draws"]["2"]["validation"] = [1, 5]
+    path.write_text(json.dumps(results), encoding="utf-8")
+    found = read_results(*places)
+    assert found is not None
+    assert found.unspread == ()
+
+
+def test_a_text_that_went_wrong_is_found_among_the_labels(hands: Hands, tuned: Path) -> None:
+    page: FewShotPage = opened(hands, tuned)
+    hands.until(lambda: page.results.errors.rowCount() == 1)
+    page.table.search.setText("nothing has this in it")
+    page.tabs.setCurrentIndex(2)
+    errors = page.results.errors
+    where = errors.visualItemRect(errors.item(0, 4)).center()
+    hands.qtbot.mouseClick(errors.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    hands.qtbot.mouseDClick(errors.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert page.tabs.currentIndex() == 0
+    assert page.table.current_row() == 33
+    press(hands, page, 33, Qt.Key.Key_1)
+    assert page.labels.own() == {33: "unhappy"}
