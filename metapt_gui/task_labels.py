@@ -123,9 +123,9 @@ class TaskLabels(QObject):
         test = self._document.corpus("test")
         imported = {*corpus.classes, *(test.classes if test is not None else ())}
         names = Names(before, renamed), Names(after, renamed_once_more(renamed, imported, before, after))
-        self._document.undo.push(RenameClass(self._call, corpus.content_hash, rows, *names, self._not_renamed))
+        self._document.undo.push(RenameClass(self._write_name, corpus.content_hash, rows, *names, self._not_renamed))
 
-    def _call(self, corpus: str, rows: Sequence[int], old: str, new: Names) -> None:
+    def _write_name(self, corpus: str, rows: Sequence[int], old: str, new: Names) -> None:
         project = self._document.project
         if project is None:
             return
