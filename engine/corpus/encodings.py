@@ -18,6 +18,7 @@ WRITTEN = {
     "Korean": ("cp949",),
 }
 """What is written -> the encodings that files of it have; a detector knows many more that hardly any file has."""
+USUAL = "cp1252"
 BELONGING = 0.9
 """At least this share of what is not ASCII is UTF-8 in a text that is read as UTF-8."""
 
@@ -41,5 +42,6 @@ def guess_encoding(sample: bytes) -> str:
     import chardet
 
     likely = [encoding for encodings in WRITTEN.values() for encoding in encodings]
-    found = chardet.detect(sample, include_encodings=likely, compat_names=False)["encoding"]
-    return found or "cp1252"
+    found = chardet.detect(sample, include_encodings=likely, compat_names=False)["encoding"] or USUAL
+    alike = sample.decode(found, "replace") == sample.decode(USUAL, "replace")  # both read it the same
+    return USUAL if alike else found

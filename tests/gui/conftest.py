@@ -131,7 +131,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Path) -> Path:
         grouped = ClusterSettings(method="random", clusters=4, projection="none")
         done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=grouped))
         values = preset("quick", str(tiny_t5))
-        values["meta_train"].update(steps=100_000, shots=2, validate_every=100_000, checkpoint_every=5)
+        values["meta_train"].update(steps=100_000, shots=2, validate_every=100_000, checkpoint_every=5, alpha=5.0)
         for name, value in values.items():
             project.set_value(name, value)
         project.set_value("preset", "own settings")
