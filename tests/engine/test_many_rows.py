@@ -173,7 +173,9 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple
             events = list(probe_target(texts, labels, ("bad", "good"), draws, np.arange(10, 40), out, **parts))
         assert isinstance(events[-1], Finished)
         assert events[-1].summary["summary"]["Sentence-BERT probe + source"]["accuracy_mean"] == 1
-        return fitted, [event.text for event in events if isinstance(event, Notice)]
+        told = [event.text for event in events if isinstance(event, Notice)]
+        assert "by their order: 0 as bad, 1 as bad, 3 as good, 4 as good" in told[0]
+        return fitted, told[1:]
 
     return run
 
