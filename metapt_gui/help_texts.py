@@ -68,12 +68,11 @@ PAGE_KEYS = (
 
 ABOUT = """**MetaPT {version}**
 
-The method of Huang, Qian and Yu, *Learning a Better Initialization for Soft Prompts via Meta-Learning*, for
-people with a
-pile of text and a handful of labels.
+An independent implementation of the method of Huang, Qian and Yu, *Learning a Better Initialization for Soft
+Prompts via Meta-Learning*, for people with a pile of text and a handful of labels.
 
 MetaPT itself is under the Apache License 2.0. It is built with Qt (PySide6), PyTorch, transformers,
 Sentence-Transformers, scikit-learn, pyqtgraph and others, which keep their own licences
 (THIRD_PARTY_NOTICES.md). The weights of the bundled backbone are for research and evaluation, says their
-card: several of the corpora that they were trained on state no licence or one for research only, whether
-such weights may be used commercially is not settled, and for a product one pre-trains on text of one's own."""
+card: several of the corpora that they were trained on state no licence, or one for research only. It is not
+settled whether such weights may be used commercially. For a product, pre-train a backbone on your own text."""

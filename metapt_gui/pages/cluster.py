@@ -147,8 +147,9 @@ class ClusterPage(Page):
         job = read_json(Path(self.document.path("clusters")) / "job.json")
         project = self.document.project
         assert project is not None
-        folder = project.folder / "runs" / Path(job["corpus"]).name
-        return Corpus.open(folder) if folder.is_dir() else None
+        name = Path(str(job.get("corpus", ""))).name if isinstance(job, dict) else ""
+        folder = project.folder / "runs" / name
+        return Corpus.open(folder) if name and folder.is_dir() else None
 
     def _show(self, shown: Shown) -> None:
         if self.runner.current is not None and self.mine(self.runner.current):
