@@ -35,7 +35,9 @@ def show_corpus(corpus: Corpus) -> None:
 
 def kept(folder: Path) -> str:
     """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
-    return f"Kept for export: {folder / 'prompt.safetensors'} ({read_json(folder / 'results.json')['best']})"
+    path, here = (folder / "prompt.safetensors").resolve(), Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"Kept for export: {shown} ({read_json(folder / 'results.json')['best']})"
 
 
 def show_clusters(folder: Path) -> None:

@@ -17,7 +17,7 @@ from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
 from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
-from engine.command_line.tables import show_corpus
+from engine.command_line.tables import kept, show_corpus
 from engine.command_line.template import pipeline_template
 from engine.errors import ProjectError, SettingsError
 from engine.events import Event, Finished, Metric, Notice, Progress
@@ -223,3 +223,12 @@ def test_what_an_import_left_out_is_printed(tmp_path, capsys):
     file = write(tmp_path / "a.csv", rows=[("soup", "1"), ("soup", "1"), ("tea", "")])
     show_corpus(read(file, tmp_path / "corpus", text_column="review", label_column="stars"))
     assert "Left out: 1 no label, 1 duplicate" in capsys.readouterr().out
+
+
+def test_the_prompt_that_is_kept_is_named_from_here(tmp_path, monkeypatch):
+    write_json(tmp_path / "runs" / "results.json", {"best": "MetaPT seed 3"})
+    monkeypatch.chdir(tmp_path)
+    assert kept(tmp_path / "runs") == f"Kept for export: {Path('runs', 'prompt.safetensors')} (MetaPT seed 3)"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert str(tmp_path / "runs" / "prompt.safetensors") in kept(tmp_path / "runs")
