@@ -7,28 +7,13 @@ reference page in the documentation are made from these models. Paper sections a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import SettingsError
-
-PAPER_WORDS: dict[int, tuple[str, ...]] = {
-    2: ("bad", "good"),
-    3: ("bad", "maybe", "good"),
-    5: ("terrible", "bad", "maybe", "good", "great"),
-}
-"""The paper's label words by number of classes, most negative first (section 3.1, appendix B)."""
-
-
-def default_words(classes: Sequence[str]) -> dict[str, str]:
-    """Return class -> word: the paper's words for 2, 3 or 5 ratings, the names of the classes otherwise.
-
-    Only numbers say which class is the worst; names in the order of the alphabet would make *happy* bad.
-    """
-    words = PAPER_WORDS.get(len(classes)) if all(name.strip("+-").isdecimal() for name in classes) else None
-    return dict(zip(classes, words or classes, strict=True))
+from engine.words import PAPER_WORDS
 
 
 def option(default: Any, help: str, *, unit: str = "", advanced: bool = False, **constraints: Any) -> Any:

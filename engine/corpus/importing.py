@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -25,9 +25,10 @@ from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors
 from engine.corpus.writing import CorpusWriter, writing_corpus
 from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
-from engine.settings import ImportSettings, default_words
+from engine.settings import ImportSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
+from engine.words import PAPER_WORDS, default_words, is_rating
 
 STAGE = "import"
 HEAD = 200
@@ -102,6 +103,8 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     summary = _write_report(folder, corpus, report, time.monotonic() - began)
     if len(classes) == 1:
         yield Notice(f"All labels are '{classes[0]}'. Nothing can be learnt from one class.", "warning")
+    if (odd := _odd_among_ratings(summary["classes"])) and not settings.words:
+        yield Notice(odd, "warning")
     yield Finished(str(folder), "stopped" if stop.requested else "completed", summary)
 
 
@@ -229,6 +232,18 @@ def _classes(report: Report, settings: ImportSettings) -> tuple[str, ...]:
         return tuple(sorted(present, key=float))
     except ValueError:
         return tuple(sorted(present))
+
+
+def _odd_among_ratings(classes: Mapping[str, int]) -> str:
+    """Say which classes keep the others, which are ratings, from having the words of ratings; empty if none do."""
+    others = [f"'{name}' ({rows:,})" for name, rows in classes.items() if not is_rating(name)]
+    if not others or len(classes) - len(others) not in PAPER_WORDS:
+        return ""
+    verb = "is no rating" if len(others) == 1 else "are no ratings"
+    return (
+        f"{', '.join(others)} {verb} as the other labels are, so the label words are not those of ratings. If it is no "
+        "class, leave it out with a map of labels that names the others."
+    )
 
 
 def _words(classes: tuple[str, ...], settings: ImportSettings) -> dict[str, str]:

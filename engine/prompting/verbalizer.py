@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from engine.errors import DataError
-from engine.settings import default_words
+from engine.words import default_words
 
 
 @dataclass(frozen=True)

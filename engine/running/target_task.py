@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError
-from engine.settings import default_words
+from engine.words import default_words
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from engine.errors import MetaPTError
 from engine.events import Event, Failed, Finished, Metric, Progress
 from engine.presets import DESCRIPTIONS, preset
 from engine.running.jobs import BackboneJob, MetaTrainJob
-from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings, default_words
+from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
+from engine.words import default_words
 from metapt_gui import wording
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run

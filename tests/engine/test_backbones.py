@@ -26,7 +26,7 @@ from engine.stage import StopToken, result_of
 
 def test_the_bundled_backbone_knows_its_words_and_every_default_word_is_one_token():
     from engine.prompting.verbalizer import make_verbalizer
-    from engine.settings import PAPER_WORDS
+    from engine.words import PAPER_WORDS
 
     backbone = result_of(load_backbone(BackboneSettings(device="cpu", precision="float32")))
     for classes in PAPER_WORDS:

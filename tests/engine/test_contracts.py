@@ -24,7 +24,6 @@ from engine.events import (
     to_json,
 )
 from engine.settings import (
-    PAPER_WORDS,
     ClusterSettings,
     FullModelSettings,
     MetaTrainSettings,
@@ -33,6 +32,7 @@ from engine.settings import (
     TuneSettings,
     validated,
 )
+from engine.words import PAPER_WORDS
 
 ROOT = Path(__file__).parents[2]
 

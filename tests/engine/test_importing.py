@@ -284,3 +284,21 @@ def test_an_archive_of_many_files_is_opened_once_and_written_in_one_piece(tmp_pa
     assert len(opened) == 2  # to list its members, and to read them
     assert all(archive.fp is None for archive in opened)
     assert pq.read_metadata(corpus.path).num_row_groups == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "told"),
+    [
+        (["1", "2", "3", "4", "5", "n/a"], {}, True),
+        (["1", "2", "3", "4", "5"], {}, False),
+        (["happy", "unhappy"], {}, False),
+        (["1", "2", "n/a"], {"1": "bad", "2": "good", "n/a": "maybe"}, False),
+        (["1", "2", "3", "4", "n/a"], {}, False),  # four ratings have no words of their own
+    ],
+)
+def test_what_is_no_rating_among_ratings_is_told(tmp_path, labels, words, told):
+    rows = [(f"text {number} {label}", label) for number in range(3) for label in labels]
+    settings = ImportSettings(text_column="review", label_column="stars", words=words)
+    events = list(import_corpus([write(tmp_path / "a.csv", rows=rows)], tmp_path / "out", settings, stop=StopToken()))
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert [text.startswith("'n/a' (3) is no rating as the other labels are") for text in notices] == [True] * told
