@@ -223,6 +223,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "fewer, Amazon-2": by_condition("fewer", "amazon2"),
     "beyond, SST-2": compared_with("beyond", "sst2", "MetaPT(Y)", {}),
     "beyond, Amazon-2": compared_with("beyond", "amazon2", "MetaPT(Y)", {}),
+    "stopping, SST-2": by_condition("stopping", "sst2"),
+    "stopping, Amazon-5": by_condition("stopping", "amazon5"),
+    "stopping, Sentihood": by_condition("stopping", "sentihood"),
     "suggestions": suggestions,
     "speed": speed,
 }
