@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-WRITTEN = {
+LATIN = {
     "Western European": ("cp1252", "iso8859-15", "mac-roman", "cp850"),
     "Central European": ("cp1250", "iso8859-2", "cp852"),
     "Turkish": ("cp1254", "cp857"),
     "Baltic": ("cp1257",),
+    "Vietnamese": ("cp1258",),
+}
+WRITTEN = LATIN | {
     "Greek": ("cp1253", "iso8859-7"),
     "Cyrillic": ("cp1251", "koi8-r", "koi8-u", "cp866"),
     "Hebrew": ("cp1255",),
     "Arabic": ("cp1256",),
     "Thai": ("cp874",),
-    "Vietnamese": ("cp1258",),
     "Chinese": ("gb18030", "big5hkscs"),
     "Japanese": ("cp932", "euc-jp"),
     "Korean": ("cp949",),
 }
 """What is written -> the encodings that files of it have; a detector knows many more that hardly any file has."""
-USUAL = "cp1252"
+USUAL, FEW, SCATTERED = "cp1252", 5, 0.03
+"""What is taken where fewer bytes than so many are beyond ASCII; up to this share of them an alphabet is Latin."""
 BELONGING = 0.9
 """At least this share of what is not ASCII is UTF-8 in a text that is read as UTF-8."""
 
@@ -41,7 +44,11 @@ def guess_encoding(sample: bytes) -> str:
     """Return the encoding in which ``sample``, which is not all ASCII, reads most like some language."""
     import chardet
 
-    likely = [encoding for encodings in WRITTEN.values() for encoding in encodings]
+    beyond = sum(byte > 127 for byte in sample)
+    if beyond < FEW:
+        return USUAL
+    written = WRITTEN if beyond > SCATTERED * len(sample) else LATIN
+    likely = [encoding for encodings in written.values() for encoding in encodings]
     found = chardet.detect(sample, include_encodings=likely, compat_names=False)["encoding"] or USUAL
     alike = sample.decode(found, "replace") == sample.decode(USUAL, "replace")  # both read it the same
     return USUAL if alike else found

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.corpus.encodings import guess_encoding
 from engine.corpus.preview import preview_file
 from engine.settings import ImportSettings
 
@@ -93,3 +94,8 @@ def test_an_encoding_that_was_chosen_was_not_guessed(tmp_path: Path) -> None:
     path.write_bytes("comment;label\ndéçu;1\n".encode("cp1252"))
     assert preview_file(str(path), ImportSettings())["guessed"]
     assert not preview_file(str(path), ImportSettings(encoding="cp1252"))["guessed"]
+
+
+@pytest.mark.parametrize("text", ["déjà vu", "naïve", "perché no", "ça va", "¡Qué año!", "£12 only"])
+def test_a_few_accents_are_those_of_western_europe(text: str) -> None:
+    assert guess_encoding(f"label,text\n1,{text} and so on".encode("cp1252")) == "cp1252"
