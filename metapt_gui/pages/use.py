@@ -390,7 +390,7 @@ class UsePage(Page):
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (other.exists() and one.samefile(other))
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _columns(folder: Path) -> str:
