@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -24,6 +26,8 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
+
+Slot = TypeVar("Slot", bound=Callable[..., Any])
 
 
 class ErrorDialog(QDialog):
@@ -90,6 +94,20 @@ def show_error(parent: QWidget | None, error: MetaPTError | Failed, details: str
     dialog = ErrorDialog(parent, error, details)
     dialog.open()
     return dialog
+
+
+def reporting(slot: Slot) -> Slot:
+    """Let a slot of a widget show the project's errors in a dialog instead of raising them."""
+
+    @functools.wraps(slot)
+    def guarded(self: Any, *arguments: Any) -> Any:
+        try:
+            return slot(self, *arguments)
+        except MetaPTError as error:
+            show_error(self.window(), error)
+            return None
+
+    return guarded  # type: ignore[return-value]
 
 
 class Question(QMessageBox):

@@ -25,7 +25,7 @@ from metapt_gui.closing import Closing
 from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
 from metapt_gui.crash_notice import CrashNotice
-from metapt_gui.dialogs import show_error
+from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.help import Help
@@ -37,7 +37,7 @@ from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.pages.use import UsePage
 from metapt_gui.pages.welcome import WelcomePage

@@ -14,10 +14,9 @@ from engine.errors import MetaPTError, ProjectLockedError
 from engine.project import SUFFIX, Project
 from engine.project_copy import copy_project
 from metapt_gui.background import Background
-from metapt_gui.dialogs import Question, show_error
+from metapt_gui.dialogs import Question, reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.job_runner import JobRunner
-from metapt_gui.pages.page import reporting
 from metapt_gui.sample import create_sample
 from metapt_gui.user_settings import UserSettings
 

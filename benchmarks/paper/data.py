@@ -14,7 +14,10 @@ import pyarrow.parquet as pq
 from engine.storage import read_json
 
 TEST_ROWS = Path(__file__).parent / "test_rows.json"
-"""Number and SHA-256 of the test rows of every known target, fixed before anything was measured, and a share."""
+"""Number and SHA-256 of the test rows of every known target, fixed before anything was measured.
+
+With the share of their most frequent class.
+"""
 WORDS: dict[int, dict[str, str]] = {
     2: {"0": "bad", "1": "good"},
     3: {"0": "bad", "1": "maybe", "2": "good"},

@@ -20,10 +20,10 @@ from engine.events import Event, Finished, Metric, Points
 from engine.running.jobs import ClusterJob
 from engine.settings import ClusterSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog
+from metapt_gui.dialogs import TableDialog, reporting
 from metapt_gui.job_runner import Run
 from metapt_gui.models.shown_clustering import EditClusters, Edits, Shown, legend, read_shown
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import SweepPlot
 from metapt_gui.widgets.cluster_list import ClusterList, edited

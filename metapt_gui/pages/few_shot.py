@@ -18,12 +18,12 @@ from engine.running.jobs import ProbeJob, TuneJob
 from engine.running.target_task import present_names
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import show_error
+from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.result_files import read_results
 from metapt_gui.run_files import Curves, read_curves
 from metapt_gui.suggestions import Suggestions

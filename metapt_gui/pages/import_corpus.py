@@ -22,10 +22,11 @@ from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
+from metapt_gui.dialogs import reporting
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
-from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page, reporting
+from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.column_choice import ColumnChoice
 from metapt_gui.widgets.drop_zone import DropZone

@@ -18,9 +18,10 @@ from engine.running.jobs import BackboneJob, MetaTrainJob
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
 from engine.words import default_words
 from metapt_gui import wording
+from metapt_gui.dialogs import reporting
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.run_files import Curves, describe_runs, read_curves
 from metapt_gui.trial import STEPS, TrialTimer
 from metapt_gui.widgets.backbone_picker import BackbonePicker

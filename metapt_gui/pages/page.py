@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
@@ -16,7 +15,7 @@ from engine.errors import EngineProcessError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from metapt_gui import wording
 from metapt_gui.background import Background
-from metapt_gui.dialogs import show_error
+from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.icons import icon
@@ -42,22 +41,6 @@ class Context:
 
 WARNINGS_SHOWN = 2
 """Warnings of a run that its page shows; the log has all."""
-
-Slot = TypeVar("Slot", bound=Callable[..., Any])
-
-
-def reporting(slot: Slot) -> Slot:
-    """Let a slot of a widget show the project's errors in a dialog instead of raising them."""
-
-    @functools.wraps(slot)
-    def guarded(self: Any, *arguments: Any) -> Any:
-        try:
-            return slot(self, *arguments)
-        except MetaPTError as error:
-            show_error(self.window(), error)
-            return None
-
-    return guarded  # type: ignore[return-value]
 
 
 class Page(QWidget):
@@ -248,8 +231,9 @@ class Page(QWidget):
     def show_state(self, state: State) -> None:
         """Show how far the step is: which button is the primary one, and the bar of a step that is out of date."""
         self._state = state
-        running = self.runner.current is not None and self.mine(self.runner.current)
-        trial = running and not self.runner.current.role if self.runner.current is not None else False
+        run = self.runner.current
+        running = run is not None and self.mine(run)
+        trial = run is not None and running and not run.role
         done = state is State.DONE and not running
         set_role(self.next, "primary" if done else "")
         set_role(self.primary, "" if done else "primary")

@@ -18,11 +18,11 @@ from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog
+from metapt_gui.dialogs import TableDialog, reporting
 from metapt_gui.job_runner import Run
 from metapt_gui.models.annotated import Annotated, read_annotated
 from metapt_gui.models.commands import SetLabels
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.charts import ReliabilityDiagram

@@ -17,10 +17,10 @@ from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import show_error
+from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.icons import icon
 from metapt_gui.job_runner import Run
-from metapt_gui.pages.page import Context, Page, reporting
+from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID, Theme, fixed_font
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER

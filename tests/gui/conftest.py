@@ -32,6 +32,7 @@ from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.user_settings import UserSettings
@@ -98,6 +99,16 @@ def window(qtbot: QtBot, themes: ThemeKeeper, tmp_path: Path, engines: None) -> 
 def hands(qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> Hands:
     """Hands that work in the window."""
     return Hands(qtbot, window, monkeypatch)
+
+
+@pytest.fixture
+def importing(hands: Hands, tmp_path: Path) -> ImportPage:
+    """The import page of a new project."""
+    hands.next_file(tmp_path / "mine.metapt")
+    hands.click(hands.window.welcome.new)
+    page = hands.window.page
+    assert isinstance(page, ImportPage)
+    return page
 
 
 @pytest.fixture(scope="session")

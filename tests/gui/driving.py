@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from metapt_gui.main_window import MainWindow
+from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.page import Page
 
 LONG = 240_000
@@ -145,3 +146,9 @@ def undo(hands: Hands) -> None:
 def redo(hands: Hands) -> None:
     """Press the keys that do again what was undone."""
     hands.key(Qt.Key.Key_Z, CTRL | Qt.KeyboardModifier.ShiftModifier)
+
+
+def chosen(hands: Hands, page: ImportPage, *files: Path) -> None:
+    """Choose files to import and wait for their preview."""
+    page.set_files([str(path) for path in files])
+    hands.until(lambda: page.model.rowCount() > 0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from gui.driving import Hands
+from gui.driving import Hands, chosen
 
 from metapt_gui.missed_labels import missed, perhaps_missed, sentence
 from metapt_gui.pages.import_corpus import ImportPage
@@ -19,20 +18,6 @@ def reviews(path: Path, *ratings: int, each: int = 40) -> Path:
     ]
     path.write_text("stars,text\n" + "".join(rows), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def importing(hands: Hands, tmp_path: Path) -> ImportPage:
-    hands.next_file(tmp_path / "mine.metapt")
-    hands.click(hands.window.welcome.new)
-    page = hands.window.page
-    assert isinstance(page, ImportPage)
-    return page
-
-
-def chosen(hands: Hands, page: ImportPage, *files: Path) -> None:
-    page.set_files([str(path) for path in files])
-    hands.until(lambda: page.model.rowCount() > 0)
 
 
 def test_a_sorted_file_offers_all_its_labels(hands: Hands, importing: ImportPage, tmp_path: Path) -> None:

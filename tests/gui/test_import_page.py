@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gui.driving import Hands
+from gui.driving import Hands, chosen
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -19,25 +19,11 @@ from metapt_gui.widgets.class_map import EACH
 from metapt_gui.workflow import IMPORT, State, states
 
 
-@pytest.fixture
-def importing(hands: Hands, tmp_path: Path) -> ImportPage:
-    hands.next_file(tmp_path / "mine.metapt")
-    hands.click(hands.window.welcome.new)
-    page = hands.window.page
-    assert isinstance(page, ImportPage)
-    return page
-
-
 def written(path: Path, rows: int = 12, *, header: str = "stars,text", encoding: str = "utf-8") -> Path:
     """Write reviews of one, two and three stars."""
     lines = [header, *(f"{1 + n % 3},review number {n} of a café" for n in range(rows))]
     path.write_bytes("\n".join(lines).encode(encoding))
     return path
-
-
-def chosen(hands: Hands, page: ImportPage, *files: Path) -> None:
-    page.set_files([str(path) for path in files])
-    hands.until(lambda: page.model.rowCount() > 0)
 
 
 # How a file is read ---------------------------------------------------------------------------------------------------
