@@ -130,9 +130,9 @@ def _records(ahead: _Ahead, delimiter: str, width: int) -> Iterator[Read]:
     while True:
         text = ahead.whole_block()
         if text is not None:
-            columns, rest = parser.parse(text, ahead.number)
+            columns, rest, ended = parser.parse(text, ahead.number)
             if columns is not None:
-                ahead.number += text.count("\n", 0, len(text) - len(rest))
+                ahead.number += ended
                 yield columns
                 if ahead.keep(rest):
                     continue
@@ -183,29 +183,34 @@ class _BlockParser:
         self._values = arrow_csv.ConvertOptions(column_types=dict.fromkeys(self._names, pa.string()))
         self._delimiter = delimiter
 
-    def parse(self, text: str, number: int) -> tuple[Columns | None, str]:
-        """Return the records of ``text``, whose first line is ``number``, and the last one if it is not whole.
+    def parse(self, text: str, number: int) -> tuple[Columns | None, str, int]:
+        """Return the records of ``text``, whose first line is ``number``, the last one if it is not whole, and how
+        many lines ended before it.
 
         ``None`` and all of the text if it has to be read record by record.
         """
-        slowly = None, text
+        slowly = None, text, 0
         if self._format is None or text.startswith("\ufeff"):
-            return slowly
-        if "\r" in text and text.count("\r") != text.count("\r\n"):
             return slowly
         try:
             content = text.encode()
+        except UnicodeEncodeError:
+            return slowly
+        ends = _line_ends(content)
+        if ends is None:
+            return slowly
+        try:
             reading = arrow_csv.ReadOptions(
                 column_names=self._names, use_threads=False, block_size=max(len(content) + 1, 2)
             )
             table = arrow_csv.read_csv(pa.BufferReader(content), reading, self._format, self._values)
-        except (UnicodeEncodeError, pa.ArrowException):
+        except pa.ArrowException:
             return slowly
         if not len(table):
             return slowly
         batch = table.combine_chunks().to_batches()[0]
         begun = np.zeros(len(batch), np.int64)  # lines of a record after its first
-        line_count = text.count("\n") + (not text.endswith("\n"))
+        line_count = ends + (not text.endswith("\n"))
         if line_count != len(batch):
             for column in batch.columns:
                 begun += pc.count_substring(column, "\n").to_numpy()
@@ -221,10 +226,20 @@ class _BlockParser:
         except (_Runaway, csv.Error):
             if len(batch) == 1:
                 return slowly
-            return Columns(lines[:-1], batch.slice(0, len(batch) - 1)), last
+            return Columns(lines[:-1], batch.slice(0, len(batch) - 1)), last, ends - last.count("\n")
         if values != [column[-1].as_py() for column in batch.columns]:
             return slowly
-        return Columns(lines, batch), ""
+        return Columns(lines, batch), "", ends
+
+
+def _line_ends(content: bytes) -> int | None:
+    """Return the number of line ends; ``None`` if there is a carriage return without a line feed."""
+    values = np.frombuffer(content, np.uint8)
+    feeds = values == ord("\n")
+    returns = values == ord("\r")
+    if np.count_nonzero(returns) != np.count_nonzero(returns[:-1] & feeds[1:]):
+        return None
+    return int(np.count_nonzero(feeds))
 
 
 def _last_lines(text: str, count: int) -> str:

@@ -37,7 +37,7 @@ def read(text: str, delimiter: str = ",") -> list[Row | Broken]:
 
 def read_slowly(text: str, delimiter: str = ",") -> list[Row | Broken]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text))
+        patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text, 0))
         return read(text, delimiter)
 
 
@@ -128,7 +128,7 @@ def test_an_import_is_the_same_by_columns_and_by_rows(tmp_path):
     for name in ("columns", "rows"):
         with pytest.MonkeyPatch.context() as patch:
             if name == "rows":
-                patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text))
+                patch.setattr(delimited._BlockParser, "parse", lambda self, text, number: (None, text, 0))
             *_, last = import_corpus([tmp_path / "texts.csv"], tmp_path / name, options, stop=StopToken())
         corpus = Corpus.open(tmp_path / name)
         report = {key: value for key, value in read_json(tmp_path / name / "report.json").items() if key != "seconds"}

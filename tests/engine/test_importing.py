@@ -189,6 +189,19 @@ def test_duplicates_are_found_across_chunks():
     assert not again.any()
 
 
+def test_a_duplicate_is_held_against_the_label_that_was_kept():
+    """In the same chunk and in later ones, when runs have been merged, and however often another label comes."""
+    seen = SeenTexts()
+    new, conflicts = seen.add(["tea", "tea", "soup", "tea", "soup"], ["1", "1", "2", "3", None])
+    assert new.tolist() == [True, False, True, False, False]
+    assert conflicts.tolist() == [False, False, False, True, True]
+    for chunk in range(12):
+        seen.add([f"text {chunk} {row}" for row in range(50)], [str(row % 3) for row in range(50)])
+        new, conflicts = seen.add(["soup", "tea", "tea", f"text {chunk} 49"], ["2", "3", "1", "0"])
+        assert not new.any()
+        assert conflicts.tolist() == [False, True, False, True]
+
+
 # Labels ---------------------------------------------------------------------------------------------------------------
 
 
