@@ -14,10 +14,10 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
+from engine.backbones.bfloat16 import multiply_in_bfloat16
 from engine.backbones.cross_attention import ask_few
 from engine.backbones.devices import available_memory, resolve_device, resolve_precision
 from engine.backbones.first_layer import look_up
-from engine.backbones.float32_attention import attend_in_float32
 from engine.backbones.hub import fetch_from_hub
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
@@ -114,9 +114,7 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
             f"The backbone does not fit into the memory of {device}", where=name, remedy="Choose a smaller one, or cpu."
         ) from error
     if precision is torch.bfloat16:
-        _cast_linear_weights(model)
-        if device.type == "cpu":
-            attend_in_float32(model)
+        multiply_in_bfloat16(model, device)
     return Backbone(model, tokenizer, device, precision, identity)
 
 
@@ -252,18 +250,6 @@ _SIZE_FIELDS = (
     "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads",
     "relative_attention_num_buckets",
 )  # fmt: skip
-
-
-def _cast_linear_weights(model: T5ForConditionalGeneration) -> None:
-    """Keep the frozen matrices in bfloat16: autocast caches casts of trainable weights only.
-
-    Not the last one, which may be the table of word vectors too: prompts begin as those, the same at every precision.
-    """
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings():
-            module.weight.data = module.weight.data.to(torch.bfloat16)
-
-
 _SHAPE_FIELDS = (
     "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "vocab_size", "feed_forward_proj",
     "relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon", "scale_decoder_outputs",

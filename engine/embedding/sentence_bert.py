@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -69,6 +69,9 @@ class SentenceEncoder:
         Folder of a Sentence-BERT model in sentence-transformers' layout with safetensors; ``None``: the bundled one.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    precision
+        ``auto`` multiplies in bfloat16 where the device has instructions for it (which is faster, and turns a vector by
+        less than a degree), else in float32.
 
     Raises
     ------
@@ -76,9 +79,15 @@ class SentenceEncoder:
         If the weights are missing, damaged, pickled, or need code of the folder's own.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        device: str = "auto",
+        precision: Literal["auto", "float32"] = "auto",
+    ) -> None:
         self._folder = _bundled_folder() if folder is None else Path(folder).expanduser()
-        self._device_name = device
+        self._device_name, self._precision = device, precision
         self.name = BUNDLED if folder is None else self._folder.resolve().name
         try:
             _check_layout(self._folder)
@@ -148,7 +157,7 @@ class SentenceEncoder:
         """Return the mean over the tokens of each text of the states after ``layers``, float16 [n, layers x d].
 
         Layer 0 is the embeddings. Sentiment is easier to read from a middle layer than from the last one, which was
-        trained for topical likeness. Computes in bfloat16 where the processor multiplies it faster.
+        trained for topical likeness.
 
         Raises
         ------
@@ -156,8 +165,6 @@ class SentenceEncoder:
             If the model cannot be loaded or has not so many layers.
         """
         import torch
-
-        from engine.backbones.devices import multiplies_bfloat16
 
         model: Any = self._model[0].auto_model
         if max(layers) > model.config.num_hidden_layers:
@@ -170,8 +177,7 @@ class SentenceEncoder:
             batch = self._model.tokenizer(
                 [texts[row] for row in rows], padding=True, truncation=True, max_length=256, return_tensors="pt"
             ).to(device)
-            fast = multiplies_bfloat16(device)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            with torch.inference_mode():
                 states = model(**batch, output_hidden_states=True).hidden_states
             mask = batch["attention_mask"].unsqueeze(-1).float()
             means = [(states[layer].float() * mask).sum(1) / mask.sum(1) for layer in layers]
@@ -197,10 +203,12 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        from engine.backbones.devices import resolve_device
+        from engine.backbones.bfloat16 import multiply_in_bfloat16
+        from engine.backbones.devices import resolve_device, resolve_precision
         from engine.backbones.memory import is_out_of_memory
 
         device = resolve_device(self._device_name)
+        import torch
         import transformers
         from sentence_transformers import SentenceTransformer
 
@@ -224,6 +232,11 @@ class SentenceEncoder:
         for name in ("preprocess", "tokenize"):  # a tokenizer serves one thread at a time
             if hasattr(model[0], name):
                 setattr(model[0], name, _one_at_a_time(getattr(model[0], name)))
+        transformer = getattr(model[0], "auto_model", None)
+        precision = resolve_precision(self._precision, device)
+        if precision is torch.bfloat16 and isinstance(transformer, transformers.PreTrainedModel):
+            multiply_in_bfloat16(transformer, device)
+            transformer.forward = _in_bfloat16(transformer.forward, device.type)
         return model.eval()
 
 
@@ -236,6 +249,17 @@ def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*values, **named)
 
     return waiting
+
+
+def _in_bfloat16(function: Callable[..., Any], device: str) -> Callable[..., Any]:
+    import torch
+
+    @wraps(function)
+    def casting(*values: Any, **named: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):  # a context of its own for each thread
+            return function(*values, **named)
+
+    return casting
 
 
 def by_length(texts: Sequence[str]) -> np.ndarray:
