@@ -22,7 +22,7 @@ class Session:
         self._backbone: tuple[BackboneSettings, Backbone] | None = None
         self._usual_threads: int | None = None
         self._encoders: dict[str, SentenceEncoder] = {}
-        self._scorers: dict[str, Any] = {}
+        self._classifiers: dict[str, Any] = {}
         self._vectors: dict[str, np.ndarray] = {}
 
     def backbone(self, settings: BackboneSettings) -> Part[Backbone]:
@@ -40,7 +40,7 @@ class Session:
         wanted = settings.model_copy(update={"threads": None, "offline": False})
         if self._backbone is None or self._backbone[0] != wanted:
             self._backbone = None  # frees the old one first: two may not fit
-            self._scorers.clear()
+            self._classifiers.clear()
             loaded = yield from load_backbone(settings.model_copy(update={"threads": None}))
             self._backbone = (wanted, loaded)
         return self._backbone[1]
@@ -102,16 +102,15 @@ class Session:
 
     def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
         """Return the probability of each class of the prompt file ``prompt`` for ``text``."""
+        from engine.prompting.classifier import PromptClassifier
         from engine.prompting.prompt_file import load_prompt
 
         loaded = self._asked(backbone)
         key = f"{prompt} {Path(prompt).stat().st_mtime_ns if Path(prompt).exists() else 0}"
-        if key not in self._scorers:
-            found = load_prompt(Path(prompt))
-            self._scorers = {key: (found.scorer(loaded), found.vectors.to(loaded.device)[None])}
-        scorer, bank = self._scorers[key]
-        chances = result_of(scorer.probabilities(bank, scorer.template.encode([text])))
-        return {name: float(chance) for name, chance in zip(scorer.verbalizer.classes, chances[0, 0], strict=True)}
+        if key not in self._classifiers:
+            self._classifiers = {key: PromptClassifier([load_prompt(Path(prompt))], loaded)}
+        classifier = self._classifiers[key]
+        return dict(zip(classifier.classes_.tolist(), classifier.predict_proba([text])[0].tolist(), strict=True))
 
     def devices(self) -> list[dict[str, Any]]:
         """Return name, description and memory (bytes) of the devices, the fastest first."""

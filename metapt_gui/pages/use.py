@@ -34,17 +34,12 @@ CLEANED_ALIKE = ("strip_html",)
 READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "one_row_per")
 """Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
 
-PYTHON = """from engine.backbones.load import load_backbone
-from engine.prompting.prompt_file import load_prompt
-from engine.settings import BackboneSettings
-from engine.stage import result_of
+PYTHON = """from engine.prompting.classifier import PromptClassifier
 
-prompt = load_prompt({path!r})
-scorer = prompt.scorer(result_of(load_backbone(BackboneSettings(backbone={backbone!r}))))
-texts = scorer.template.encode(["Sorted out within minutes."])
-bank = prompt.vectors.to(scorer.backbone.device)[None]
-chances = result_of(scorer.probabilities(bank, texts))[0]
-print(dict(zip(scorer.verbalizer.classes, chances[0])))
+classifier = PromptClassifier.load({path!r}, backbone={backbone!r})
+texts = ["Sorted out within minutes."]
+print(classifier.predict(texts))
+print(classifier.classes_, classifier.predict_proba(texts))
 """
 
 

@@ -148,7 +148,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         reader = Reader(folder, patch, cache)
         reader.follow(README, under=OWN_DATA)
-        assert reader.ran == 8
+        assert reader.ran == 9
     return folder
 
 

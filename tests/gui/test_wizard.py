@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
 from gui.driving import Hands
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QHeaderView, QLabel, QPushButton, QWidget
 
-from engine.backbones.load import load_backbone
-from engine.prompting.prompt_file import load_prompt
-from engine.settings import BackboneSettings
-from engine.stage import result_of
+from engine.prompting.classifier import PromptClassifier
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
@@ -132,17 +128,12 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     hands.until(exported.exists)
     hands.until(lambda: "Saved" in using.saved.text())
     hands.click(using.copy)
-    assert "load_prompt" in QApplication.clipboard().text()
+    copied = QApplication.clipboard().text()
+    assert "PromptClassifier.load" in copied
+    exec(copied, {})
 
-    prompt = load_prompt(exported)
-    backbone = result_of(load_backbone(BackboneSettings(backbone=str(tiny_t5))))
-    scorer = prompt.scorer(backbone)
-    encoded = scorer.template.encode(["Sorted out within minutes."])
-    chances = result_of(scorer.probabilities(prompt.vectors[None], encoded))
-    assert chances is not None
-    assert np.isclose(chances[0].sum(), 1)
-    best = scorer.verbalizer.classes[int(chances[0, 0].argmax())]
-    assert using.answer.text().startswith(f"{best} ")
+    classifier = PromptClassifier.load(exported, backbone=str(tiny_t5))
+    assert using.answer.text().startswith(f"{classifier.predict(['Sorted out within minutes.'])[0]} ")
 
     # And every page is whole to look at, in each theme and size.
     problems = []

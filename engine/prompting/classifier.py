@@ -1,0 +1,88 @@
+"""Exported prompts as a classifier for one's own programs, with scikit-learn's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.backbones.load import Backbone, load_backbone
+from engine.errors import PromptFileError
+from engine.prompting.prompt_file import Prompt, check_backbone, load_prompt
+from engine.settings import BackboneSettings, validated
+from engine.stage import result_of
+
+
+class PromptClassifier:
+    """Classifies texts with a prompt, or with the mean of the probabilities of several.
+
+    Parameters
+    ----------
+    prompts
+        At least one; several have to have the same classes, label words, template and length, as those of one tuning
+        have.
+    backbone
+        The T5 that they were made for.
+
+    Attributes
+    ----------
+    classes_
+        Names of the classes, str [classes].
+
+    Raises
+    ------
+    PromptFileError
+        If a prompt was made for another backbone, or they do not go together.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], backbone: Backbone) -> None:
+        first = prompts[0]
+        for prompt in prompts:
+            check_backbone(prompt, backbone)
+            if _kind(prompt) != _kind(first):
+                raise PromptFileError(
+                    "The prompts have other classes, label words, templates or lengths than each other",
+                    remedy="Take those of one tuning.",
+                )
+        self._scorer = first.scorer(backbone)
+        self._bank = torch.stack([prompt.vectors for prompt in prompts]).to(backbone.device)
+        self.classes_ = np.array(self._scorer.verbalizer.classes)
+
+    @classmethod
+    def load(cls, *prompts: str | Path, **backbone: Any) -> PromptClassifier:
+        """Load prompt files or PEFT folders, and their backbone.
+
+        Parameters
+        ----------
+        prompts
+            Paths, at least one.
+        backbone
+            Values of `BackboneSettings`, such as ``backbone="t5-base"`` or ``device="cpu"``; the bundled backbone on
+            the fastest device unless they say otherwise.
+
+        Raises
+        ------
+        PromptFileError, StorageError
+            If a file cannot be used or read.
+        SettingsError, BackboneError, DeviceError
+            If there is no such setting, backbone or device.
+        """
+        loaded = [load_prompt(Path(path)) for path in prompts]
+        return cls(loaded, result_of(load_backbone(validated(BackboneSettings, backbone))))
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the probability of each class, float32 [texts, classes]."""
+        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(list(texts))))
+        assert chances is not None, "nobody can stop it"
+        return np.asarray(chances.mean(0))
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the name of the most probable class of each text, str [texts]."""
+        return np.asarray(self.classes_[self.predict_proba(texts).argmax(1)])
+
+
+def _kind(prompt: Prompt) -> tuple[Any, ...]:
+    return list(prompt.words.items()), prompt.settings, prompt.vectors.shape
