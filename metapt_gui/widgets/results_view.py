@@ -221,9 +221,7 @@ class ResultsView(QWidget):
 
 def _mean(results: Results, method: str, figure: str) -> str:
     item = results.summary[method]
-    if method in results.unspread:
-        return f"{100 * item[f'{figure}_mean']:.1f} ± – %"
-    return wording.percent(item[f"{figure}_mean"], item[f"{figure}_std"])
+    return wording.percent(item[f"{figure}_mean"], None if method in results.unspread else item[f"{figure}_std"])
 
 
 def _exported(results: Results) -> str:
