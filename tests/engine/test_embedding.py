@@ -225,11 +225,30 @@ def test_bundled_weights_load_offline_and_know_a_paraphrase(encoder):
     assert (encoder.name, len(encoder.identity)) == ("all-MiniLM-L6-v2", 16)
 
 
-def test_batches_keep_the_order_of_the_texts(encoder):
+def test_batches_keep_the_order_of_the_texts():
+    encoder = SentenceEncoder(device="cpu", precision="float32")
     texts = [text.replace("word", "number ") for text in TEXTS[:20]]
     together = encoder.encode(texts)
     alone = np.concatenate([encoder.encode([text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_where_the_device_multiplies_it_turns_vectors_by_less_than_a_degree(monkeypatch, fast):
+    """The whole model and its mean states; what comes out is float32 and of length one all the same."""
+    monkeypatch.setattr("engine.backbones.devices.multiplies_bfloat16", lambda device: fast)
+    found, exact = SentenceEncoder(device="cpu"), SentenceEncoder(device="cpu", precision="float32")
+    assert found.identity == exact.identity, "vectors that were made on another computer are not made again"
+    texts = ["The soup was cold.", "What a lovely evening! " * 30, "Nobody answers the phone.", ""]
+    vectors, expected = found.encode(texts), exact.encode(texts)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert (vectors * expected).sum(1).min() > np.cos(np.radians(1))
+    states, exactly = (one.layer_means(texts, [0, 6]) for one in (found, exact))
+    np.testing.assert_allclose(states, exactly, atol=0.05)
+    weights = found._model[0].auto_model.encoder.layer[0].attention.self.query.weight
+    assert weights.dtype == (torch.bfloat16 if fast else torch.float32)
+    assert np.array_equal(vectors, expected) == (not fast)
 
 
 def test_real_vectors_do_not_depend_on_where_a_run_was_cut(encoder, tmp_path):

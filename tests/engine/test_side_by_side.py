@@ -155,7 +155,7 @@ def test_scores_are_the_same_and_record_no_gradient(threads, make_scorer, make_e
 
 def test_vectors_of_texts_are_the_same_and_in_their_order(threads):
     """More texts than one thread takes at a time, and a tokenizer that serves one thread at a time."""
-    encoder = SentenceEncoder(device="cpu")
+    encoder = SentenceEncoder(device="cpu", precision="float32")
     texts = [f"Text {number} " + "and so on " * (number % 23) for number in range(120)]
     threads(1)
     expected = encoder.encode(texts)
