@@ -35,10 +35,12 @@ class PromptClassifier:
     Raises
     ------
     PromptFileError
-        If a prompt was made for another backbone, or they do not go together.
+        If there is none, one was made for another backbone, or they do not go together.
     """
 
     def __init__(self, prompts: Sequence[Prompt], backbone: Backbone) -> None:
+        if not prompts:
+            raise PromptFileError("There is no prompt to classify with", remedy="Name at least one prompt file.")
         first = prompts[0]
         for prompt in prompts:
             check_backbone(prompt, backbone)

@@ -62,6 +62,8 @@ def test_prompts_that_do_not_go_together_are_refused(prompts):
             PromptClassifier([one, other], scorer.backbone)
     with pytest.raises(PromptFileError, match="than each other"):
         PromptClassifier([one, replace(two, words=words)], scorer.backbone)
+    with pytest.raises(PromptFileError, match="no prompt"):
+        PromptClassifier([], scorer.backbone)
 
 
 def test_a_setting_that_there_is_not_is_named(prompts, tmp_path):
