@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.data import TEST_ROWS
+from benchmarks.paper.experiments import ABLATIONS
 from benchmarks.paper.report import joined, paired, values
 from benchmarks.speed.cases import CASES
 from engine.storage import read_json, write_text
@@ -131,17 +132,20 @@ def difference(figures: Figures, one: str, other: str) -> str:
     return text if both is None or abs(both[0]) > both[1] else f"({text})"
 
 
-def compared_with(experiment: str, target: str, first: str, names: Mapping[str, str]) -> Callable[[], str]:
+def compared_with(experiments: Iterable[str], target: str, first: str, names: Mapping[str, str]) -> Callable[[], str]:
     """Return what makes the table of one condition, or of one method: accuracy, and how far behind ``first``."""
 
     def made() -> str:
-        entry = read_json(RESULTS / "paper.json").get(experiment, {}).get(target)
-        if entry is None:
+        document = read_json(RESULTS / "paper.json")
+        figures: dict[str, Any] = {}
+        for entry in (document.get(experiment, {}).get(target) for experiment in experiments):
+            conditions = entry["figures"] if entry else {}
+            if len(conditions) > 1:  # of one method each
+                figures |= {at: next(iter(found.values())) for at, found in conditions.items()}
+            for alone in conditions.values() if len(conditions) == 1 else ():
+                figures |= {method: runs for method, runs in alone.items() if method not in figures}
+        if not figures:
             return markdown(["", "accuracy"], [["not measured", ""]])
-        conditions = entry["figures"]
-        several = len(conditions) > 1  # of one method each
-        alone = next(iter(conditions.values()))
-        figures = {at: next(iter(found.values())) for at, found in conditions.items()} if several else alone
         rows = []
         for method, runs in figures.items():
             part = 100 * values(runs, "accuracy")
@@ -215,14 +219,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "recall": lambda: table1("recall of 0", "sst5", "amazon5"),
     "steps": steps,
     "differences": differences,
-    "table 2": compared_with("table2", "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
+    "table 2": compared_with(["table2"], "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
     "figure 2": by_condition("figure2", "sst2"),
     "figure 3a": by_condition("figure3a", "sst5"),
-    "figure 3b": compared_with("figure3b", "sst5", "10", {str(k): f"{k} groups" for k in (3, 6, 10, 20, 30)}),
+    "figure 3b": compared_with(["figure3b"], "sst5", "10", {str(k): f"{k} groups" for k in (3, 6, 10, 20, 30)}),
     "fewer, SST-2": by_condition("fewer", "sst2"),
     "fewer, Amazon-2": by_condition("fewer", "amazon2"),
-    "beyond, SST-2": compared_with("beyond", "sst2", "MetaPT(Y)", {}),
-    "beyond, Amazon-2": compared_with("beyond", "amazon2", "MetaPT(Y)", {}),
+    "ablations, SST-2": compared_with(ABLATIONS, "sst2", "MetaPT(Y)", {}),
+    "ablations, Amazon-2": compared_with(ABLATIONS, "amazon2", "MetaPT(Y)", {}),
     "stopping, SST-2": by_condition("stopping", "sst2"),
     "stopping, Amazon-5": by_condition("stopping", "amazon5"),
     "stopping, Sentihood": by_condition("stopping", "sentihood"),
