@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.data import TEST_ROWS
-from benchmarks.paper.experiments import ABLATIONS
+from benchmarks.paper.experiments import ABLATIONS, TUNED
 from benchmarks.paper.report import joined, paired, values
 from benchmarks.speed.cases import CASES
 from engine.storage import read_json, write_text
@@ -176,6 +176,29 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
     return made
 
 
+def learning_rates() -> str:
+    """Return what ``choose`` found of each way of learning, all tuned at the same rate."""
+    return _chosen(lambda found: found["tuned at 0.03"])
+
+
+def tuning_rates() -> str:
+    """Return what ``choose`` found of tuning three of the starts, and the whole model, at several rates."""
+
+    def rates(found: Mapping[str, Figures]) -> Figures:
+        cells = [(method, at, runs) for at, methods in found.items() for method, runs in methods.items()]
+        few = {at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in TUNED}
+        return dict(sorted(few.items()))
+
+    return _chosen(rates)
+
+
+def _chosen(part: Callable[[Mapping[str, Figures]], Figures]) -> str:
+    document = read_json(RESULTS / "paper.json")["choose"]
+    columns = {TARGETS[target]: part(document[target]["figures"]) for target in TARGETS if target in document}
+    methods = {method: method for figures in columns.values() for method in figures}
+    return spread(list(columns.values()), methods, "accuracy", list(columns))
+
+
 def speed() -> str:
     """Return the cases of the speed benchmark, ours against a user's."""
     document, rows = read_json(RESULTS / "speed.json"), []
@@ -227,6 +250,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "fewer, Amazon-2": by_condition("fewer", "amazon2"),
     "ablations, SST-2": compared_with(ABLATIONS, "sst2", "MetaPT(Y)", {}),
     "ablations, Amazon-2": compared_with(ABLATIONS, "amazon2", "MetaPT(Y)", {}),
+    "choose, learning": learning_rates,
+    "choose, tuning": tuning_rates,
     "stopping, SST-2": by_condition("stopping", "sst2"),
     "stopping, Amazon-5": by_condition("stopping", "amazon5"),
     "stopping, Sentihood": by_condition("stopping", "sentihood"),

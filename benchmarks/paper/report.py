@@ -23,7 +23,7 @@ Document = Mapping[str, Any]
 
 
 RECALL = "recall of "
-TABLE1 = ("table1", "baselines", "pseudo", "setfit")
+TABLE1 = ("table1", "baselines", "pseudo", "setfit", "ppt")
 """Experiments whose rows stand in one table."""
 
 

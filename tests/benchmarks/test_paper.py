@@ -15,7 +15,7 @@ from benchmarks.paper import data as data_module
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
 from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
-from benchmarks.paper.experiments import EXPERIMENTS, baselines, pseudo, table1
+from benchmarks.paper.experiments import EXPERIMENTS, baselines, ppt, pseudo, table1
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
 from engine.project import Project
 from engine.running.jobs import Job
@@ -177,7 +177,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         backbone = BackboneSettings(backbone=str(tiny_t5), precision="float32")
         bench = Bench(data, tmp_path / "splits", steps, backbone, seeds=2, rows=100)
         (toy,) = find_datasets([data / "downstream"], tmp_path / "splits")
-        parts = {experiment.__name__: experiment(bench, toy) for experiment in (table1, baselines, pseudo)}
+        parts = {experiment.__name__: experiment(bench, toy) for experiment in (table1, ppt, baselines, pseudo)}
         document = {name: {"toy": {"figures": part}} for name, part in parts.items()}
         found = joined(document)["table 1"]["toy"]["figures"]["40 + 40"]
         assert {method: sorted(runs) for method, runs in found.items()} == {
@@ -187,10 +187,10 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
                 "Sentence-BERT probe", "Sentence-BERT probe + source",
             )
         }  # fmt: skip
-        meta, ppt = (next(job for job in done if job.stage == stage) for stage in ("meta-train", "pretrain-prompt"))
+        meta, plain = (next(job for job in done if job.stage == stage) for stage in ("meta-train", "pretrain-prompt"))
         tasks = bench_module.GROUPS
-        assert ppt.settings.batch_size * ppt.settings.steps == 2 * meta.settings.shots * tasks * meta.settings.steps
+        assert plain.settings.batch_size * plain.settings.steps == 2 * meta.settings.shots * tasks * meta.settings.steps
         count = len(done)
-        again = {experiment.__name__: experiment(bench, toy) for experiment in (table1, baselines, pseudo)}
+        again = {experiment.__name__: experiment(bench, toy) for experiment in (table1, ppt, baselines, pseudo)}
         assert again == parts
         assert len(done) == count
