@@ -27,7 +27,7 @@ _SMALL: Values = {
 }
 _BUNDLED_RATES: Values = {
     "meta_train": {"alpha": 100.0, "beta": 0.3},
-    "pretrain": {"learning_rate": 0.3},
+    "pretrain": {"learning_rate": 1.0},
     "tune": {"learning_rate": 0.03},
 }
 _SIZES: dict[Preset, Values] = {

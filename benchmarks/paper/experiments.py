@@ -11,6 +11,8 @@ from benchmarks.paper.data import Dataset
 
 Found = dict[str, Runs]
 """Condition -> method -> seed -> figures."""
+Settings = dict[str, Any]
+"""Values of `MetaTrainSettings`."""
 
 
 def table1(bench: Bench, dataset: Dataset) -> Found:
@@ -73,9 +75,6 @@ def figure3b(bench: Bench, dataset: Dataset) -> Found:
     yelp = bench.yelp()
     starts = {str(k): bench.meta(yelp, bench.clusters(yelp, clusters=k)) for k in (3, 6, 10, 20, 30)}
     return {name: {"MetaPT(Y)": runs} for name, runs in bench.tuned(dataset, starts).items()}
-
-
-Settings = dict[str, Any]
 
 
 def ablation(ways: dict[str, Settings]) -> Callable[[Bench, Dataset], Found]:

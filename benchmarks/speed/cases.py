@@ -274,7 +274,7 @@ def embed_case(setting: Setting) -> Case:
 
     rows = texts(200 if setting.quick else 10_000, 40)
     encoder = SentenceEncoder(device=str(setting.device))
-    plain = encoder._model
+    plain = SentenceEncoder(device=str(setting.device), precision="float32")._model
     number = iter(range(1_000_000))
 
     def ours() -> np.ndarray:
