@@ -32,7 +32,7 @@ from engine.training.examples import few_shot_draws
 
 OPEN_TEXT = ("bbc_news", "agnews_test", "wikitext2_valid_test", "webtext_snippets", "fdumtl_unlabelled", "imdb_unsup")
 GROUPS = 10
-PPT_RATE, FT_RATE = 1.0, 0.001
+FT_RATE = 0.001
 """Chosen on development rows, as the presets' rates are; the paper's 3e-5 for all weights is T5-base's."""
 
 DRAWS = {"improvement": "accuracy", "validate_start": False}
@@ -61,7 +61,7 @@ class Bench:
     preset: Preset = "laptop"
 
     def settings(self, part: str) -> dict[str, Any]:
-        """Return the values of ``meta_train``, ``prompt`` or ``tune`` settings."""
+        """Return the values of ``meta_train``, ``pretrain``, ``prompt`` or ``tune`` settings."""
         values = preset(self.preset, self.backbone.backbone)[part]
         return values | {"seeds": self.seeds} if part == "tune" else values
 
@@ -107,7 +107,7 @@ class Bench:
     def pretrained(self, corpus: str, **changes: Any) -> str:
         """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start."""
         meta = MetaTrainSettings(**self.settings("meta_train"))
-        settings = PretrainSettings(**as_many_texts(meta, GROUPS) | {"learning_rate": PPT_RATE} | changes)
+        settings = PretrainSettings(**self.settings("pretrain") | as_many_texts(meta, GROUPS) | changes)
         job = jobs.PretrainJob(corpus=corpus, backbone=self.backbone, prompt=self.prompt, settings=settings)
         return str(self.steps.run("pretrain-prompt", job) / "prompt.safetensors")
 

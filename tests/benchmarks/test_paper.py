@@ -160,6 +160,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
     write_rows(data / "downstream" / "toy_test.parquet", 40, start=1000)
     small = {
         "meta_train": {"gradient": "first_order", "steps": 2, "validate_every": 1, "validation_rows": 4, "shots": 2},
+        "pretrain": {"learning_rate": 0.7},
         "prompt": {"soft_tokens": 4, "text_tokens": 24, "loss": "label_words"},
         "tune": {"epochs": 1},
     }
@@ -188,6 +189,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
             )
         }  # fmt: skip
         meta, plain = (next(job for job in done if job.stage == stage) for stage in ("meta-train", "pretrain-prompt"))
+        assert plain.settings.learning_rate == 0.7, "the preset's"
         tasks = bench_module.GROUPS
         assert plain.settings.batch_size * plain.settings.steps == 2 * meta.settings.shots * tasks * meta.settings.steps
         count = len(done)
