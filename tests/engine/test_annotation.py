@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from second_device import second_device
 
+from engine.annotation import roberta
 from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.selection import select
@@ -321,6 +323,32 @@ def test_a_stopped_fine_tuning_goes_on_bit_for_bit(labelled, unlabelled, tmp_pat
     assert [event for event in halves if isinstance(event, Metric)] == [e for e in whole if isinstance(e, Metric)]
     scores = [pq.read_table(tmp_path / name / "scores.parquet") for name in ("whole", "out")]
     assert scores[0].equals(scores[1])
+
+
+def test_a_second_device_learns_the_same(labelled, unlabelled, tmp_path, tiny_roberta):
+    """As a GPU would, and a stopped fine-tuning is gone on with there."""
+    options = {"annotator": "roberta", "model": str(tiny_roberta), "maximum_tokens": 16, "batch_size": 8}
+    options |= {"epochs": 1, "confidence": 0.1}
+    stop, whole, losses = StopToken(), run(labelled, unlabelled, tmp_path / "here", device="cpu", **options), []
+    with second_device(roberta):
+        for _ in range(2):
+            for event in annotate(
+                labelled,
+                unlabelled,
+                tmp_path / "there",
+                AnnotateSettings(held_out_share=0.25, **options),
+                encoder=WordEncoder(),
+                cache=tmp_path / "cache",
+                stop=stop,
+            ):
+                if isinstance(event, Metric) and event.name == "annotator loss":
+                    losses.append(event.value)
+                    if len(losses) == 3:
+                        stop.request()
+            stop = StopToken()
+    expected = [event.value for event in whole if isinstance(event, Metric) and event.name == "annotator loss"]
+    assert losses == pytest.approx(expected, rel=0.02)  # dropout draws other numbers
+    assert event.outcome == "completed"
 
 
 def test_a_hub_name_offline_is_a_sentence(labelled, unlabelled, tmp_path):

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from fake_encoder import FakeEncoder
+from second_device import SECOND, second_device
 
+from engine.backbones import devices
 from engine.embedding import cache as cache_module
 from engine.embedding.cache import embed, remember
 from engine.embedding.sentence_bert import SentenceEncoder, _bundled_folder
@@ -249,6 +251,18 @@ def test_bfloat16_where_the_device_multiplies_it_turns_vectors_by_less_than_a_de
     weights = found._model[0].auto_model.encoder.layer[0].attention.self.query.weight
     assert weights.dtype == (torch.bfloat16 if fast else torch.float32)
     assert np.array_equal(vectors, expected) == (not fast)
+
+
+def test_a_second_device_gives_the_same_vectors(encoder):
+    """As a GPU would: nothing stays behind on the processor."""
+    texts = ["The soup was cold.", "What a lovely evening! " * 30, "Nobody answers the phone.", ""]
+    here = SentenceEncoder(device="cpu", precision="float32")
+    with second_device(devices):
+        there = SentenceEncoder(precision="float32")
+        np.testing.assert_allclose(there.encode(texts), here.encode(texts), atol=1e-5)
+        assert there._model.device == SECOND
+        np.testing.assert_allclose(there.layer_means(texts, [0, 6]), here.layer_means(texts, [0, 6]), atol=1e-2)
+        np.testing.assert_allclose(there.word_vectors(["soup", "\u2581ing"]), here.word_vectors(["soup", "\u2581ing"]))
 
 
 def test_real_vectors_do_not_depend_on_where_a_run_was_cut(encoder, tmp_path):
