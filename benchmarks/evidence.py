@@ -178,7 +178,12 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
 
 def learning_rates() -> str:
     """Return what ``choose`` found of each way of learning, all tuned at the same rate."""
-    return _chosen(lambda found: found["tuned at 0.03"])
+    return _chosen("choose", lambda found: found["tuned at 0.03"])
+
+
+def pseudo_label_rates() -> str:
+    """Return what ``choose-pseudo`` found of learning from pseudo-labelled text."""
+    return _chosen("choose-pseudo", lambda found: found["tuned at 0.03"])
 
 
 def tuning_rates() -> str:
@@ -189,11 +194,13 @@ def tuning_rates() -> str:
         few = {at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in TUNED}
         return dict(sorted(few.items()))
 
-    return _chosen(rates)
+    return _chosen("choose", rates)
 
 
-def _chosen(part: Callable[[Mapping[str, Figures]], Figures]) -> str:
-    document = read_json(RESULTS / "paper.json")["choose"]
+def _chosen(experiment: str, part: Callable[[Mapping[str, Figures]], Figures]) -> str:
+    document = read_json(RESULTS / "paper.json").get(experiment, {})
+    if not document:
+        return markdown(["", "accuracy"], [["not measured", ""]])
     columns = {TARGETS[target]: part(document[target]["figures"]) for target in TARGETS if target in document}
     methods = {method: method for figures in columns.values() for method in figures}
     return spread(list(columns.values()), methods, "accuracy", list(columns))
@@ -251,6 +258,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablations, SST-2": compared_with(ABLATIONS, "sst2", "MetaPT(Y)", {}),
     "ablations, Amazon-2": compared_with(ABLATIONS, "amazon2", "MetaPT(Y)", {}),
     "choose, learning": learning_rates,
+    "choose, pseudo-labels": pseudo_label_rates,
     "choose, tuning": tuning_rates,
     "stopping, SST-2": by_condition("stopping", "sst2"),
     "stopping, Amazon-5": by_condition("stopping", "amazon5"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ Found = dict[str, Runs]
 """Condition -> method -> seed -> figures."""
 Settings = dict[str, Any]
 """Values of `MetaTrainSettings`."""
+Pairs = Sequence[tuple[float, float]]
 
 
 def table1(bench: Bench, dataset: Dataset) -> Found:
@@ -115,20 +116,34 @@ TUNED = ("alpha 100, beta 0.3", "PPT 0.3", "PT, vocabulary", "FT")
 """What ``choose`` tunes at several rates: three starts, and the whole model."""
 
 
+def learned(bench: Bench, corpus: str, alphas_and_betas: Pairs, rates: Sequence[float]) -> dict[str, str]:
+    """Return prompts that were meta-trained on ``corpus`` at such rates, and those of PPT: name -> file."""
+    groups = bench.clusters(corpus)
+    starts = {
+        f"alpha {alpha:g}, beta {beta:g}": bench.meta(corpus, groups, alpha=alpha, beta=beta)
+        for alpha, beta in alphas_and_betas
+    }
+    return starts | {f"PPT {rate:g}": bench.pretrained(corpus, learning_rate=rate) for rate in rates}
+
+
 def choose(bench: Bench, dataset: Dataset) -> Found:
     """Rates of the three ways of training, on rows held out of the training files: what the presets come from."""
     yelp = bench.yelp()
-    groups = bench.clusters(yelp)
-    starts = {
-        f"alpha {alpha:g}, beta {beta:g}": bench.meta(yelp, groups, alpha=alpha, beta=beta)
-        for alpha, beta in ((30.0, 0.1), (30.0, 0.3), (100.0, 0.3), (300.0, 0.3), (1000.0, 0.3), (300.0, 0.1))
-    }
-    starts |= {f"PPT {rate:g}": bench.pretrained(yelp, learning_rate=rate) for rate in (0.1, 0.3, 1.0)}
-    starts |= {"PT": "random", "PT, vocabulary": "vocabulary"}
+    low = ((30.0, 0.1), (30.0, 0.3), (100.0, 0.3), (300.0, 0.3), (1000.0, 0.3), (300.0, 0.1))
+    starts = learned(bench, yelp, low, (0.1, 0.3, 1.0)) | {"PT": "random", "PT, vocabulary": "vocabulary"}
     found = {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
+    high = learned(bench, yelp, ((30.0, 1.0), (100.0, 1.0), (300.0, 1.0)), (3.0,))
+    found["tuned at 0.03"] |= bench.tuned(dataset, high, learning_rate=0.03)
     few = {name: starts[name] for name in TUNED if name in starts}
     found |= {f"tuned at {rate:g}": bench.tuned(dataset, few, learning_rate=rate) for rate in (0.01, 0.1, 0.3)}
     return found | {f"FT at {rate:g}": bench.full_model(dataset, rate) for rate in (0.0001, 0.0003, 0.001)}
+
+
+def choose_pseudo(bench: Bench, dataset: Dataset) -> Found:
+    """Rates of learning from pseudo-labelled open text, on rows as those of ``choose``."""
+    rates = ((30.0, 0.3), (100.0, 0.3), (300.0, 0.3), (30.0, 1.0), (100.0, 1.0))
+    starts = learned(bench, bench.pseudo_labelled(), rates, (0.3, 1.0))
+    return {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
 
 
 def stopping(bench: Bench, dataset: Dataset) -> Found:
@@ -166,5 +181,6 @@ EXPERIMENTS = {
     **{name: Experiment(ablation(ways), ("sst2", "amazon2")) for name, ways in ABLATIONS.items()},
     "fewer": Experiment(fewer, ("sst2", "amazon2")),
     "choose": Experiment(choose, ("sst2", "amazon5", "sentihood"), development=True),
+    "choose-pseudo": Experiment(choose_pseudo, ("sst2", "amazon5", "sentihood"), development=True),
     "stopping": Experiment(stopping, ("sst2", "amazon5", "sentihood"), development=True),
 }

@@ -229,12 +229,11 @@ def five_seeds_case(setting: Setting) -> Case:
 
 def classify_case(setting: Setting) -> Case:
     """Classify 10,000 reviews under one prompt, equal batch size."""
-    from engine.prompting.scorer import BATCH
-
     count = 200 if setting.quick else 10_000
     device = setting.device
     backbone = setting.load()
     scorer = scorer_on(backbone, 20, 128)
+    batch = scorer.at_a_time
     encoded = scorer.template.encode(texts(count, 60))
     prompt = torch.randn(20, backbone.width, generator=torch.Generator().manual_seed(1)).to(device)
     models = {
@@ -250,7 +249,7 @@ def classify_case(setting: Setting) -> Case:
 
     def theirs(precision: torch.dtype = torch.float32, *, by_length: bool = False) -> list[str]:
         prefix = prefix_of(scorer)
-        return reference.classify(models[precision], plain, backbone.tokenizer, prefix, BATCH, by_length=by_length)
+        return reference.classify(models[precision], plain, backbone.tokenizer, prefix, batch, by_length=by_length)
 
     def compare(mine: np.ndarray, other: list[str]) -> dict[str, float]:
         words = np.array([backbone.tokenizer.decode([ids[0]]) for ids in scorer.verbalizer.tokens])
@@ -260,7 +259,7 @@ def classify_case(setting: Setting) -> Case:
         apart = float((ours_words[answered] != their_words[answered]).mean()) if share else 0.0
         return {"difference": apart, "share that generate answers with a label word": share}
 
-    facts = {"texts": count, "batch": BATCH, "precision": str(backbone.precision)}
+    facts = {"texts": count, "batch": batch, "precision": str(backbone.precision)}
     return Case(ours, theirs, facts, compare, partial(theirs, backbone.precision, by_length=True))
 
 

@@ -20,11 +20,11 @@ from engine.backbones.devices import multiply_rate
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Return how long ``run`` takes, its kernels on the GPU included."""
+    """Return how long ``run`` takes, its kernels on the GPUs included."""
     began = time.perf_counter()
     run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    for number in range(torch.cuda.device_count()):
+        torch.cuda.synchronize(number)
     return time.perf_counter() - began
 
 
@@ -32,6 +32,8 @@ def compared(case: Case, repeats: int) -> dict[str, Any]:
     """Time the sides in turn (ours, theirs, ours ...): medians, spreads, and the median of the neighbours' ratios."""
     sides = {"ours": case.ours, "theirs": case.theirs, "careful": case.careful}
     times: dict[str, list[float]] = {name: [] for name, side in sides.items() if side is not None}
+    if case.careful is not None:
+        case.careful()  # the others have run once, when their results were compared
     for _ in range(repeats):
         for name in times:
             times[name].append(seconds(sides[name]))
@@ -85,10 +87,11 @@ def _peak(name: str, side: str, setting: Setting) -> tuple[int, int]:
     case = CASES[name].make(setting)
     before = _resident()
     if setting.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(setting.device)
+        held = torch.cuda.memory_allocated(setting.device)
     getattr(case, side)()
-    if setting.device.type == "cuda":
-        return before, round(torch.cuda.max_memory_allocated() / 2**20)
+    if setting.device.type == "cuda" and torch.cuda.max_memory_allocated(setting.device):
+        return round(held / 2**20), round(torch.cuda.max_memory_allocated(setting.device) / 2**20)
     return before, _resident()
 
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from engine.annotation.annotators import STAGE, EmbeddedTexts
-from engine.backbones.devices import resolve_device
+from engine.backbones.devices import multiplies_bfloat16, resolve_device
 from engine.backbones.hub import fetch_from_hub
 from engine.backbones.memory import fitting, is_out_of_memory
 from engine.checkpoint import NAME as CHECKPOINT
@@ -49,6 +49,7 @@ class RobertaAnnotator:
     def __init__(self, settings: AnnotateSettings, folder: Path) -> None:
         self._settings, self._folder = settings, folder
         self._device = resolve_device(settings.device)
+        self._fast = self._device.type == "cuda" and multiplies_bfloat16(self._device)  # older GPUs imitate it, slowly
         self._model: Any = None
         self._tokenizer: Any = None
 
@@ -181,6 +182,6 @@ class RobertaAnnotator:
         batch = self._tokenizer(
             list(texts), truncation=True, max_length=self._settings.maximum_tokens, padding=True, return_tensors="pt"
         ).to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fast):
             scores: torch.Tensor = self._model(**batch).logits
         return scores.float()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,8 @@ from typing import Literal
 import psutil
 import torch
 
+from engine.backbones.cuda import has_kernels, nvidia_gpus, prepare, usable_gpus, why_unusable
 from engine.errors import DeviceError
-
-CPU_ONLY_TORCH = (
-    "A GPU was found, but this torch is CPU-only. To use it: pip uninstall torch, then pip install torch --index-url "
-    "with the address that pytorch.org gives for your CUDA version."
-)
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -33,24 +27,33 @@ class DeviceInfo:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """Return the device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, made ready for use.
 
     Raises
     ------
     DeviceError
-        If the machine has no such device.
+        If the machine has no such device, or torch cannot use it.
     """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = _fastest() if name == "auto" else _named(name)
+    if device.type == "cuda":
+        prepare(device)
+    return device
+
+
+def _fastest() -> torch.device:
+    for number in usable_gpus():
+        return torch.device("cuda", number)
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _named(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(f"'{name}' is not a device", remedy="Use auto, cpu, cuda, cuda:1 or mps.") from error
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            remedy = CPU_ONLY_TORCH if nvidia_gpus() else "Choose auto or cpu."
+            remedy = why_unusable() if nvidia_gpus() else "Choose auto or cpu."
             raise DeviceError("There is no CUDA GPU that torch can use", where=f"device {name}", remedy=remedy)
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise DeviceError(
@@ -58,6 +61,8 @@ def resolve_device(name: str) -> torch.device:
                 where=f"device {name}",
                 remedy=f"This machine has {torch.cuda.device_count()}, counted from 0.",
             )
+        if not has_kernels(device.index or 0):
+            raise DeviceError("This torch has no kernels for the GPU", where=f"device {name}", remedy=why_unusable())
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
             raise DeviceError("There is no Apple GPU that torch can use", where=f"device {name}", remedy="Choose auto.")
@@ -85,49 +90,42 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def multiply_rate(device: torch.device, precision: torch.dtype, size: int = 1024, seconds: float = 0.1) -> float:
-    """Measure how many floating-point operations a second the device does in products of square matrices."""
-    left, right = (torch.ones(size, size, device=device, dtype=precision) for _ in range(2))
-    done, began, elapsed = 0, 0.0, 0.0
-    while elapsed < seconds:
-        if done == 2:  # the first two find the kernel and warm up
-            began = time.perf_counter()
-        left @ right
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        done += 1
-        elapsed = time.perf_counter() - began if done > 2 else 0.0
-    return 2 * size**3 * (done - 2) / elapsed
+def multiply_rate(device: torch.device, precision: torch.dtype, size: int | None = None, seconds: float = 0.1) -> float:
+    """Measure how many floating-point operations a second the device does in products of square matrices.
+
+    ``size`` is their width; ``None``: what keeps the device busy. A GPU is waited for once, at the end.
+    """
+    width = size or (1024 if device.type == "cpu" else 8192)
+    left, right = (torch.randn(width, width, device=device).to(precision) for _ in range(2))
+    for _ in range(2):  # find the kernel and warm up
+        _multiply(left, right, 1)
+    many = 1
+    while True:
+        elapsed = _multiply(left, right, many)
+        if elapsed >= seconds:
+            return 2 * width**3 * many / elapsed
+        many = max(2 * many, round(1.2 * many * seconds / elapsed))
+
+
+def _multiply(left: torch.Tensor, right: torch.Tensor, many: int) -> float:
+    """Return how many seconds so many products take."""
+    began = time.perf_counter()
+    for _ in range(many):
+        product = left @ right
+    float(product[0, 0])  # waits for a GPU
+    return time.perf_counter() - began
 
 
 def available_devices() -> list[DeviceInfo]:
     """Return the devices that torch can use here, the fastest first."""
     found = []
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    for index in usable_gpus():
         properties = torch.cuda.get_device_properties(index)
         found.append(DeviceInfo(f"cuda:{index}", properties.name, properties.total_memory))
     if torch.backends.mps.is_available():
         found.append(DeviceInfo("mps", "Apple GPU", None))
     found.append(DeviceInfo("cpu", f"threads: {torch.get_num_threads()}", None))
     return found
-
-
-def nvidia_gpus() -> list[str]:
-    """Return the names of NVIDIA GPUs that the driver reports, whether or not torch can use them."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    try:
-        answer = subprocess.run(
-            [program, "--query-gpu=name", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
 
 
 def available_memory() -> int:

@@ -107,14 +107,14 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
     ask_few(model)
     look_up(model)
     identity = BackboneIdentity(name, revision, _config_hash(model), _tokenizer_hash(tokenizer), _weights_hash(model))
+    if precision is torch.bfloat16:
+        multiply_in_bfloat16(model, device)
     try:
         torch.nn.Module.to(model, device)
     except torch.OutOfMemoryError as error:
         raise BackboneError(
             f"The backbone does not fit into the memory of {device}", where=name, remedy="Choose a smaller one, or cpu."
         ) from error
-    if precision is torch.bfloat16:
-        multiply_in_bfloat16(model, device)
     return Backbone(model, tokenizer, device, precision, identity)
 
 

@@ -47,7 +47,8 @@ def examine() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
-    from engine.backbones.devices import CPU_ONLY_TORCH, available_devices, nvidia_gpus
+    from engine.backbones.cuda import nvidia_gpus, why_unusable
+    from engine.backbones.devices import available_devices
 
     devices = available_devices()
     findings = [
@@ -59,7 +60,7 @@ def _devices() -> list[Finding]:
     ]
     gpus = nvidia_gpus()
     if gpus and not any(device.name.startswith("cuda") for device in devices):
-        findings.append(Finding("GPU", f"{gpus[0]}. {CPU_ONLY_TORCH}", ok=False))
+        findings.append(Finding("GPU", f"{gpus[0]}. {why_unusable()}", ok=False))
     elif len(findings) == 1:
         findings.append(Finding("GPU", "none found; everything runs on the CPU"))
     return findings

@@ -21,8 +21,8 @@ from engine.prompting.verbalizer import Verbalizer
 from engine.settings import PromptSettings
 from engine.stage import Part, ProgressMeter, StopToken
 
-BATCH = 64
-"""Texts (times prompts) scored in one pass."""
+BATCH, GPU_BATCH = 64, 512
+"""Texts (times prompts) scored in one pass on a processor, and on a GPU, which a pass must not leave idle."""
 
 
 class PromptScorer:
@@ -45,7 +45,7 @@ class PromptScorer:
 
     def __init__(self, backbone: Backbone, verbalizer: Verbalizer, settings: PromptSettings) -> None:
         self.backbone, self.verbalizer, self.settings = backbone, verbalizer, settings
-        self.at_a_time = BATCH
+        self.at_a_time = BATCH if backbone.device.type == "cpu" else GPU_BATCH
         self.template = Template(settings, backbone.tokenizer)
         model = backbone.model
         prefix: list[Any] = [model.config.decoder_start_token_id]
@@ -196,7 +196,16 @@ class PromptScorer:
 
 
 @contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Use attention kernels that can be differentiated twice; the fused ones cannot."""
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
+def twice_differentiable(backbone: Backbone) -> Iterator[None]:
+    """Use attention kernels that can be differentiated twice; the fused ones cannot.
+
+    They compute in float32 what comes in bfloat16. A GPU may round that to TF32, which holds bfloat16 as it is.
+    """
+    before = torch.get_float32_matmul_precision()
+    if backbone.device.type == "cuda" and backbone.precision is torch.bfloat16:
+        torch.set_float32_matmul_precision("high")
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -277,6 +277,7 @@ class _Server:
             pass
         finally:
             stream.close()  # type: ignore[attr-defined]
+            self._session.release_memory()
             self._number = -1
 
     def _answer(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,13 @@ class Session:
         if device not in self._encoders:
             self._encoders[device] = SentenceEncoder(device=device)
         return self._encoders[device]
+
+    def release_memory(self) -> None:
+        """Give back what a GPU's memory holds beside the models: others want it while nothing is trained."""
+        if "torch" in sys.modules:
+            import torch
+
+            torch.cuda.empty_cache()
 
     # Short questions, answered between the steps of a job -------------------------------------------------------------
 

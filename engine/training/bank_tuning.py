@@ -148,8 +148,8 @@ def tune_bank(
         run.stopping = EarlyStopping(plan.patience, improvement=plan.improvement)
         run.validated = -1 if plan.validate_start else 0
     optimizer = torch.optim.AdamW(
-        [{"params": [run.prompt]} for run in runs], lr=plan.learning_rate, weight_decay=plan.weight_decay
-    )
+        [run.prompt for run in runs], lr=plan.learning_rate, weight_decay=plan.weight_decay
+    )  # a prompt that is done has no gradient and is passed over
     width = int(examples.texts.lengths.max()) + scorer.settings.soft_tokens
     per_pass = min(fitting_rows(scorer.backbone, width, twice_differentiated=False), len(runs) * plan.batch_size)
     step = 0
@@ -181,7 +181,7 @@ def tune_bank(
         work = partial(_backward, scorer, examples, active, step, plan.batch_size)
         losses, per_pass = yield from fitting(work, per_pass, "texts")
         for run, loss in zip(active, losses, strict=True):
-            if not np.isfinite(loss) or run.prompt.grad is None or not torch.isfinite(run.prompt.grad).all():
+            if not np.isfinite(loss):
                 raise _no_number(runs, run, step + 1, plan)
         for run in active:
             run.good = run.prompt.detach().clone()
@@ -214,7 +214,10 @@ def _due(run: PromptRun, step: int, plan: TuningPlan) -> bool:
 def _backward(
     scorer: PromptScorer, examples: Examples, active: Sequence[PromptRun], step: int, batch_size: int, per_pass: int
 ) -> np.ndarray:
-    """Set the gradient of each active prompt to that of its mean loss; return the losses, float [active]."""
+    """Set the gradient of each active prompt to that of its mean loss; return the losses, float [active].
+
+    A loss is not a number if its gradient is none.
+    """
     rows = [run.rows(step, batch_size) for run in active]
     owner = np.repeat(np.arange(len(active)), [len(some) for some in rows])
     weight = np.repeat([1 / len(some) for some in rows], [len(some) for some in rows])
@@ -230,6 +233,7 @@ def _backward(
     parts = side_by_side(scorer.backbone.device, work, examples.texts.lengths_of(flat), at_a_time=per_pass)
     total = torch.stack([gradient for gradient, _ in parts]).sum(0)
     losses: np.ndarray = np.sum([lost for _, lost in parts], 0)
+    losses[~torch.isfinite(total).flatten(1).all(1).cpu().numpy()] = np.nan
     for run, gradient in zip(active, total, strict=True):
         run.prompt.grad = gradient
     return losses

@@ -149,7 +149,9 @@ def _tune_one(
                 if not np.isfinite(loss):
                     raise _no_number(seed, step, settings)
                 if stopping.update(step, accuracy, loss):
-                    best = {name: weight.detach().clone() for name, weight in weights.items()}
+                    with torch.no_grad():
+                        for name, weight in weights.items():
+                            best[name].copy_(weight)
                 yield Metric("validation accuracy", step, accuracy, f"full model seed {seed}")
                 yield Metric("validation loss", step, loss, f"full model seed {seed}")
         ended = stopping.exhausted or step == total
@@ -213,7 +215,7 @@ def _empty_bank(scorer: PromptScorer) -> torch.Tensor:
 @contextmanager
 def _original_weights_afterwards(scorer: PromptScorer) -> Iterator[None]:
     model = scorer.backbone.model
-    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    before = {name: weight.detach().to("cpu", copy=True) for name, weight in model.named_parameters()}
     model.requires_grad_(True)
     try:
         yield

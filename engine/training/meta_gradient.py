@@ -155,7 +155,7 @@ def meta_gradient(
         return MetaGradient(gradient, rates, *seen)
 
     tokens = examples.texts.lengths[np.concatenate([support, query], 1)].sum(1)
-    with twice_differentiable() if exact else nullcontext():
+    with twice_differentiable(scorer.backbone) if exact else nullcontext():
         parts = side_by_side(scorer.backbone.device, work, tokens, at_a_time=tasks_per_pass)
     rates = [part.rates for part in parts if part.rates is not None]
     return MetaGradient(

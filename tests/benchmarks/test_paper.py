@@ -100,7 +100,9 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert len(texts_of(chosen.test)) == 60
     assert not texts_of(chosen.test) & texts_of(chosen.pool)
     assert not (texts_of(chosen.test) | texts_of(chosen.pool)) & texts_of(found.test)
-    assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {"choose", "stopping"}
+    assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {
+        "choose", "choose-pseudo", "stopping",
+    }  # fmt: skip
 
 
 def test_fewer_test_rows_are_the_same_ones_at_every_call(tmp_path: Path):

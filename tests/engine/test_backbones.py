@@ -11,7 +11,7 @@ import pytest
 import torch
 from loading import load
 
-from engine.backbones import devices
+from engine.backbones import cuda, devices
 from engine.backbones.devices import available_devices, resolve_device, resolve_precision
 from engine.backbones.hub import fetch_from_hub
 from engine.backbones.load import load_backbone
@@ -236,18 +236,64 @@ def test_devices_that_are_not_there(monkeypatch):
     with pytest.raises(DeviceError, match="Choose auto or cpu"):
         resolve_device("cuda")
     monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA X"])
+    monkeypatch.setattr(torch.version, "cuda", None)
     with pytest.raises(DeviceError, match="this torch is CPU-only"):
+        resolve_device("cuda")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with pytest.raises(DeviceError, match=r"driver does not serve CUDA 13\.0"):
         resolve_device("cuda")
     with pytest.raises(DeviceError, match="Apple"):
         resolve_device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(cuda, "has_kernels", lambda number: True)
     with pytest.raises(DeviceError, match="no GPU number 3"):
         resolve_device("cuda:3")
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     assert resolve_precision("auto", torch.device("cuda")) is torch.bfloat16
     assert resolve_precision("bfloat16", torch.device("cpu")) is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("built_for", "usable"),
+    [
+        (["sm_75", "sm_80", "sm_90"], {(7, 5), (8, 0), (8, 6), (8, 9), (9, 0)}),
+        (["sm_86", "compute_86"], {(8, 6), (8, 9), (9, 0), (12, 0)}),
+        (["sm_50", "sm_90a", "compute_120"], {(6, 1), (9, 0), (12, 0)} - {(6, 1)}),
+    ],
+)
+def test_a_gpu_that_torch_has_no_kernels_for_is_not_chosen(monkeypatch, built_for, usable):
+    """A card that is too old for the installed wheel stands first; what is chosen is one that works, or the CPU."""
+    cards = [(6, 1), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (12, 0)]
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built_for)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", cards.__getitem__)
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: ["NVIDIA X"])
+    assert {cards[number] for number in cuda.usable_gpus()} == usable
+    assert cards[resolve_device("auto").index] == min(usable)
+    with pytest.raises(DeviceError, match=r"no kernels .* CUDA 13\.0"):
+        resolve_device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_100"])
+    assert resolve_device("auto").type in ("cpu", "mps")
+
+
+def test_what_is_set_before_a_gpu_is_used(monkeypatch):
+    before, set_to = torch.backends.cuda.cudnn_sdp_enabled(), []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (6 << 30, 8 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda index: 1 << 30)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *values: set_to.append(values))
+    try:
+        cuda.prepare(torch.device("cuda:1"))
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert not set_to, "Linux says by itself when a GPU is full"
+        monkeypatch.setattr(cuda.sys, "platform", "win32")
+        cuda.prepare(torch.device("cuda:1"))
+        assert set_to == [(7 / 8 - cuda.SPARED, 1)]
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 def test_available_devices_end_with_the_cpu():

@@ -61,7 +61,7 @@ def test_it_masks_and_biases_as_before(tiny_t5, bank):
 
 def test_it_can_be_differentiated_twice(tiny_t5, bank):
     scorer = scorer_in(tiny_t5, "bfloat16")
-    with twice_differentiable():
+    with twice_differentiable(scorer.backbone):
         (gradient,) = torch.autograd.grad(losses(scorer, bank).sum(), bank, create_graph=True)
         (second,) = torch.autograd.grad(gradient.square().sum(), bank)
     assert second.norm() > 0

@@ -47,7 +47,7 @@ def test_second_derivatives_are_those_of_the_plain_way(make_scorer, plainly, flo
     bank = torch.randn(2, 4, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
 
     def second() -> torch.Tensor:
-        with twice_differentiable():
+        with twice_differentiable(scorer.backbone):
             (gradient,) = torch.autograd.grad(losses(scorer, bank).sum(), bank, create_graph=True)
             return torch.autograd.grad(gradient.square().sum(), bank)[0]
 

@@ -33,7 +33,7 @@ def _loop_over_tasks(scorer, examples, prompt, support, query, *, exact: bool, i
     from engine.prompting.scorer import twice_differentiable
 
     total = torch.zeros_like(prompt)
-    with twice_differentiable():
+    with twice_differentiable(scorer.backbone):
         for support_rows, query_rows in zip(support, query, strict=True):
             shared = prompt.clone().requires_grad_()
             adapted = shared
