@@ -92,7 +92,8 @@ def load_checkpoint(folder: Path, run: str) -> Checkpoint | None:
     try:
         with safe_open(path, framework="pt") as stream:
             document = json.loads((stream.metadata() or {})["metapt"])
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            # Copies: as long as views of it live, Windows lets nobody put the next checkpoint in the file's place.
+            tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}  # noqa: SIM118
         state, environment, belongs = document["state"], document["environment"], document["run"]
         random_state = tensors.pop("torch_random_state")
         if not isinstance(state, dict) or not isinstance(environment, dict):

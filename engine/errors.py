@@ -138,7 +138,9 @@ def system_error(error: BaseException) -> OSError | None:
         return error
     number = re.search(r"\(os error (\d+)\)", str(error))
     if number is not None:
-        return OSError(int(number[1]), os.strerror(int(number[1])))
+        code = int(number[1])
+        # On Windows it is Windows' own number, which the third value translates.
+        return OSError(0, str(error), None, code) if os.name == "nt" else OSError(code, os.strerror(code))
     if isinstance(error, OSError) and re.search(r"\d+ requested and \d+ written", str(error)):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return error if isinstance(error, OSError) else None
@@ -146,6 +148,9 @@ def system_error(error: BaseException) -> OSError | None:
 
 def storage_error(error: OSError, path: str | Path | None) -> StorageError:
     """Return the sentence for an ``OSError`` about ``path``."""
+    if getattr(error, "winerror", None) in (32, 33):
+        what = "Another program has the file open"
+        return StorageError(what, where=path, remedy="Close it there, and run it again.")
     what, remedy = _OS_SENTENCES.get(
         error.errno or 0,
         (f"The file could not be read or written ({error.strerror or error})", "Check the disk, and run it again."),

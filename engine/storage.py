@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import StorageError, storage_errors
 
@@ -19,6 +20,47 @@ if TYPE_CHECKING:
 
 UNFINISHED = ".metapt-part"
 """How the names of files end that are being written."""
+
+HELD = (5, 32, 33)
+"""What Windows says while another program (a virus scanner, an indexer, a sync) has a file open: WinError."""
+PATIENCE = 3.0
+"""So many seconds such a program is waited for."""
+
+Done = TypeVar("Done")
+
+
+def patiently(work: Callable[[], Done]) -> Done:
+    """Do ``work`` on a file; on Windows again, for a while, as long as another program has it open.
+
+    Raises
+    ------
+    OSError
+        What the last try raised.
+    """
+    pause, ends = 0.01, time.monotonic() + PATIENCE
+    while True:
+        try:
+            return work()
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in HELD or time.monotonic() > ends:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+def replace(path: Path, target: Path) -> None:
+    """Let ``path`` take the place of ``target``, `patiently`."""
+    patiently(lambda: os.replace(path, target))
+
+
+def remove(path: Path) -> None:
+    """Remove the file if there is one, `patiently`."""
+    patiently(lambda: path.unlink(missing_ok=True))
+
+
+def _unfinished(path: Path) -> Path:
+    """Return a name beside ``path``; `tempfile` would try for hours where a folder of Windows may not be written to."""
+    return path.parent / f".{path.name}.{secrets.token_hex(6)}{UNFINISHED}"
 
 
 @contextmanager
@@ -33,18 +75,18 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
+        temporary = _unfinished(path)
+        temporary.open("xb").close()
     try:
         with storage_errors(path):
             yield temporary
-            os.chmod(temporary, 0o644)  # mkstemp's files are for their owner only; these are to be shared
+            os.chmod(temporary, 0o644)  # whatever a library made of it; these are to be shared
             with open(temporary, "rb+") as stream:
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
+            replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it only takes space, and must not hide what happened
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -60,13 +102,17 @@ def replacing_files(folder: Path) -> Iterator[Path]:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=UNFINISHED, dir=folder) as name:
-            yield Path(name)
-            for path in sorted(Path(name).iterdir()):
+        temporary = _unfinished(folder / folder.name)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for path in sorted(temporary.iterdir()):
                 os.chmod(path, 0o644)  # as in `replacing`
                 with open(path, "rb+") as stream:
                     os.fsync(stream.fileno())
-                os.replace(path, folder / path.name)
+                replace(path, folder / path.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 if __name__ == "__main__":
     multiprocessing.freeze_support()  # the engine process begins here, and never returns
-    if Path(sys.argv[0]).stem in ("metapt", "metapt-cli"):
+    # Windows' cmd tells the name that was typed, which may be MetaPT's in other letters; the file says which it is.
+    started = sys.executable if sys.platform == "win32" else sys.argv[0]
+    if Path(started).stem in ("metapt", "metapt-cli"):
         from engine.cli import main as command_line
 
         command_line()

@@ -72,8 +72,17 @@ def size_of(folder: Path) -> int:
 
 
 def make_archive(folder: Path, out: Path) -> Path:
-    """Write ``MetaPT-VERSION-SYSTEM-MACHINE.tar.xz``: unpack it anywhere and start ``MetaPT/MetaPT``."""
+    """Write ``MetaPT-VERSION-SYSTEM-MACHINE.tar.xz``: unpack it anywhere and start ``MetaPT/MetaPT``.
+
+    On Windows, whose Explorer does not open that everywhere, and on macOS it is a ``.zip``; there of ``MetaPT.app``.
+    """
     path = out / f"MetaPT-{__version__}-{platform.system().lower()}-{platform.machine()}.tar.xz"
+    if sys.platform == "win32":
+        return Path(shutil.make_archive(str(path.with_suffix("").with_suffix("")), "zip", folder.parent, folder.name))
+    if sys.platform == "darwin":  # its own program keeps the links and the rights that a bundle needs
+        zipped = path.with_suffix("").with_suffix(".zip")
+        subprocess.run(["ditto", "-c", "-k", "--keepParent", folder.with_suffix(".app"), zipped], check=True)
+        return zipped
     with tarfile.open(path, "w:xz", preset=1) as archive:
         archive.add(folder, "MetaPT", filter=_plain)
     return path

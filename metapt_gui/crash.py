@@ -55,8 +55,8 @@ class CrashReports:
             name = Path(self._fault_file.name)
             self._fault_file.close()
             self._fault_file = None
-            if name.exists() and name.stat().st_size == 0:
-                name.unlink()
+            with contextlib.suppress(OSError):  # on Windows it may tell of errors that somebody has handled
+                name.unlink(missing_ok=True)
 
     def write(self, error: BaseException) -> Path | None:
         """Write a report about ``error`` and return it; ``None`` if not even that works."""
@@ -81,7 +81,8 @@ class CrashReports:
 
     def mark_seen(self, path: Path) -> None:
         """Keep a report, but do not offer it again."""
-        path.replace(path.with_suffix(".seen.log"))
+        with contextlib.suppress(OSError):  # another window's, that is still open on Windows
+            path.replace(path.with_suffix(".seen.log"))
 
     def _caught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):

@@ -147,5 +147,8 @@ class JobRunner(QObject):
             # A loss that was no number any more leaves the best prompt before it: better than none.
             if (run.folder / RESULTS[0]).exists():
                 self._document.assign(run.role, run.folder)
-        elif isinstance(event, Cancelled) and not (project.has_role(run.role) and project.role(run.role) == run.folder):
+        # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
+        elif isinstance(event, Cancelled) and not (
+            project.has_role(run.role) and project.role(run.role).name == run.folder.name
+        ):
             project.discard(run.folder)

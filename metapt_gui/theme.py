@@ -254,18 +254,18 @@ QComboBox, QAbstractSpinBox {
 QComboBox:focus, QAbstractSpinBox:focus { border-color: $accent; }
 QComboBox:disabled, QAbstractSpinBox:disabled { color: $muted; background: $window; }
 QComboBox::drop-down { border: none; width: 20px; }
-QComboBox::down-arrow { image: url($down_picture); width: 10px; height: 10px; }
+QComboBox::down-arrow { image: url("$down_picture"); width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $border; selection-background-color: $selection;
     selection-color: $text; }
 QAbstractSpinBox { padding-right: 20px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; background: transparent; width: 18px; }
-QAbstractSpinBox::up-arrow { image: url($up_picture); width: 9px; height: 9px; }
-QAbstractSpinBox::down-arrow { image: url($down_picture); width: 9px; height: 9px; }
+QAbstractSpinBox::up-arrow { image: url("$up_picture"); width: 9px; height: 9px; }
+QAbstractSpinBox::down-arrow { image: url("$down_picture"); width: 9px; height: 9px; }
 QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0 0 0 4px; background: transparent; }
 QCheckBox::indicator, QTableView::indicator {
     width: 14px; height: 14px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
 QCheckBox::indicator:checked, QTableView::indicator:checked {
-    background: $accent; border-color: $accent; image: url($check_picture); }
+    background: $accent; border-color: $accent; image: url("$check_picture"); }
 QCheckBox::indicator:focus { border-color: $accent; }
 QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border-color: $accent; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class UserSettings:
         """Return the projects that were open lately and still exist, the last one first."""
         kept = self._settings.value("recent", [])
         names = [kept] if isinstance(kept, str) else kept if isinstance(kept, list) else []
-        return [Path(name) for name in names if (Path(name) / "project.json").is_file()]
+        # os.path: a Path raises for a drive that is locked or a server that is away.
+        return [Path(name) for name in names if os.path.isfile(os.path.join(name, "project.json"))]
 
     def remember(self, project: Path) -> None:
         """Put a project on top of the recent ones."""

@@ -14,7 +14,8 @@ from engine.events import Notice
 from engine.stage import Part
 
 Result = TypeVar("Result")
-EXHAUSTED = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+EXHAUSTED = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
+"""What torch says: of a GPU, of a processor on Linux and macOS, of one on Windows, and cuBLAS."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -92,9 +93,10 @@ def fitting_rows(backbone: Backbone, tokens: int, *, twice_differentiated: bool)
     """Return about how many texts of ``tokens`` tokens can be trained on at a time in half of the free memory.
 
     A rough count of the activations that a backward pass keeps; it is there so that a computer without a GPU is not
-    driven into swapping or killed. A GPU is tried with everything and answers by itself.
+    driven into swapping or killed. A CUDA GPU is tried with everything and answers by itself; Apple's shares the
+    computer's memory.
     """
-    if backbone.device.type != "cpu":
+    if backbone.device.type not in ("cpu", "mps"):
         return 1 << 30
     config = backbone.model.config
     layer = 12 * config.d_model + 4 * config.num_heads * config.d_kv + 3 * config.d_ff + 4 * config.num_heads * tokens

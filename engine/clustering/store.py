@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from engine.corpus.store import parquet_errors
 from engine.errors import StorageError, storage_errors
-from engine.storage import read_json, replacing, write_json
+from engine.storage import read_json, remove, replacing, write_json
 
 FORMAT = 1
 _SCHEMA = pa.schema([("row", pa.int64()), ("cluster", pa.int16())])
@@ -180,7 +180,7 @@ def save(
     """Write a clustering; ``clusters.json`` comes last, so what was cut off in between is not taken for whole."""
     with storage_errors(folder):
         for name in ("clusters.json",) if projection is not None else ("clusters.json", "projection.npy"):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
     with replacing(folder / "clusters.parquet") as temporary:
         columns = [np.arange(len(assignment)), assignment.astype(np.int16)]
         pq.write_table(pa.table(columns, schema=_SCHEMA), temporary, compression="zstd")

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, BinaryIO
 
 from engine.corpus.encodings import guess_encoding, mostly_utf8
@@ -105,7 +105,8 @@ def find_sources(names: Sequence[str | Path]) -> list[Source]:
         with storage_errors(str(name)[:200]):  # a name may be too long for the system to look for it
             path.exists()
         if path.is_dir():
-            found = sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
+            inside = sorted(item for item in path.rglob("*") if item.is_file())
+            found = [item for item in inside if not _is_hidden(item.relative_to(path))]
             known = [item for item in found if Source(item).suffix in FORMATS or item.suffix.lower() == ".zip"]
             if not known:
                 raise DataError("The folder holds no file of a known format", where=path, remedy=_KNOWN)
@@ -133,6 +134,11 @@ def closing(sources: Sequence[Source]) -> Iterator[None]:
             archive.close()
 
 
+def _is_hidden(path: PurePath) -> bool:
+    """Whether it is a system's or a program's own: of the Finder, or a note of Office that a document is open."""
+    return path.name.startswith("~$") or any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
 _KNOWN = "MetaPT reads CSV, TSV, JSONL, JSON, Parquet, XLSX and plain text, also as .gz, .zst or .zip."
 
 
@@ -140,7 +146,8 @@ def _members(path: Path) -> list[Source]:
     with storage_errors(path), _archive_errors(path), zipfile.ZipFile(path) as archive:
         members = {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
     shared = Archive(path)
-    known = [Source(path, name, shared) for name in sorted(members) if Path(name).suffix.lower() in FORMATS]
+    names = (name for name in sorted(members) if not _is_hidden(PurePosixPath(name)))
+    known = [Source(path, name, shared) for name in names if PurePosixPath(name).suffix.lower() in FORMATS]
     # No member gives more bytes than it says here, and several may share the same packed ones.
     if sum(members[source.member] for source in known) > largest(path):
         raise _bomb(path)

@@ -16,7 +16,7 @@ from engine.embedding.sentence_bert import Encoder, by_length
 from engine.errors import StorageError, storage_errors
 from engine.events import Event, Progress
 from engine.stage import Part, ProgressMeter, StopToken
-from engine.storage import read_json, replacing, write_json
+from engine.storage import read_json, remove, replace, replacing, write_json
 
 Observer = Callable[[np.ndarray, np.ndarray], Iterable[Event]]
 """Is shown row numbers, int64 [m], and their vectors, float32 [m, d], and answers with events."""
@@ -123,8 +123,8 @@ def _compute(
             if observe is not None:
                 yield from observe(rows, vectors)
     with storage_errors(whole):
-        os.replace(partial.path, whole)
-        partial.note.unlink()
+        replace(partial.path, whole)
+        remove(partial.note)
     return True
 
 
@@ -150,7 +150,7 @@ class _Partial:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.done = self._rows_so_far(header.getvalue(), rows)
             if self.done == 0:
-                self.note.unlink(missing_ok=True)  # it must not outlive the rows that it tells of
+                remove(self.note)  # it must not outlive the rows that it tells of
                 with open(path, "wb") as stream:
                     stream.write(header.getvalue())
                     stream.truncate(self._start + rows * self._row_bytes)

@@ -59,6 +59,9 @@ def predict_files(
             where=output,
             remedy="Let the name end with .csv, .parquet or .jsonl.",
         )
+    if output.exists():  # a spreadsheet may have it open: better known now than when everything is classified
+        with storage_errors(output):
+            output.open("r+b").close()
     bank = prompt.vectors.to(scorer.backbone.device)[None]
     plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 1})
     for event in import_corpus(files, folder, plain, stop=stop):

@@ -207,7 +207,7 @@ def _read_tensor(path: Path) -> tuple[torch.Tensor, dict[str, str]]:
             metadata = stream.metadata() or {}
             if TENSOR not in stream.keys():  # noqa: SIM118  (a safetensors handle is no mapping)
                 raise PromptFileError("The file holds no soft prompt", where=path, remedy="Choose another file.")
-            vectors = stream.get_tensor(TENSOR)
+            vectors = stream.get_tensor(TENSOR).clone()  # as in `load_checkpoint`
     except SafetensorError as error:
         raise PromptFileError(
             "The file is damaged or is not a safetensors file", where=path, remedy="Restore it from a copy."

@@ -20,7 +20,7 @@ from engine.running.failures import failed
 from engine.running.jobs import Job
 from engine.running.session import Session
 from engine.stage import Stage, Stopped, StopToken
-from engine.storage import remove_leftovers, write_json
+from engine.storage import remove, remove_leftovers, write_json
 
 
 def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterator[Event]:
@@ -32,7 +32,7 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
     try:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "result.json").unlink(missing_ok=True)
+            remove(folder / "result.json")
         remove_leftovers(folder)
         write_json(folder / "job.json", job.document())
         with storage_errors(folder), open(folder / "events.jsonl", "ab") as log:

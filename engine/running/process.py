@@ -145,11 +145,14 @@ class EngineProcess:
                 self._questions.send((self._asked, question, arguments))
                 deadline = time.monotonic() + timeout
                 while answered != self._asked:  # an answer that came too late for an earlier question is passed over
-                    if not self._questions.poll(max(0.0, deadline - time.monotonic())):
-                        raise EngineProcessError(
-                            f"The engine did not answer within {timeout:.0f} seconds",
-                            remedy="Wait for its present step, try again.",
-                        )
+                    while not self._questions.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+                        if not self._process.is_alive() and not self._questions.poll():
+                            raise self._death()
+                        if time.monotonic() >= deadline:
+                            raise EngineProcessError(
+                                f"The engine did not answer within {timeout:.0f} seconds",
+                                remedy="Wait for its present step, try again.",
+                            )
                     answered, answer = self._questions.recv()
             except (EOFError, OSError) as error:
                 raise self._death() from error
@@ -182,7 +185,10 @@ class EngineProcess:
     def _receive(self, patience: float) -> tuple[int, Event] | None:
         try:
             if not self._events.poll(patience):
-                return None
+                # On Windows the host holds the child's end until it has begun, so a death before that closes nothing.
+                if self._process.is_alive() or self._events.poll():
+                    return None
+                raise self._death()
             received: tuple[int, Event] = self._events.recv()
             return received
         except (EOFError, OSError) as error:
@@ -210,6 +216,8 @@ def _serve(events: Connection, questions: Connection, threads: int | None, gives
     """Main function of the engine process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the host decides what it means
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # What Apple's GPU has no kernel for, the processor does.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     if gives_way:

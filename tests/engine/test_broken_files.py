@@ -16,6 +16,7 @@ from importing import read, write
 
 from engine.corpus.cleaning import clean
 from engine.corpus.importing import import_corpus
+from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, MetaPTError, StorageError
 from engine.events import Finished, Notice
@@ -285,3 +286,23 @@ def test_a_small_western_file_is_not_taken_for_chinese(tmp_path, words):
     path.write_bytes("text,label\n{} Tee,5\n{} dran,1\n".format(*words).encode("cp1252"))
     list(import_corpus([path], tmp_path / "out", ImportSettings(), stop=StopToken()))
     assert Corpus.open(tmp_path / "out").texts == [f"{words[0]} Tee", f"{words[1]} dran"]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_what_systems_and_programs_leave_beside_texts_is_no_text(tmp_path, packed):
+    """The Finder's notes in a zip, and the note of Office that a workbook is open."""
+    files = {
+        "reviews.csv": b"text\nsoup\n",
+        "__MACOSX/._reviews.csv": b"\0\5\x16\7",
+        ".DS_Store": b"\0",
+        "~$book.xlsx": b"\6me",
+    }
+    if packed:
+        with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+    for name, content in () if packed else files.items():
+        (tmp_path / "texts" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "texts" / name).write_bytes(content)
+    found = find_sources([str(tmp_path / ("texts.zip" if packed else "texts"))])
+    assert [source.member or source.path.name for source in found] == ["reviews.csv"]

@@ -105,6 +105,19 @@ def test_a_bug_is_a_sentence_with_details(engine, tmp_path):
     assert "Traceback" in event.details
 
 
+def test_a_process_that_dies_at_its_start_is_told_though_its_pipe_stays_open(tmp_path, monkeypatch):
+    """As on Windows, where the host holds the child's end until the child has begun."""
+    with EngineProcess(threads=1) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        for connection in (process._events, process._questions):
+            monkeypatch.setattr(connection, "poll", lambda timeout=0: time.sleep(min(timeout or 0, 0.05)) or False)
+            monkeypatch.setattr(connection, "send", lambda message: None)
+        with pytest.raises(EngineProcessError, match="ended unexpectedly"):
+            process.ask("devices", timeout=20)
+        with pytest.raises(EngineProcessError, match="ended unexpectedly"):
+            list(process.run(CountJob(to=3), tmp_path))
+
+
 def test_death_is_told_and_a_new_process_goes_on(tmp_path):
     with EngineProcess(threads=1) as process:
         with pytest.raises(EngineProcessError, match="SIGKILL"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from engine.errors import StorageError, storage_errors
+from engine import storage
+from engine.errors import StorageError, storage_error, storage_errors, system_error
 from engine.storage import read_json, remove_leftovers, replacing, write_json
 
 
@@ -88,3 +90,70 @@ def test_only_what_was_being_written_here_is_cleared_away(tmp_path):
         "a.json",
         "docs",
     ]
+
+
+# Windows, where another program may have a file open ------------------------------------------------------------------
+
+
+class Held(PermissionError):
+    """What Windows raises for a file that a virus scanner or a sync has open."""
+
+    winerror = 32
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_file_that_is_held_for_a_moment_is_waited_for(tmp_path, monkeypatch, tries):
+    write_json(tmp_path / "kept.json", {"before": True})
+    replace, refused = os.replace, []
+
+    def held(*paths):
+        if len(refused) < tries:
+            refused.append(paths)
+            raise Held(errno.EACCES, "The process cannot access the file")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", held)
+    write_json(tmp_path / "kept.json", {"after": True})
+    assert len(refused) == tries
+    assert read_json(tmp_path / "kept.json") == {"after": True}
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+
+
+def test_a_file_that_stays_open_elsewhere_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "PATIENCE", 0.05)
+
+    def held(*paths):
+        raise Held(errno.EACCES, "The process cannot access the file")
+
+    monkeypatch.setattr(os, "replace", held)
+    with pytest.raises(StorageError, match="Another program has the file open"):
+        write_json(tmp_path / "kept.json", {})
+
+
+def test_a_denied_permission_is_not_waited_for(tmp_path, monkeypatch):
+    tries = []
+
+    def denied(*paths):
+        tries.append(paths)
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", denied)
+    with pytest.raises(StorageError, match="Permission was denied"):
+        write_json(tmp_path / "kept.json", {})
+    assert len(tries) == 1
+
+
+def test_tidying_up_does_not_hide_what_happened(tmp_path, monkeypatch):
+    def unlink(path, missing_ok=False):
+        raise Held(errno.EACCES, "The process cannot access the file")
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(StorageError, match="disk is full"), replacing(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_numbers_of_windows_are_not_taken_for_unixes(monkeypatch):
+    monkeypatch.setattr(os, "name", "nt")
+    told = system_error(RuntimeError("I/O error: There is not enough space on the disk. (os error 112)"))
+    assert told is not None
+    assert "Host is down" not in str(storage_error(told, "checkpoint"))

@@ -185,6 +185,10 @@ def test_what_does_not_fit_at_all_is_a_sentence(make_scorer, make_examples, smal
     ("error", "sentence"),
     [
         (torch.OutOfMemoryError(OUT_OF_MEMORY), "The memory of the device is exhausted"),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+            "The memory of the device is exhausted",
+        ),
         (RuntimeError("MPS backend out of memory (MPS allocated: 18 GB)"), "The memory of the device is exhausted"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
