@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import Qt
@@ -11,6 +13,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -28,6 +31,8 @@ from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
+FORBIDDEN = r'(?<!^[A-Za-z])[<>:"|?*]'
+"""What a file's name may not have on Windows, but for the colon of a drive."""
 
 
 class ErrorDialog(QDialog):
@@ -143,6 +148,24 @@ class Question(QMessageBox):
         action = self._answers.get(button)
         if action is not None:
             action()
+
+
+def ask_where(
+    parent: QWidget, title: str, suggestion: str, filters: str, endings: Sequence[str], **options: Any
+) -> Path | None:
+    """Ask for a file to write; ``None`` if nobody wants one.
+
+    A name without one of the ``endings`` gets that of the chosen filter. The system's dialog has asked about the name
+    as it was typed, so a file of the longer name is asked about here.
+    """
+    name, kind = QFileDialog.getSaveFileName(parent, title, re.sub(FORBIDDEN, "-", suggestion), filters, **options)
+    if not name or Path(name).suffix.lower() in endings:
+        return Path(name) if name else None
+    path = Path(name + next((ending for ending in endings if ending in kind), endings[0]))
+    answer = QMessageBox.StandardButton.Yes
+    if path.exists():
+        answer = QMessageBox.question(parent, "MetaPT", f"{path.name} exists already. Replace it?")
+    return path if answer == QMessageBox.StandardButton.Yes else None
 
 
 class TextDialog(QMessageBox):

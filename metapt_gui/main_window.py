@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -27,6 +27,7 @@ from metapt_gui.crash import CrashReports
 from metapt_gui.crash_notice import CrashNotice
 from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Document
+from metapt_gui.dropped_files import as_given, take_texts
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.help import Help
 from metapt_gui.icons import app_icon
@@ -94,7 +95,7 @@ class MainWindow(QMainWindow):
     def _build(self) -> None:
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
-        self.setMinimumSize(960, 560)
+        self.setMinimumSize(860, 440)  # a small screen at 150 %
         self.rail = Rail()
         self.welcome = WelcomePage(app_icon().pixmap(64, 64))
         context = Context(
@@ -172,7 +173,7 @@ class MainWindow(QMainWindow):
         self._devices_asked = False
 
     def _restore(self) -> None:
-        self.resize(1280, 800)
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
         self.restoreGeometry(self.settings.bytes("geometry"))
         self.restoreState(self.settings.bytes("windows"))
         self.menus.offline.setChecked(self.settings.get("offline", True))
@@ -354,7 +355,7 @@ class MainWindow(QMainWindow):
     @reporting
     def dropEvent(self, event: QDropEvent) -> None:
         """Open a project that was dropped; hand other files to the import page, in a new project if there is none."""
-        self._take([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
+        self._take([as_given(Path(url.toLocalFile())) for url in event.mimeData().urls() if url.isLocalFile()])
 
     @reporting
     def open_path(self, path: Path) -> None:
@@ -362,7 +363,7 @@ class MainWindow(QMainWindow):
         path = path.expanduser().absolute()
         if not path.exists():
             raise StorageError("There is no such file or folder", where=path, remedy="Check the path.")
-        self._take([path.parent if path.name == "project.json" else path])
+        self._take([as_given(path)])
 
     def _take(self, paths: list[Path]) -> None:
         if not paths or not self.projects.ready_for(paths[0]):
@@ -377,7 +378,7 @@ class MainWindow(QMainWindow):
             if page.can_start():
                 page.classify_into(paths)
         elif isinstance(page, ImportPage):
-            page.set_files([str(path) for path in paths])
+            take_texts(page, [str(path) for path in paths])
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask what to do with a running job; end the engine and its threads; never leave half of anything."""

@@ -64,8 +64,9 @@ class Projects(QObject):
         """Open a project; one that is open elsewhere or cannot be written to is offered for reading only."""
         if self._busy():
             return
-        if self._document.folder is not None and self._document.folder == path.absolute() and not read_only:
-            return  # it is the one that is shown
+        shown = self._document.folder is not None and self._document.folder == path.absolute()
+        if shown and not read_only and not self._document.read_only:
+            return  # it can be no more open than it is
         try:
             self._show(Project.open(path, read_only=read_only))
         except ProjectLockedError as error:

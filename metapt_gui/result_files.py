@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
 
 from engine.corpus.store import Corpus, parquet_errors
-from engine.errors import StorageError
+from engine.errors import PromptFileError, StorageError, storage_errors
 from engine.storage import read_json
 from metapt_gui.widgets.results_view import Results, Wrong
 
@@ -76,6 +77,23 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         tuple(probed) if len(drawn) == 1 < len(found["draws"]) else (),
         own_rows,
     )
+
+
+def soft_tokens(prompt: Path) -> int:
+    """Return the length of the prompt in a file, by its header.
+
+    Raises
+    ------
+    PromptFileError
+        If it is no prompt.
+    """
+    try:
+        with storage_errors(prompt), safe_open(prompt, framework="np") as stream:
+            (name,) = stream.keys()
+            length, _width = stream.get_slice(name).get_shape()
+            return int(length)
+    except (SafetensorError, ValueError) as error:
+        raise PromptFileError("The file holds no soft prompt", where=prompt, remedy="Choose another file.") from error
 
 
 def _uses(found: Mapping[str, Any], measured: set[int]) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -10,7 +11,7 @@ from engine.errors import MetaPTError
 from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
 from metapt_gui import wording
 from metapt_gui.document import Document, Texts
-from metapt_gui.models.label_commands import ChangeLabels, Names, RenameClass
+from metapt_gui.models.label_commands import ChangeClasses, ChangeLabels, Names, RenameClass
 from metapt_gui.models.label_model import LabelModel
 
 
@@ -136,12 +137,25 @@ class TaskLabels(QObject):
         task = {
             **(kept if isinstance(kept, dict) else {}),
             "classes": list(dict.fromkeys(named.values())),
-            "words": {named[name]: word for name, word in words.items()},
+            # A word that nobody has chosen is the name itself, and follows it.
+            "words": {named[name]: named[name] if word == name else word for name, word in words.items()},
             "renamed": dict(new.renamed),
         }
         self._document.set_value("task", task)
         if self.texts is not None:
             self._model.set_labels(self.own())
+        self.renamed.emit()
+
+    def remove(self, name: str) -> None:
+        """Take a class away, as a step that can be undone; its labels stay where they are."""
+        classes, words = self.classes()
+        before = {"classes": classes, "words": words}
+        after = {"classes": [other for other in classes if other != name], "words": words}
+        self._document.undo.push(ChangeClasses(self._write_classes, before, after, f"Take the class {name} away"))
+
+    def _write_classes(self, values: Mapping[str, Any]) -> None:
+        kept = self._document.value("task")
+        self._document.set_value("task", {**(kept if isinstance(kept, dict) else {}), **values})
         self.renamed.emit()
 
     def _not_renamed(self, error: MetaPTError) -> None:

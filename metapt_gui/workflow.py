@@ -74,8 +74,12 @@ STEPS = (IMPORT, LABEL, CLUSTER, TRAIN, TUNE, USE)
 
 
 def training_role(project: Project) -> str:
-    """Return the role of the texts that are grouped and learnt from: the pseudo-labelled ones if there are any."""
-    return "annotated" if project.has_role("annotated") else "source"
+    """Return the role of the texts that are grouped and learnt from.
+
+    The pseudo-labelled ones if there are any, and the person does not want the labelled ones all the same.
+    """
+    wanted = project.value("learn from") != "source"
+    return "annotated" if wanted and project.has_role("annotated") else "source"
 
 
 def test_path(project: Project) -> str:
@@ -145,7 +149,7 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role
     changed = any(not_imported(project, role) for role in IMPORT.roles)
-    complete = has("source") and has("target")
+    complete = has("target")  # without labelled texts a prompt can still be tuned from a plain start
     found = {IMPORT.key: State.OUTDATED if changed else State.DONE if complete else State.READY}
     stale = False
     for step in (LABEL, CLUSTER, TRAIN, TUNE):

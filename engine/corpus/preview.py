@@ -39,6 +39,13 @@ LABEL_WORDS = frozenset(
         "polarity",
         "grade",
         "overall",
+        "emotion",
+        "opinion",
+        "stance",
+        "topic",
+        "intent",
+        "tag",
+        "annotation",
     ]
 )
 ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "key", "index", "row"])
@@ -72,8 +79,9 @@ def preview_file(
         ``columns``, ``rows`` (strings of at most 300 characters), ``lines`` (the line of each row), ``broken``
         (``line``, ``reason``, ``excerpt`` of the rows that the import would set aside; one with bytes that are not of
         the encoding is among ``rows`` as well, so that the fault can be seen), ``text_column``, ``label_column`` (empty
-        if none seems to be), ``label_values`` (column -> value -> count, of the columns with at most 30 different
-        values), ``counted`` (the rows that they were counted over) and ``whole`` (nothing follows these rows).
+        if none seems to be), ``label_named`` (its name says so, or it was asked for), ``label_values`` (column -> value
+        -> count, of the columns with at most 30 different values), ``counted`` (the rows that they were counted over)
+        and ``whole`` (nothing follows these rows).
 
     Raises
     ------
@@ -104,9 +112,9 @@ def preview_file(
     else:
         text = longest_texts(columns, head, besides=chosen)
     values = {name: {_shown(value): count for value, count in found.items()} for name, found in counts.found().items()}
-    label = settings.label_column
+    label, named = settings.label_column, True
     if chosen is None or chosen == text:
-        label = _label_guess(columns, text, values)
+        label, named = _label_guess(columns, text, values)
     return {
         "sources": len(sources),
         "source": source.name,
@@ -121,6 +129,7 @@ def preview_file(
         "broken": [shown for row in head if (shown := _fault(row, text))],
         "text_column": columns[text],
         "label_column": label,
+        "label_named": named,
         "label_values": values,
         "counted": reading.counted,
         "whole": reading.whole,
@@ -158,8 +167,11 @@ def _fault(row: Row | Broken, text: int) -> dict[str, Any] | None:
     return None
 
 
-def _label_guess(columns: Sequence[str], text: int, values: Mapping[str, Mapping[str, int]]) -> str:
-    """Return the column that is named like a label, else the first whose few short values come again and again."""
+def _label_guess(columns: Sequence[str], text: int, values: Mapping[str, Mapping[str, int]]) -> tuple[str, bool]:
+    """Return the column that is named like a label, else the first whose few short values come again and again.
+
+    And whether it is the former.
+    """
     words = {
         name: set(re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()))
         for name in columns
@@ -169,10 +181,10 @@ def _label_guess(columns: Sequence[str], text: int, values: Mapping[str, Mapping
     # "stars" goes before "stars given by others"
     for name in sorted(candidates, key=lambda name: len(words[name])):
         if words[name] & LABEL_WORDS:
-            return name
+            return name, True
     for name in candidates:
         counts = values[name]
         repeated = sum(counts.values()) >= 3 * len(counts)
         if 2 <= len(counts) <= MOST_LABELS and repeated and max(map(len, counts)) <= LONGEST_LABEL:
-            return name
-    return ""
+            return name, False
+    return "", False

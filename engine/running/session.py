@@ -74,10 +74,11 @@ class Session:
         return preview_file(path, validated(ImportSettings, settings))
 
     def word_tokens(self, backbone: dict[str, Any], word: str) -> list[str]:
-        """Return the pieces that the backbone's tokenizer splits ``word`` into."""
+        """Return the pieces that the backbone's tokenizer splits ``word`` into; none if it does not know them."""
         tokenizer = self._asked(backbone).tokenizer
         pieces: list[str] = tokenizer.tokenize(word)
-        return pieces
+        unknown = any(tokenizer.convert_tokens_to_ids(piece) == tokenizer.unk_token_id for piece in pieces)
+        return [] if unknown else pieces
 
     def suggest_words(self, backbone: dict[str, Any], word: str) -> list[str]:
         """Return words of one token that mean something like ``word``."""

@@ -1,9 +1,9 @@
-"""The change of labels in one corpus, and of the name of a class, as steps that can be undone."""
+"""The change of labels in one corpus, of the name of a class, and of which there are, as steps that can be undone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PySide6.QtGui import QUndoCommand
 
@@ -109,3 +109,31 @@ class RenameClass(QUndoCommand):
         except MetaPTError as error:
             self.setObsolete(True)
             self._failed(error)
+
+
+class ChangeClasses(QUndoCommand):
+    """Lets the task have other classes.
+
+    Parameters
+    ----------
+    write
+        Puts values of the task into the project and shows them.
+    before, after
+        The values.
+    text
+        What the menu calls it after "Undo".
+    """
+
+    def __init__(
+        self, write: Callable[[Mapping[str, Any]], None], before: Mapping[str, Any], after: Mapping[str, Any], text: str
+    ) -> None:
+        super().__init__(text)
+        self._write, self._before, self._after = write, before, after
+
+    def redo(self) -> None:
+        """Write the classes after."""
+        self._write(self._after)
+
+    def undo(self) -> None:
+        """Write the classes before."""
+        self._write(self._before)

@@ -17,6 +17,7 @@ from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
 from engine.running.target_task import present_names
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
+from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Texts, read_texts
@@ -24,7 +25,7 @@ from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.result_files import read_results
+from metapt_gui.result_files import read_results, soft_tokens
 from metapt_gui.run_files import Curves, read_curves
 from metapt_gui.suggestions import Suggestions
 from metapt_gui.task_labels import TaskLabels
@@ -34,8 +35,6 @@ from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.results_view import Results, ResultsView
 from metapt_gui.workflow import TUNE, test_path
-
-LEARNED, RANDOM, VOCABULARY = "MetaPT", "PT", "PT from words"
 
 
 class FewShotPage(Page):
@@ -79,7 +78,9 @@ class FewShotPage(Page):
         self.tabs.addTab(self.results, "Results")
         self.side = FewShotSide(self.context)
         self.side.changed.connect(self._on_task)
+        self.side.checked.connect(self.update_primary)
         self.side.renamed.connect(self._rename)
+        self.side.removed.connect(self.labels.remove)
         self.suggestions = Suggestions(self.host, self.table.model, self.labels)
         self.suggestions.choosing.connect(self.side.set_choosing)
         self.suggestions.found.connect(self._put_first)
@@ -160,6 +161,7 @@ class FewShotPage(Page):
         self.side.show_task(*self.labels.classes(), kept if isinstance(kept, dict) else {})
         self._showing = False
         self._show_classes()
+        self._show_counts()
 
     def _show_classes(self) -> None:
         """Show the classes in the table, and which imported labels are of none of them."""
@@ -176,10 +178,6 @@ class FewShotPage(Page):
             self._before = None
             if said:
                 self.warn(said)
-        reason = "The project is open for reading only." if self.document.read_only else ""
-        self.table.set_read_only(reason)
-        enable(self.side.from_file, reason)
-        enable(self.side.words, reason)
         self._show_counts()
         self._preview_timer.start()
         self.host.state_changed.emit()
@@ -190,9 +188,13 @@ class FewShotPage(Page):
         return {name: counts.get(name, 0) for name in self.side.words.classes()}
 
     def _show_counts(self) -> None:
+        reason = "The project is open for reading only." if self.document.read_only else ""
+        self.table.set_read_only(reason)
+        enable(self.side.words, reason)
+        enable(self.side.from_file, reason or ("" if self.labels.texts is not None else "There are no texts yet."))
         self.side.show_counts(self._counts())
-        if self.labels.texts is not None:
-            self.side.set_unlabelled(len(self.table.model.rows_with(label=False)))
+        there = self.labels.texts is not None
+        self.side.set_unlabelled(len(self.table.model.rows_with(label=False)) if there else None)
         self.update_primary()
 
     def _show_results(self, results: Results | None) -> None:
@@ -258,9 +260,10 @@ class FewShotPage(Page):
 
     def _save(self) -> None:
         """Keep what the controls show in one go: who is told shows all of it anew."""
-        kept = self.document.value("task")
-        task = {**(kept if isinstance(kept, dict) else {}), **self.side.task_values()}
-        values: dict[str, Any] = {"task": task}
+        kept, shown = self.document.value("task"), self.side.task_values()
+        if not self.labels.task.classes and shown["classes"] == self.labels.classes()[0]:
+            del shown["classes"]  # nobody has changed them: another import brings its own
+        values: dict[str, Any] = {"task": {**(kept if isinstance(kept, dict) else {}), **shown}}
         if not self.side.form.problem():
             values["tune"] = self.side.form.values()
         if not self.side.prompt_form.problem():
@@ -344,15 +347,21 @@ class FewShotPage(Page):
 
     def start(self) -> None:
         """Tune from the chosen start and, to compare, from a plain one; the linear probe follows."""
-        starts: dict[str, str] = {}
-        chosen, file = self.side.start()
-        if chosen == LEARNED:
-            starts[LEARNED] = str(Path(self.document.path("meta-train")) / "prompt.safetensors")
-        elif file:
-            starts[chosen] = file
-        if self.side.compare.isChecked() or not starts:
-            starts[RANDOM if chosen != VOCABULARY else VOCABULARY] = "random" if chosen != VOCABULARY else "vocabulary"
-        self.run("tune", TuneJob(starts=starts, **self._target()))
+        self.run("tune", self._job())
+
+    def _job(self) -> TuneJob:
+        target = self._target()
+        learned = Path(self.document.path("meta-train")) if self.document.has("meta-train") else None
+        starts, file = self.side.starts(learned)
+        if file is not None:  # whatever the settings say by now, all starts are as long as this one
+            target["prompt"] = target["prompt"].model_copy(update={"soft_tokens": soft_tokens(file)})
+        return TuneJob(starts=starts, **target)
+
+    def action(self, *, ready: bool) -> str:
+        """Return that a run that was stopped goes on."""
+        last = Path(self.document.path("tune")) / "result.json" if ready and self.document.has("tune") else None
+        stopped = last is not None and read_json(last).get("outcome") == "stopped"  # else no label need be looked at
+        return "Resume" if stopped and self.stopped(self._job()) else self.primary_text
 
     def on_started(self, run: Run) -> None:
         """Begin the curves anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -35,7 +36,9 @@ class FewShotSide(SideScroll):
     """Controls of the task and of tuning."""
 
     changed = Signal()
+    checked = Signal()
     renamed = Signal(str, str)
+    removed = Signal(str)
     suggest_asked = Signal()
     random_asked = Signal()
     labels_chosen = Signal(str)
@@ -46,7 +49,8 @@ class FewShotSide(SideScroll):
         self._file = ""
         self._chosen = ""
         self._learned = False
-        self._total = self._unlabelled = self._test_texts = 0
+        self._total = self._test_texts = 0
+        self._unlabelled: int | None = None
         self._choosing = False
 
         counts = Card("Labels")
@@ -84,7 +88,9 @@ class FewShotSide(SideScroll):
         task = Card("Classes and label words")
         self.words = WordsEditor(context.host, names_editable=True)
         self.words.changed.connect(self.changed)
+        self.words.checked.connect(self.checked)
         self.words.renamed.connect(self.renamed)
+        self.words.removed.connect(self.removed)
         task.box.addWidget(self.words)
         self.unknown = label("", "warning", wrap=True)
         task.box.addWidget(self.unknown)
@@ -192,10 +198,19 @@ class FewShotSide(SideScroll):
         self.start_from.setCurrentText(shown)
         self.start_from.setToolTip(f"{START}\nThe file: {self._file}" if shown == FILE else START)
 
-    def start(self) -> tuple[str, str]:
-        """Return the name of the start in the tables and, for a file, its path."""
+    def starts(self, learned: Path | None) -> tuple[dict[str, str], Path | None]:
+        """Return name -> prompt file or way to begin, the chosen start first, and its file if it has one.
+
+        ``learned`` is the folder of the meta-training. To compare, a plain start comes with a learned one.
+        """
         chosen = self.start_from.currentText()
-        return NAMES[chosen], self._file if chosen == FILE else ""
+        file = learned / "prompt.safetensors" if chosen == LEARNED and learned is not None else None
+        file = Path(self._file) if chosen == FILE else file
+        starts = {NAMES[chosen]: str(file)} if file is not None else {}
+        if self.compare.isChecked() or not starts:
+            plain = VOCABULARY if chosen == VOCABULARY else RANDOM
+            starts[NAMES[plain]] = "vocabulary" if chosen == VOCABULARY else "random"
+        return starts, file
 
     def show_counts(self, counts: Mapping[str, int]) -> None:
         """Show how many labels of the classes there are and what they will be used for."""
@@ -208,13 +223,14 @@ class FewShotSide(SideScroll):
         self._choosing = choosing
         self._enable_suggestions()
 
-    def set_unlabelled(self, count: int) -> None:
-        """Suggest texts only as long as some have no label."""
+    def set_unlabelled(self, count: int | None) -> None:
+        """Suggest texts only as long as some have no label; ``None``: there are no texts."""
         self._unlabelled = count
         self._enable_suggestions()
 
     def _enable_suggestions(self) -> None:
-        reason = "" if self._unlabelled else "Every text has a label."
+        reason = "There are no texts yet." if self._unlabelled is None else "Every text has a label."
+        reason = "" if self._unlabelled else reason
         self.suggest.setText(CHOOSING if self._choosing else SUGGEST)
         enable(self.suggest, "Texts are being chosen." if self._choosing else reason)
         enable(self.at_random, reason)
@@ -238,10 +254,14 @@ class FewShotSide(SideScroll):
             test = min(self._total - training - validation, TEST_ROWS)
             text = f"Each seed takes {training} for training and {validation} for validation"
             text += "." if own else f"; {test:,} are left to test on."
+            if unused := self._total - training - validation - (0 if own else test):
+                text += f" {wording.count(unused, 'labels')} are not used: raise the training rows to learn from more."
         else:
             how = "half train, half validate" if training == validation else "split in the same proportion"
             text = f"Fewer than {training + validation}: {how}" + (". " if own else ", none is left to test on. ")
             text += f"{wording.count(training + validation - self._total, 'labels')} more for the paper's way."
+        if training < 3 * len(self.words.classes()):
+            text += f" {training} rows are few for {len(self.words.classes())} classes: some may be missing in a draw."
         self.split.setText(text)
 
     def _on_form(self) -> None:

@@ -30,7 +30,7 @@ from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page
 from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.column_choice import ColumnChoice
 from metapt_gui.widgets.drop_zone import DropZone
-from metapt_gui.widgets.import_report import ImportReport, show_broken_rows
+from metapt_gui.widgets.import_report import ImportReport, show_broken_beginning, show_broken_rows
 from metapt_gui.widgets.pieces import Banner, Card, SideScroll, button, enable, label
 from metapt_gui.widgets.preview_table import PreviewTable, counted, detected, guess
 from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
@@ -59,6 +59,7 @@ class ImportPage(Page):
         super().__init__(context, IMPORT)
         self.role = "source"
         self._preview: dict[str, Any] = {}
+        self._set_aside = False
         self._preview_problem = ""
         self._showing = False
         self._mapped: dict[str, int] = {}
@@ -226,12 +227,15 @@ class ImportPage(Page):
         columns = preview["columns"]
         kept = self.document.value(f"import {self.role}", {})
         text = kept.get("text_column", "")
-        guess = "" if self.role == "open-text" else preview["label_column"]
+        # Of one's own texts a channel or a status is no label, though its few values come again and again.
+        likely = self.role != "open-text" and (self.role != "target" or preview["label_named"])
+        guess = preview["label_column"] if likely else ""
         labelled = kept.get("label_column", guess)
         self.columns.show_columns(preview, text if text in columns else preview["text_column"], labelled)
         self.preview.show_preview(preview, self.text_column.currentText())
         self.detected.setText(detected(preview))
         self._show_guess()
+        self.report.enable_broken(self._set_aside or bool(preview["broken"]))
         self.table_or_empty.setCurrentIndex(1)
         task = self.document.value("import target", {}) if self.role == "test" else {}  # both have the same classes
         self.columns.show_classes(kept.get("label_map", task.get("label_map", {})), counted(preview, len(self.files())))
@@ -351,17 +355,11 @@ class ImportPage(Page):
         if run.role == self.role:
             self._show_report()
         if isinstance(event, Finished) and self.stands_on(run) and isinstance(run.job, ImportJob):
-            self._say_what_is_missing(run.role, run.job, event)
+            self._say_what_is_missing(run.role, run.job)
 
-    def _say_what_is_missing(self, role: str, job: ImportJob, event: Finished) -> None:
+    def _say_what_is_missing(self, role: str, job: ImportJob) -> None:
         """Warn of what the import left out though nobody has said so."""
         report = read_json(Path(self.document.path(role)) / "report.json")
-        if event.outcome == "stopped":
-            self.warn(
-                f"The import was stopped: only its first part, {wording.count(report['kept'], 'texts')}, is in the "
-                "project. Import again to read all.",
-                role,
-            )
         if perhaps_missed(report, self._mapped, job.settings.label_map):
             count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS)
             self.context.background.run("count labels", count, partial(self._warn_of_missed, role, job))
@@ -379,8 +377,14 @@ class ImportPage(Page):
         """Show counts, lengths and classes of the corpus that the role stands on."""
         report: dict[str, Any] = {}
         if self.document.has(self.role):
-            report = read_json(Path(self.document.path(self.role)) / "report.json")
+            folder = Path(self.document.path(self.role))
+            report = read_json(folder / "report.json")
+            if read_json(folder / "result.json").get("outcome") == "stopped":
+                part = f"only its first part, {wording.count(report['kept'], 'texts')}, is in the project"
+                self.warn(f"The import was stopped: {part}. Import again to read all.", self.role)
         self.report.show_report(report)
+        self._set_aside = bool(report.get("broken"))
+        self.report.enable_broken(self._set_aside or bool(self._preview.get("broken")))
         lengths = report.get("lengths", {"edges": [], "counts": []})
         edges = lengths["edges"]
         self.lengths.set_counts([*edges, 2 * edges[-1]] if edges else [], lengths["counts"])
@@ -389,4 +393,8 @@ class ImportPage(Page):
 
     @reporting
     def _show_broken(self) -> None:
-        show_broken_rows(self.window(), Path(self.document.path(self.role)) / "rejected.jsonl")
+        project = self.document.project
+        if self._set_aside and project is not None and not not_imported(project, self.role):
+            show_broken_rows(self.window(), Path(self.document.path(self.role)) / "rejected.jsonl")
+        else:
+            show_broken_beginning(self.window(), self._preview)

@@ -263,7 +263,10 @@ class MetaTrainPage(Page):
         self._showing = True
         self.form.set_values(values["meta_train"])
         self._show_prompt(values["prompt"])
-        for part in ("meta_train", "prompt", "tune"):
+        kept = self.document.value("tune")
+        known = [preset(other, backbone)["tune"] for other in DESCRIPTIONS for backbone in ("bundled", "another")]
+        untouched = kept is None or kept in known  # what the person set for tuning stays
+        for part in ("meta_train", "prompt", "tune") if untouched else ("meta_train", "prompt"):
             self.document.set_value(part, values[part])
         self._showing = False
         self.document.set_value("preset", name)
@@ -316,11 +319,7 @@ class MetaTrainPage(Page):
 
     def action(self, *, ready: bool) -> str:
         """Return that a run that was stopped goes on."""
-        if ready and self.document.project is not None:
-            folder, done = self.document.project.run_folder(self._job())
-            if not done and (folder / "checkpoint.safetensors").exists():
-                return "Resume"
-        return self.primary_text
+        return "Resume" if ready and self.stopped(self._job()) else self.primary_text
 
     def _job(self, **changes: Any) -> MetaTrainJob:
         project = self.document.project

@@ -107,6 +107,13 @@ class Page(QWidget):
         """Return what the primary button does now, which can be pressed if ``ready``."""
         return self.primary_text
 
+    def stopped(self, job: Any) -> bool:
+        """Whether a run of this job was stopped and can go on."""
+        if self.document.project is None:
+            return False
+        folder, done = self.document.project.run_folder(job)
+        return not done and folder.exists() and any(folder.rglob("checkpoint.safetensors"))
+
     def on_started(self, run: Run) -> None:
         """A run of this page began."""
 

@@ -17,7 +17,7 @@ from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import reporting, show_error
+from metapt_gui.dialogs import ask_where, reporting, show_error
 from metapt_gui.icons import icon
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
@@ -200,7 +200,8 @@ class UsePage(Page):
             if metrics.get(name) is not None:
                 parts.append(f"{text}: {wording.percent(metrics[name])}")
                 break
-        origin = "Loaded from a file" if self.document.value("loaded prompt") else "Learnt in this project"
+        loaded = self.document.value("loaded prompt")
+        origin = f"Loaded from a file, {loaded}" if loaded else "Learnt in this project"
         self.about.setText("\n".join([f"{origin}.", *parts]))
         self._typing.start()
         self.host.state_changed.emit()
@@ -264,15 +265,10 @@ class UsePage(Page):
     def classify_into(self, files: Sequence[Path]) -> None:
         """Ask where the answers go, then classify the texts of ``files``."""
         first = files[0]
-        target, kind = QFileDialog.getSaveFileName(
-            self, "Where the answers go", str(first.with_name(f"{first.stem} classified.csv")), OUTPUTS
-        )
-        if not target:
+        suggestion = str(first.with_name(f"{first.stem} classified.csv"))
+        output = ask_where(self, "Where the answers go", suggestion, OUTPUTS, (".csv", ".parquet", ".jsonl"))
+        if output is None:
             return
-        output = Path(target)
-        if output.suffix not in (".csv", ".parquet", ".jsonl"):
-            ending = next((end for end in (".parquet", ".jsonl") if end in kind), ".csv")
-            output = output.with_name(output.name + ending)
         if any(_same_file(Path(name), output) for name in files):
             raise DataError(
                 "The answers would be written over a file that is to be classified",
@@ -330,9 +326,9 @@ class UsePage(Page):
     # Taking it away ---------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the prompt", "prompt.safetensors", "Prompt (*.safetensors)")
-        if name:
-            path = Path(name) if name.endswith(".safetensors") else Path(f"{name}.safetensors")
+        filters = "Prompt (*.safetensors)"
+        path = ask_where(self, "Save the prompt", "prompt.safetensors", filters, (".safetensors",))
+        if path is not None:
             self.export(path, peft=False)
 
     def _save_peft(self) -> None:

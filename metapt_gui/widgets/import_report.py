@@ -18,6 +18,7 @@ from metapt_gui.widgets.pieces import Card, Figure, button, enable
 DUPLICATES = ("duplicate", "duplicate with another label")
 SHORT = ("empty", "too short")
 BROKEN_SHOWN = 500
+COLUMNS = ("file", "line", "why", "how it begins")
 
 
 class ImportReport(Card):
@@ -66,7 +67,17 @@ class ImportReport(Card):
         else:
             for figure in self.figures.values():
                 figure.set("–")
-        enable(self.show_broken, "" if report.get("broken") else "No row was broken.")
+
+    def enable_broken(self, some: bool) -> None:
+        """Let broken rows be looked at if there are some, of the import or of the files that are chosen."""
+        enable(self.show_broken, "" if some else "No row was broken.")
+
+
+def show_broken_beginning(parent: QWidget, preview: Mapping[str, Any]) -> None:
+    """Show the rows that an import would set aside among those of a preview, in a dialog."""
+    rows = [(preview["source"], f"{row['line']:,}", row["reason"], row["excerpt"]) for row in preview["broken"]]
+    note = f"Of the first {len(preview['rows']) + len(rows):,} rows these cannot be read; an import sets them aside."
+    TableDialog(parent, "Broken rows", COLUMNS, rows, note).open()
 
 
 def show_broken_rows(parent: QWidget, path: Path) -> None:
@@ -83,4 +94,4 @@ def show_broken_rows(parent: QWidget, path: Path) -> None:
             item = json.loads(line)
             rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
     note = f"The first {len(rows):,} rows that were set aside. The others are imported."
-    TableDialog(parent, "Broken rows", ("file", "line", "why", "how it begins"), rows, note).open()
+    TableDialog(parent, "Broken rows", COLUMNS, rows, note).open()

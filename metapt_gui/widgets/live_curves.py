@@ -18,6 +18,7 @@ from metapt_gui.widgets.plot import PlotCard
 
 INTERVAL = 100
 """Milliseconds between redraws."""
+NAMES_IN_A_COLUMN = 5
 NEW_AT_A_TIME = 2
 """Curves that come into the plot in one redraw."""
 SMOOTHED_FROM = 20
@@ -122,7 +123,7 @@ class LiveCurves(PlotCard):
         self._legend: pg.LegendItem | None = None
         if names:
             # Where curves seldom are: shares of right answers rise, losses fall.
-            self._legend = pg.LegendItem(offset=(-8, -4 if percent else 4), labelTextSize="12px", verSpacing=-6)
+            self._legend = pg.LegendItem(offset=(-8, -4 if percent else 4), labelTextSize="12px", verSpacing=0)
             self._legend.layout.setContentsMargins(4, 0, 6, 0)
             self._legend.setParentItem(self.plot.getViewBox())
             # Else it stays as small as on the screen in a picture that is saved larger.
@@ -278,6 +279,7 @@ class LiveCurves(PlotCard):
             if self.theme is not None:
                 label = self._legend.items[-1][1]
                 label.setText(label.text, color=self.theme.text)
+            self._arrange()
         if self.theme is not None:
             self._paint(curve, self.theme, 1, name in self._dashed)
 
@@ -286,6 +288,12 @@ class LiveCurves(PlotCard):
         self.plot.removeItem(curve.line)
         if self._legend is not None:
             self._legend.removeItem(curve.line)
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Let many names stand side by side: a plot is wider than it is high."""
+        if self._legend is not None:
+            self._legend.setColumnCount(1 if len(self._legend.items) <= NAMES_IN_A_COLUMN else 2)
 
     def _draw_all(self) -> None:
         while self._stale:

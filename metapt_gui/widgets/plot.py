@@ -13,7 +13,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import (
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -161,17 +160,14 @@ class PlotCard(QFrame):
         """Ask for a file and save the plot there, if anything is drawn."""
         if not self._menu_button.isEnabled():
             return
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Save the plot", f"{self.accessibleName()}.{kind.lower()}", f"{kind} (*.{kind.lower()})"
-        )
-        if not name:
-            return
-        path = Path(name) if name.lower().endswith(f".{kind.lower()}") else Path(f"{name}.{kind.lower()}")
-        try:
-            self.save(path)
-        except MetaPTError as error:
-            from metapt_gui.dialogs import show_error
+        from metapt_gui.dialogs import ask_where, show_error
 
+        ending = f".{kind.lower()}"
+        path = ask_where(self, "Save the plot", self.accessibleName() + ending, f"{kind} (*{ending})", (ending,))
+        try:
+            if path is not None:
+                self.save(path)
+        except MetaPTError as error:
             show_error(self, error)
 
     def _chosen(self, action: QAction) -> None:

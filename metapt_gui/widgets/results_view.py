@@ -228,8 +228,10 @@ def _exported(results: Results) -> str:
     """Say which prompt is exported if another method was better on the test texts."""
     figures = {name: item["accuracy_mean"] for name, item in results.summary.items()}
     method = results.best.rsplit(" seed ", 1)[0]
-    better = max(figures, key=lambda name: figures[name], default=method)
-    if results.measured_on != "test" or figures[better] <= figures.get(method, 1.0):
+    if results.measured_on != "test" or method not in figures:
+        return ""
+    better = max(figures, key=lambda name: figures[name])
+    if figures[better] <= figures[method]:
         return ""
     return (
         f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
@@ -238,7 +240,9 @@ def _exported(results: Results) -> str:
 
 
 def _note(results: Results, majority: float | None) -> str:
-    if results.measured_on == "test":
+    if not results.summary:
+        text = "The tuning was stopped before anything was measured. Press Resume to go on."
+    elif results.measured_on == "test":
         seeds = max((item["seeds"] for item in results.summary.values()), default=0)
         text = f"Mean ± standard deviation over {wording.count(seeds, 'seeds')}, on texts that none was trained on."
     else:

@@ -28,7 +28,9 @@ class WordsEditor(QWidget):
     """
 
     changed = Signal()
+    checked = Signal()
     renamed = Signal(str, str)
+    removed = Signal(str)
 
     def __init__(self, host: EngineHost, *, names_editable: bool) -> None:
         super().__init__()
@@ -90,7 +92,8 @@ class WordsEditor(QWidget):
             return "Give each class a label word."
         if len(set(words)) < len(words):
             return "Two classes share a label word."
-        return ""
+        unknown = [word for word in self.words().values() if self._pieces.get(word) == []]
+        return f"The backbone does not know the label word ‘{unknown[0]}’. Choose another." if unknown else ""
 
     def set_backbone(self, backbone: dict[str, Any]) -> None:
         """Ask another backbone's tokenizer from now on."""
@@ -115,9 +118,7 @@ class WordsEditor(QWidget):
         said.setMinimumWidth(64)
         widgets: list[QWidget] = [named, worded, said]
         if self._names_editable:
-            widgets.append(
-                button("✕", f"Take the class {name} away; its labels stay on disk.", partial(self._remove, number))
-            )
+            widgets.append(button("✕", "Take this class away; its labels stay on disk.", partial(self._remove, number)))
             widgets[-1].setAccessibleName(f"Take class {name} away")
             widgets[-1].setFixedWidth(32)
             widgets[-1].setStyleSheet("padding: 4px;")
@@ -134,9 +135,7 @@ class WordsEditor(QWidget):
         self.changed.emit()
 
     def _remove(self, number: int) -> None:
-        words = self.words()
-        self.show_classes([name for place, name in enumerate(self._classes) if place != number], words)
-        self.changed.emit()
+        self.removed.emit(self._classes[number])
 
     def _on_name(self, number: int) -> None:
         line = self._lines[number][0]
@@ -145,8 +144,13 @@ class WordsEditor(QWidget):
             return
         if not after or after in self._classes:
             line.setText(before)
+            self.advice.setText(f"There is a class ‘{after}’ already." if after else "A class needs a name.")
+            self.advice.show()
             return
         self._classes[number] = after
+        place = self._grid.itemAtPosition(number + 1, 3)
+        if place is not None and (away := place.widget()) is not None:
+            away.setAccessibleName(f"Take class {after} away")
         self.renamed.emit(before, after)
         self.changed.emit()
 
@@ -175,6 +179,7 @@ class WordsEditor(QWidget):
     def _on_pieces(self, word: str, pieces: list[str]) -> None:
         self._pieces[word] = pieces
         self._say()
+        self.checked.emit()
         if len(pieces) > 1:
             self._host.ask(
                 "suggest_words",
@@ -206,6 +211,8 @@ class WordsEditor(QWidget):
                 text, role = "missing", "bad"
             elif pieces is None:
                 text, role = "", "muted"
+            elif not pieces:
+                text, role = "unknown", "bad"
             elif len(pieces) == 1:
                 text, role = "1 token", "good"
             else:

@@ -117,7 +117,8 @@ def test_an_answer_for_the_last_project_leaves_the_button_as_it_was(
     assert (page.side.suggest.text(), page.side.suggest.isEnabled()) == (CHOOSING, False)
     hands.window.projects.open(other)
     hands.step(TUNE)
-    hands.until(page.side.suggest.isEnabled)
+    assert (page.side.suggest.text(), page.side.suggest.toolTip()) == (SUGGEST, "There are no texts yet.")
+    hands.until(lambda: page.side.suggest.toolTip() == "Every text has a label.")
     assert page.side.suggest.text() == SUGGEST
 
 

@@ -10,6 +10,7 @@ import torch
 from gui.driving import Hands
 from made_runs import as_if_run
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from engine.errors import DataError
 from engine.project import Project
@@ -124,7 +125,10 @@ def test_the_answer_about_a_sentence_that_was_cleared_is_nobodys(
     assert using.answer.text() == ""
 
 
-def test_answers_are_not_written_over_a_file_to_classify(hands: Hands, using: UsePage, tmp_path: Path) -> None:
+def test_answers_are_not_written_over_a_file_to_classify(
+    hands: Hands, using: UsePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     texts = tmp_path / "new.csv"
     texts.write_text("message\nhello there\n", encoding="utf-8")
     for answers in (texts, tmp_path / "home" / ".." / "new"):
@@ -134,6 +138,27 @@ def test_answers_are_not_written_over_a_file_to_classify(hands: Hands, using: Us
         assert dialog.sentence.text() == "The answers would be written over a file that is to be classified."
         dialog.reject()
     assert texts.read_text(encoding="utf-8") == "message\nhello there\n"
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_a_file_of_the_longer_name_is_asked_about(
+    hands: Hands, using: UsePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """The system's dialog has asked about the name as it was typed, without its ending."""
+    kept, questions = tmp_path / "kept.safetensors", []
+    kept.write_text("somebody's own")
+
+    def ask(parent: QWidget, title: str, text: str) -> QMessageBox.StandardButton:
+        questions.append(text)
+        return QMessageBox.StandardButton[answer]
+
+    monkeypatch.setattr(QMessageBox, "question", ask)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "kept"), ""))
+    using._save()
+    assert questions == ["kept.safetensors exists already. Replace it?"]
+    if answer == "Yes":
+        hands.until(lambda: using.saved.text().startswith("Saved"))
+    assert (kept.read_bytes() == b"somebody's own") == (answer == "No")
 
 
 def test_bars_do_not_stay_when_there_is_no_answer(using: UsePage) -> None:

@@ -12,6 +12,7 @@ from engine.events import Finished
 from engine.project import Project
 from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.settings import TuneSettings
+from engine.storage import read_json, write_json
 from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.job_runner import Run
@@ -93,11 +94,16 @@ def test_a_stopped_import_says_that_it_is_a_part(hands: Hands, project_folder: P
     hands.window.projects.open(project_folder)
     page = hands.step(0)
     assert isinstance(page, ImportPage)
-    stopped(hands, run_of(page, "source", ImportJob(files=[]), Path(hands.window.document.path("source"))))
+    folder = Path(hands.window.document.path("source"))
+    write_json(folder / "result.json", read_json(folder / "result.json") | {"outcome": "stopped"})
+    stopped(hands, run_of(page, "source", ImportJob(files=[]), folder))
     assert page.progress_text.text() == "Stopped; only the texts that were read until then are kept."
     assert "only its first part, 160 texts" in page.banner.text.text()
     assert page.banner.isVisible()
     assert page.stop.text() == "Stop, keep a part"
+    hands.window.projects.close()
+    hands.window.projects.open(project_folder)
+    assert "only its first part, 160 texts" in page.banner.text.text(), "and so it is when the project is opened again"
 
 
 @pytest.mark.parametrize(("number", "role"), [(1, "annotated"), (5, "predictions")])

@@ -143,7 +143,11 @@ def test_start_and_comparison_come_back(hands: Hands, letters: FewShotPage, proj
     hands.window.document.close()
     page = opened(hands, project_folder)
     assert page.side.start_from.currentText() == FILE
-    assert page.side.start() == ("From a file", "/prompts/mine.safetensors")
+    starts, file = page.side.starts(None)
+    assert (next(iter(starts.items())), file) == (
+        ("From a file", "/prompts/mine.safetensors"),
+        Path("/prompts/mine.safetensors"),
+    )
 
 
 def test_widths_of_columns_come_back_and_nothing_is_pickled(
