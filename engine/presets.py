@@ -30,6 +30,8 @@ _BUNDLED_RATES: Values = {
     "pretrain": {"learning_rate": 1.0},
     "tune": {"learning_rate": 0.03},
 }
+PSEUDO_ALPHA = 30.0
+"""The alpha that learned most from pseudo-labels on the bundled backbone; the presets' did from true labels."""
 _SIZES: dict[Preset, Values] = {
     "quick": {
         "meta_train": {"steps": 100, "validate_every": 25, "validation_rows": 10, "checkpoint_every": 20},

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QComboBox, QSplitter, QWidget
 from engine.clustering.edits import task_fields
 from engine.errors import MetaPTError
 from engine.events import Event, Failed, Finished, Metric, Progress
-from engine.presets import DESCRIPTIONS, preset
+from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, preset
 from engine.running.jobs import BackboneJob, MetaTrainJob
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
 from engine.words import default_words
@@ -78,13 +78,18 @@ class MetaTrainPage(Page):
         self.preset.setToolTip("Settings that go together. Choosing one sets the forms below.")
         self.preset.activated.connect(self._on_preset)
         self.about_preset = label("", "muted", wrap=True)
+        self.advice = label(
+            f"The labels of these texts are pseudo-labels. An alpha of {PSEUDO_ALPHA:g} learned more from such texts.",
+            "warning",
+            wrap=True,
+        )
         self.duration = label("Expected duration: not measured yet.", wrap=True)
         self.estimate = button(
             "How long will it take?",
             f"Runs {STEPS} steps and a validation, times them, and throws them away.",
             self._start_trial,
         )
-        for widget in (self.preset, self.about_preset, self.duration, self.estimate):
+        for widget in (self.preset, self.about_preset, self.advice, self.duration, self.estimate):
             chosen.box.addWidget(widget)
         side.box.addWidget(chosen)
         self.backbone = BackbonePicker()
@@ -314,6 +319,10 @@ class MetaTrainPage(Page):
         """What else is tried or loaded needs the same."""
         super().update_primary()
         enable(self.estimate, "" if self.primary.isEnabled() else self.primary.toolTip())
+        project, alpha = self.document.project, self.form.values().get("alpha")
+        pseudo = project is not None and training_role(project) == "annotated"
+        high = isinstance(alpha, float) and alpha > PSEUDO_ALPHA and self._backbone()["backbone"] == "bundled"
+        self.advice.setVisible(pseudo and high)
         idle = self.runner.current is None and self.document.project is not None
         enable(self.backbone.load, "" if idle else "Another step is running, or no project is open.")
 

@@ -21,6 +21,7 @@ from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.result_files import soft_tokens
 from metapt_gui.theme import LIGHT
+from metapt_gui.widgets.backbone_picker import BUNDLED
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.results_view import Results, ResultsView
 
@@ -202,6 +203,21 @@ def test_pseudo_labels_can_be_left_aside_again(hands: Hands, labelling: PseudoLa
     hands.choose(page.texts, "the pseudo-labelled texts")
     page.start()
     assert started[1] == page.document.path("annotated")
+
+
+def test_learning_from_pseudo_labels_has_advice(hands: Hands, labelling: PseudoLabelPage) -> None:
+    training = hands.step(TRAIN)
+    assert isinstance(training, MetaTrainPage)
+    assert not training.advice.isVisible(), "it is about the bundled backbone"
+    hands.choose(training.backbone.kind, BUNDLED)
+    training._use_preset("laptop")
+    assert training.advice.isVisible()
+    training.form.set_values({**training.form.values(), "alpha": 30.0})
+    training.update_primary()
+    assert not training.advice.isVisible()
+    training._use_preset("laptop")
+    training.document.set_value("learn from", "source")
+    assert not training.advice.isVisible()
 
 
 # What is shown --------------------------------------------------------------------------------------------------------
