@@ -20,7 +20,7 @@ from pyarrow import csv as arrow_csv
 
 from engine.corpus.columns import column_names, names_columns
 from engine.corpus.rows import MAXIMUM_COLUMNS, Broken, Columns, Read, Row, Table
-from engine.corpus.sources import Source
+from engine.corpus.sources import SEPARATOR_LINE, Source
 from engine.errors import DataError
 
 BLOCK = 2**20
@@ -90,6 +90,9 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
     ahead = _Ahead(blocks(text))
     try:
         first = next(csv.reader(ahead, delimiter=delimiter), [])
+        if SEPARATOR_LINE.fullmatch(delimiter.join(first)):
+            ahead.done()
+            first = next(csv.reader(ahead, delimiter=delimiter), [])
     except (_Runaway, csv.Error) as error:
         raise DataError(
             "The first row, with the names of the columns, cannot be read",

@@ -247,6 +247,10 @@ def open_bytes(source: Source) -> Iterator[BinaryIO]:
                 yield stream
 
 
+SEPARATOR_LINE = re.compile('"?sep=([^"\\s\\w]|\t)"?', re.IGNORECASE)
+"""What Excel writes into the first line to say what the delimiter is."""
+
+
 @dataclass(frozen=True)
 class Detected:
     """How a source is read: format, and for text its encoding and (CSV) delimiter."""
@@ -334,6 +338,8 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
 def _delimiter(sample: str) -> str:
     """Return the mark that splits most of the first lines into as many parts as the header, and that into most."""
     lines = re.split(r"\r\n|\r|\n", sample[: 64 * 1024])[:50]
+    if told := SEPARATOR_LINE.fullmatch(lines[0]):
+        return told[1]
     best, most = ",", (0.0, 0)
     for mark in ",;\t|":
         try:

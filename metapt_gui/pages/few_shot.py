@@ -62,7 +62,7 @@ class FewShotPage(Page):
         self.labels.changed.connect(self._show_counts)
         self.labels.renamed.connect(self._show_task)
         self.labels.failed.connect(self._on_failed)
-        self.table.view.selectionModel().currentRowChanged.connect(self._on_row)
+        self.table.view.selectionModel().currentRowChanged.connect(lambda *_: self._preview_timer.start())
         self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
         self.accuracy = LiveCurves("Validation accuracy of each prompt", "step", "accuracy", percent=True, raw=False)
         self._plots = {"training loss": self.training, "validation accuracy": self.accuracy}
@@ -214,9 +214,6 @@ class FewShotPage(Page):
         super().showEvent(event)
         self._preview_timer.start()
 
-    def _on_row(self) -> None:
-        self._preview_timer.start()
-
     @reporting
     def _rename(self, before: str, after: str) -> None:
         self.labels.rename(before, after)
@@ -309,12 +306,14 @@ class FewShotPage(Page):
             return "Import the texts of your task first."
         if self.labels.texts is None:
             return "The texts are still being read."
+        if problem := self.side.problem():
+            return problem
         if sum(map(bool, self._counts().values())) < 2:
             return f"Label texts of at least two classes first ({self.table.how()}, in the table)."
         if unknown := self._unknown_in_test():
             names = ", ".join(unknown)
             return f"The test texts have labels that are no class here: {names}. Import them again, or untick them."
-        return self.side.problem()
+        return ""
 
     def _test(self) -> str:
         return test_path(self.document.project) if self.document.project is not None else ""

@@ -293,7 +293,8 @@ class MetaTrainPage(Page):
             self.document.set_value("meta_train", self.form.values())
             self._keep_prompt(self.prompt_form.values())
             self.document.set_value("source words", self.words.words())
-            self.document.set_value("backbone", {**backbone, "offline": False})
+            if backbone["backbone"]:  # a name that is still to be typed is none
+                self.document.set_value("backbone", {**backbone, "offline": False})
             if kept in DESCRIPTIONS and backbone["backbone"] not in (before, ""):  # it means other rates there
                 first = self.document.value("preset") is None or (kept == "paper" and backbone["backbone"] == "bundled")
                 self._use_preset(self._suited() if first else kept)

@@ -9,8 +9,10 @@ import numpy as np
 from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
+    QFrame,
     QHBoxLayout,
     QHeaderView,
+    QScrollArea,
     QSplitter,
     QTableWidget,
     QTableWidgetItem,
@@ -24,6 +26,8 @@ from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
 from metapt_gui.widgets.pieces import Card, dense, label
 
 WIDEST_CLASS = 90
+LEAST = (560, 460)
+"""Width and height that the tables and the matrix can be read in; in a smaller window they are scrolled."""
 ERRORS_TIP = (
     "Wrongly classified texts. A double click, or Enter, goes to the text among the labels, where a wrong label can be "
     "corrected."
@@ -101,7 +105,6 @@ class ResultsView(QWidget):
         self.run.setToolTip("Which of the tuned prompts the matrix, the figures and the errors are of.")
         self.run.currentTextChanged.connect(self._on_run)
         methods = Card("Methods")
-        methods.box.addWidget(self.note)
         methods.box.addWidget(self.methods)
         classes = Card("Each class")
         row = QHBoxLayout()
@@ -127,8 +130,14 @@ class ResultsView(QWidget):
         both.setSizes([260, 300])
         for splitter in (upper, lower, both):
             splitter.setChildrenCollapsible(False)
+        both.setMinimumSize(*LEAST)
+        scroll = QScrollArea()
+        scroll.setWidget(both)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
         box = QVBoxLayout(self)
-        box.addWidget(both)
+        box.addWidget(self.note)
+        box.addWidget(scroll)
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the matrix."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine.corpus import delimited
 from engine.corpus.importing import import_corpus
+from engine.corpus.preview import preview_file
 from engine.corpus.rows import Broken, Columns, Row
 from engine.corpus.sources import Source
 from engine.corpus.store import Corpus
@@ -238,3 +239,16 @@ def test_a_first_row_like_those_below_it_is_a_text(columns):
 def test_columns_of_one_name_are_told_apart():
     table = delimited.read_csv(SOURCE, io.StringIO("text,text,,text (2),text\na,b,c,d,e\n"), ",")
     assert table.columns == ["text", "text (2)", "column 3", "text (2) (2)", "text (3)"]
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_what_excel_says_of_the_delimiter_is_no_row(tmp_path: Path, mark: str, quoted: bool) -> None:
+    """The other delimiters are in the texts, more often than the one that is told."""
+    path = tmp_path / "export.csv"
+    told = f'"sep={mark}"' if quoted else f"sep={mark}"
+    lines = [told, f"text{mark}label", *(f"good, bad, ugly, {n}{mark}{n % 2}" for n in range(30))]
+    path.write_text("\r\n".join(lines), encoding="utf-8-sig")
+    found = preview_file(str(path), ImportSettings())
+    assert (found["delimiter"], found["columns"], found["broken"]) == (mark, ["text", "label"], [])
+    assert (found["rows"][0], found["lines"][0]) == (["good, bad, ugly, 0", "0"], 3)
