@@ -23,14 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         print("There is no display for a window here. In a terminal, start with: metapt demo", file=sys.stderr)
         return 5
-    from PySide6.QtWidgets import QApplication
-
+    from metapt_gui.application import Application
     from metapt_gui.crash import CrashReports
     from metapt_gui.main_window import MainWindow
     from metapt_gui.theme import ThemeKeeper
     from metapt_gui.user_settings import UserSettings
 
-    application = QApplication(sys.argv[:1])
+    application = Application(sys.argv[:1])
     application.setApplicationName("MetaPT")
     application.setApplicationDisplayName("MetaPT")
     application.setApplicationVersion(__version__)
@@ -47,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     window = MainWindow(settings, themes, crashes)
     window.show()
     window.help.offer_crash_report()
+    application.asked_to_open.connect(lambda name: window.open_path(Path(name)))
     if chosen.path is not None:
         window.open_path(chosen.path)
     code = application.exec()

@@ -147,6 +147,11 @@ DARK = Theme(
 )
 
 Choice = Literal["system", "light", "dark"]
+SCHEMES: dict[Choice, Qt.ColorScheme] = {
+    "system": Qt.ColorScheme.Unknown,
+    "light": Qt.ColorScheme.Light,
+    "dark": Qt.ColorScheme.Dark,
+}
 
 
 class ThemeKeeper(QObject):
@@ -174,6 +179,8 @@ class ThemeKeeper(QObject):
 
     def apply(self) -> None:
         """Give the application palette, style sheet and font, and tell those who paint by themselves."""
+        # Title bars and the system's own dialogs follow, too.
+        QGuiApplication.styleHints().setColorScheme(SCHEMES[self._choice])
         self.theme = self._wanted()
         application = QApplication.instance()
         assert isinstance(application, QApplication)

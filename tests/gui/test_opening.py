@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,16 @@ def test_a_self_test_that_fails_says_what_and_where(
     assert not report["ok"]
     assert "Cluster" in report["failed"]
     assert report["seconds"]["window"] > 0
+
+
+def test_what_the_system_asks_to_open_is_told() -> None:
+    """As macOS does when a project is double-clicked; in a process of its own, for there is one application in each."""
+    program = (
+        "from PySide6.QtGui import QFileOpenEvent\n"
+        "from metapt_gui.application import Application\n"
+        "application = Application([])\n"
+        "application.asked_to_open.connect(print)\n"
+        "Application.sendEvent(application, QFileOpenEvent('/projects/mine.metapt'))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert told.stdout == "/projects/mine.metapt\n"
