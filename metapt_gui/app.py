@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Show the window; return the exit code."""
     multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
     chosen = _parser().parse_args(arguments)
+    path = chosen.path.expanduser().absolute() if chosen.path is not None else None
+    if getattr(sys, "frozen", False):  # else file dialogs would begin where the program lies
+        os.chdir(Path.home())
     if chosen.selftest:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if sys.platform.startswith("linux") and not any(
@@ -47,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     window.show()
     window.help.offer_crash_report()
     application.asked_to_open.connect(lambda name: window.open_path(Path(name)))
-    if chosen.path is not None:
-        window.open_path(chosen.path)
+    if path is not None:
+        window.open_path(path)
     code = application.exec()
     crashes.close()
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,8 +135,10 @@ def read_pretraining(path: Path, *, data: Path | None = None) -> PretrainBackbon
 def _read_toml(path: Path) -> dict[str, Any]:
     with storage_errors(path):
         raw = path.read_bytes()
+    # What PowerShell's > writes is UTF-16.
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
+        return tomllib.loads(raw.decode(encoding))
     except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
         raise SettingsError(f"This is no valid TOML file ({error})", where=path) from error
 

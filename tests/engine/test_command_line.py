@@ -179,8 +179,9 @@ def test_text_display_without_a_terminal(capsys):
     assert "completed in 0:00: steps 1,200, silhouette 0.1235" in text
 
 
-def test_a_pipeline_file_may_begin_with_a_byte_order_mark(tmp_path):
-    (tmp_path / "a.toml").write_text('[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["b.csv"]\n', encoding="utf-8-sig")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_pipeline_file_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.toml").write_text('[source]\nfiles = ["a.csv"]\n[target]\nfiles = ["b.csv"]\n', encoding=encoding)
     assert read_pipeline(tmp_path / "a.toml").source.files == [str(tmp_path / "a.csv")]
 
 
