@@ -80,7 +80,7 @@ class ClusterPage(Page):
         self.texts.addItems(list(TEXTS.values()))
         self.texts.setAccessibleName("Texts to group")
         self.texts.setToolTip(
-            "What the prompt will learn from. On the data sets that we measured, the labelled texts taught better."
+            "What the prompt will learn from. On the data sets that we measured, both taught about as much."
         )
         self.texts.activated.connect(self._on_texts)
         self.which.box.addWidget(self.texts)
