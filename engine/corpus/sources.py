@@ -136,7 +136,8 @@ def closing(sources: Sequence[Source]) -> Iterator[None]:
 
 def _is_hidden(path: PurePath) -> bool:
     """Whether it is a system's or a program's own: of the Finder, or a note of Office that a document is open."""
-    return path.name.startswith("~$") or any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    hidden = (part == "__MACOSX" or (part[:1] == "." and part[:2] != "..") for part in path.parts)
+    return path.name.startswith("~$") or any(hidden)
 
 
 _KNOWN = "MetaPT reads CSV, TSV, JSONL, JSON, Parquet, XLSX and plain text, also as .gz, .zst or .zip."
