@@ -15,9 +15,9 @@ def as_given(path: Path) -> Path:
     return path.parent if path.name == "project.json" else path
 
 
-def take_texts(page: ImportPage, files: list[str]) -> None:
-    """Let texts be of the kind that the page shows; ask of which, if that kind has its files already."""
-    if not page.files():
+def take_texts(page: ImportPage, files: list[str], *, seen: bool) -> None:
+    """Let texts be of the kind that the page shows; ask of which, if nobody has ``seen`` it, or it has its files."""
+    if seen and not page.files():
         page.set_files(files)
         return
 
@@ -27,5 +27,8 @@ def take_texts(page: ImportPage, files: list[str]) -> None:
 
     names = ", ".join(Path(name).name for name in files[:3]) + (" …" if len(files) > 3 else "")
     answers = [(title, partial(take, role)) for role, title, _ in ROLES]
-    more = f"{names}. They take the place of the files that are chosen there."
+    more = (
+        f"{names}. Labelled texts teach; your task is what you want to tell apart, with a handful of labels or none. "
+        "They take the place of files that are chosen there."
+    )
     Question(page.window(), "What are these texts?", more, [*answers, ("Cancel", None)]).open()

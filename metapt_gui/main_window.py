@@ -366,19 +366,19 @@ class MainWindow(QMainWindow):
         self._take([as_given(path)])
 
     def _take(self, paths: list[Path]) -> None:
+        last, seen = len(PAGES) - 1, isinstance(self.page, ImportPage)
         if not paths or not self.projects.ready_for(paths[0]):
             return
         prompt = paths[0].suffix == ".safetensors"
-        number = len(PAGES) - 1 if prompt or isinstance(self.page, UsePage) else 0
+        number = last if prompt or isinstance(self.page, UsePage) else 0
         self.show_step(number)
-        page = self.pages[number]
-        if isinstance(page, UsePage) and prompt:
+        if isinstance(page := self.pages[number], UsePage) and prompt:
             page.use(str(paths[0]))
         elif isinstance(page, UsePage):
             if page.can_start():
                 page.classify_into(paths)
         elif isinstance(page, ImportPage):
-            take_texts(page, [str(path) for path in paths])
+            take_texts(page, [str(path) for path in paths], seen=seen)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask what to do with a running job; end the engine and its threads; never leave half of anything."""

@@ -76,9 +76,9 @@ def test_broken_rows_can_be_looked_at_before_they_are_imported(
 
 def test_files_that_are_dropped_take_nobodys_place_unasked(hands: Hands, importing: ImportPage, tmp_path: Path) -> None:
     first, second = (write_tickets(tmp_path / f"{name}.csv", "mood") for name in ("first", "second"))
-    take_texts(importing, [str(first)])
+    take_texts(importing, [str(first)], seen=True)
     assert importing.document.value("files source") == [str(first)]
-    take_texts(importing, [str(second)])
+    take_texts(importing, [str(second)], seen=True)
     hands.answer(hands.dialog(Question), "Your task")
     assert importing.document.value("files source") == [str(first)]
     assert importing.document.value("files target") == [str(second)]

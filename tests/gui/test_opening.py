@@ -15,7 +15,7 @@ from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.settings import PromptSettings
 from metapt_gui import selftest
 from metapt_gui.app import main
-from metapt_gui.dialogs import ErrorDialog
+from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.use import UsePage
 
@@ -45,7 +45,8 @@ def test_a_prompt_is_used_and_texts_are_imported_in_a_project_beside_them(hands:
     hands.window.open_path(texts)
     page = hands.window.page
     assert isinstance(page, ImportPage)
-    assert hands.window.document.value("files source") == [str(texts)]
+    hands.answer(hands.dialog(Question), "Your task")
+    assert hands.window.document.value("files target") == [str(texts)]
 
 
 def test_what_is_not_there_is_said(hands: Hands, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.clustering.edits import ClusterEdit
-from metapt_gui.dialogs import TableDialog
+from metapt_gui.dialogs import Question, TableDialog
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
@@ -42,6 +42,7 @@ def test_a_messy_file_dropped_on_the_window_becomes_a_project(hands: Hands, mess
     held = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(window, QDragEnterEvent(QPoint(300, 300), *held))
     QApplication.sendEvent(window, QDropEvent(QPointF(300, 300), *held))
+    hands.answer(hands.dialog(Question), "Labelled texts")
     page = window.page
     assert isinstance(page, ImportPage)
     assert window.document.folder == messy.with_suffix(".metapt")
