@@ -31,8 +31,8 @@ from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
-FORBIDDEN = r'(?<!^[A-Za-z])[<>:"|?*]'
-"""What a file's name may not have on Windows, but for the colon of a drive."""
+FORBIDDEN = r'[<>:"|?*]'
+"""What a file's name may not have on Windows."""
 
 
 class ErrorDialog(QDialog):
@@ -150,16 +150,15 @@ class Question(QMessageBox):
             action()
 
 
-def ask_where(
-    parent: QWidget, title: str, suggestion: str, filters: str, endings: Sequence[str], **options: Any
-) -> Path | None:
+def ask_where(parent: QWidget, title: str, suggestion: Path, filters: str, endings: Sequence[str]) -> Path | None:
     """Ask for a file to write; ``None`` if nobody wants one.
 
     A name without one of the ``endings`` gets that of the chosen filter. The system's dialog has asked about the name
     as it was typed, so a file of the longer name is asked about here.
     """
-    name, kind = QFileDialog.getSaveFileName(parent, title, re.sub(FORBIDDEN, "-", suggestion), filters, **options)
-    if not name or Path(name).suffix.lower() in endings:
+    suggested = suggestion.with_name(re.sub(FORBIDDEN, "-", suggestion.name))
+    name, kind = QFileDialog.getSaveFileName(parent, title, str(suggested), filters)
+    if not name or Path(name).suffix in endings:
         return Path(name) if name else None
     path = Path(name + next((ending for ending in endings if ending in kind), endings[0]))
     answer = QMessageBox.StandardButton.Yes

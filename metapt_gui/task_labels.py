@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
 
 from PySide6.QtCore import QObject, Signal
 
@@ -149,13 +149,17 @@ class TaskLabels(QObject):
     def remove(self, name: str) -> None:
         """Take a class away, as a step that can be undone; its labels stay where they are."""
         classes, words = self.classes()
-        before = {"classes": classes, "words": words}
-        after = {"classes": [other for other in classes if other != name], "words": words}
-        self._document.undo.push(ChangeClasses(self._write_classes, before, after, f"Take the class {name} away"))
+        left = [other for other in classes if other != name]
+        write = partial(self._write_classes, words)
+        text = f"Take the class {name} away"
+        self._document.undo.push(ChangeClasses(write, classes, left, self._not_renamed, text))
 
-    def _write_classes(self, values: Mapping[str, Any]) -> None:
+    def _write_classes(self, words: Mapping[str, str], classes: Sequence[str]) -> None:
         kept = self._document.value("task")
-        self._document.set_value("task", {**(kept if isinstance(kept, dict) else {}), **values})
+        task = kept if isinstance(kept, dict) else {}
+        # The word of a class that comes back is known from before; the others may have other ones by now.
+        values = {"classes": list(classes), "words": {**words, **self.task.words}}
+        self._document.set_value("task", {**task, **values})
         self.renamed.emit()
 
     def _not_renamed(self, error: MetaPTError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PySide6.QtGui import QUndoCommand
 
@@ -112,28 +112,42 @@ class RenameClass(QUndoCommand):
 
 
 class ChangeClasses(QUndoCommand):
-    """Lets the task have other classes.
+    """Lets the task have other classes. As `ChangeLabels` it is obsolete if that cannot be written.
 
     Parameters
     ----------
     write
-        Puts values of the task into the project and shows them.
+        Lets the task have these classes, or raises.
     before, after
-        The values.
+        The classes.
+    failed
+        Is told what kept them from being written.
     text
         What the menu calls it after "Undo".
     """
 
     def __init__(
-        self, write: Callable[[Mapping[str, Any]], None], before: Mapping[str, Any], after: Mapping[str, Any], text: str
+        self,
+        write: Callable[[Sequence[str]], None],
+        before: Sequence[str],
+        after: Sequence[str],
+        failed: Callable[[MetaPTError], object],
+        text: str,
     ) -> None:
         super().__init__(text)
-        self._write, self._before, self._after = write, before, after
+        self._write, self._before, self._after, self._failed = write, list(before), list(after), failed
 
     def redo(self) -> None:
         """Write the classes after."""
-        self._write(self._after)
+        self._put(self._after)
 
     def undo(self) -> None:
         """Write the classes before."""
-        self._write(self._before)
+        self._put(self._before)
+
+    def _put(self, classes: Sequence[str]) -> None:
+        try:
+            self._write(classes)
+        except MetaPTError as error:
+            self.setObsolete(True)
+            self._failed(error)

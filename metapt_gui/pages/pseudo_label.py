@@ -73,8 +73,8 @@ class PseudoLabelPage(Page):
             label(
                 "This step is optional. It needs labelled texts and a pile of unlabelled ones (Import, Unlabelled "
                 "texts): it labels the pile, and the prompt then learns from that. Without it, the prompt learns from "
-                "the labelled texts as they are, which taught as much on the data sets that we measured. The next step "
-                "lets you choose.",
+                "the labelled texts as they are, which taught about as much on the data sets that we measured. The "
+                "next step lets you choose.",
                 wrap=True,
             )
         )

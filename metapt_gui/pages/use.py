@@ -265,7 +265,7 @@ class UsePage(Page):
     def classify_into(self, files: Sequence[Path]) -> None:
         """Ask where the answers go, then classify the texts of ``files``."""
         first = files[0]
-        suggestion = str(first.with_name(f"{first.stem} classified.csv"))
+        suggestion = first.with_name(f"{first.stem} classified.csv")
         output = ask_where(self, "Where the answers go", suggestion, OUTPUTS, (".csv", ".parquet", ".jsonl"))
         if output is None:
             return
@@ -327,7 +327,7 @@ class UsePage(Page):
 
     def _save(self) -> None:
         filters = "Prompt (*.safetensors)"
-        path = ask_where(self, "Save the prompt", "prompt.safetensors", filters, (".safetensors",))
+        path = ask_where(self, "Save the prompt", Path("prompt.safetensors"), filters, (".safetensors",))
         if path is not None:
             self.export(path, peft=False)
 

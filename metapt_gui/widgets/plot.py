@@ -163,7 +163,8 @@ class PlotCard(QFrame):
         from metapt_gui.dialogs import ask_where, show_error
 
         ending = f".{kind.lower()}"
-        path = ask_where(self, "Save the plot", self.accessibleName() + ending, f"{kind} (*{ending})", (ending,))
+        suggestion = Path(f"{self.accessibleName()}{ending}")
+        path = ask_where(self, "Save the plot", suggestion, f"{kind} (*{ending})", (ending, ending.upper()))
         try:
             if path is not None:
                 self.save(path)

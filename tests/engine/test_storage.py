@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine import storage
+from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.errors import StorageError, storage_error, storage_errors, system_error
 from engine.storage import read_json, remove_leftovers, replacing, write_json
 
@@ -157,3 +159,13 @@ def test_numbers_of_windows_are_not_taken_for_unixes(monkeypatch):
     told = system_error(RuntimeError("I/O error: There is not enough space on the disk. (os error 112)"))
     assert told is not None
     assert "Host is down" not in str(storage_error(told, "checkpoint"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what is mapped is told by Linux alone")
+def test_a_checkpoint_is_not_mapped_once_it_is_read(tmp_path):
+    """Windows lets nobody replace a file that is mapped: the next checkpoint would fail."""
+    save_checkpoint(tmp_path, {"prompt": torch.ones(200, 64)}, {"step": 3}, "run")
+    saved = load_checkpoint(tmp_path, "run")
+    assert saved is not None
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    assert saved.tensors["prompt"].sum() == 200 * 64

@@ -121,8 +121,10 @@ def test_a_class_that_was_taken_away_comes_back_with_undo(hands: Hands, page: Fe
     before = page.side.words.words()
     page.side.words._remove(0)
     assert page.side.words.classes() == ["happy"]
+    page.side.words._lines[0][1].setText("glad")
+    page.side.words.changed.emit()
     undo(hands)
-    assert page.side.words.words() == before
+    assert page.side.words.words() == {**before, "happy": "glad"}, "what was changed since stays"
     assert page.document.value("task")["classes"] == ["unhappy", "happy"]
 
 
