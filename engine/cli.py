@@ -251,7 +251,7 @@ def predict(
     prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the project's tuned one.")] = None,
     backbone: Annotated[str, typer.Option(help="bundled, a T5 folder, or a name on the hub.")] = "bundled",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    plain_cells: Annotated[bool, typer.Option(help="Write cells that begin with = + - @ as they are.")] = False,
+    plain_cells: Annotated[bool, typer.Option(help="CSV for programs: cells as they are, no byte order mark.")] = False,
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
@@ -269,7 +269,7 @@ def predict(
             output=str(output.resolve()),
             backbone=where,
             reading=reading,
-            neutralise_formulas=not plain_cells,
+            spreadsheet=not plain_cells,
         )
         steps.run("predictions", job, fresh=True)
         if not json:

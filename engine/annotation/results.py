@@ -76,7 +76,7 @@ def write_audit(
 ) -> None:
     """A random sample of kept rows of each class, for a person to look at."""
     random = np.random.default_rng([settings.seed, 1])
-    with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+    with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream)
         writer.writerow(["row", "label", "confidence", "text"])
         for number, name in enumerate(classes):

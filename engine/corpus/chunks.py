@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
@@ -21,19 +23,24 @@ from engine.settings import ImportSettings
 
 @dataclass(frozen=True)
 class Kept:
-    """Texts, as Python's and as Arrow's strings, with their classes (``None``: no label) and lines."""
+    """Texts, as Python's and as Arrow's strings, with their classes (``None``: no label) and lines.
+
+    ``others`` has what the other columns hold, as JSON, if that is kept.
+    """
 
     texts: Sequence[str]
     labels: Sequence[str | None]
     lines: np.ndarray
     array: pa.StringArray
+    others: Sequence[str] | None = None
 
     def only(self, chosen: np.ndarray) -> Kept:
         """Return the rows where ``chosen``, bool [rows]."""
         if chosen.all():
             return self
         texts, labels = list(itertools.compress(self.texts, chosen)), list(itertools.compress(self.labels, chosen))
-        return Kept(texts, labels, self.lines[chosen], self.array.filter(pa.array(chosen)))
+        others = None if self.others is None else list(itertools.compress(self.others, chosen))
+        return Kept(texts, labels, self.lines[chosen], self.array.filter(pa.array(chosen)), others)
 
 
 class _Meaning(NamedTuple):
@@ -56,18 +63,28 @@ class ChunkCleaner:
         Numbers of the columns.
     rejected
         Where the rows that are broken are written down.
+    others
+        Numbers and names of the other columns that are kept; ``None`` if they are not.
     """
 
     def __init__(
-        self, source: Source, text: int, label: int | None, settings: ImportSettings, report: Report, rejected: TextIO
+        self,
+        source: Source,
+        text: int,
+        label: int | None,
+        settings: ImportSettings,
+        report: Report,
+        rejected: TextIO,
+        others: Mapping[int, str] | None = None,
     ) -> None:
         self._source, self._text, self._label = source, text, label
-        self._settings, self._report, self._rejected = settings, report, rejected
+        self._settings, self._report, self._rejected, self._others = settings, report, rejected, others
         self._map = {label_value(value): name for value, name in settings.label_map.items()}
 
     def rows(self, chunk: Sequence[Row | Broken]) -> Kept:
         """Clean rows of any values, some of them broken."""
         texts, labels, lines = [], [], []
+        others: list[str] | None = None if self._others is None else []
         known: dict[str, _Meaning] = {}
         self._report.read += len(chunk)
         for row in chunk:
@@ -85,12 +102,14 @@ class ChunkCleaner:
                 texts.append(text)
                 labels.append(meaning.name)
                 lines.append(row.line)
-        return Kept(texts, labels, np.array(lines, np.int64), pa.array(texts, pa.string()))
+                if others is not None and self._others is not None:
+                    others.append(_as_json({name: row.values[at] for at, name in self._others.items()}))
+        return Kept(texts, labels, np.array(lines, np.int64), pa.array(texts, pa.string()), others)
 
     def columns(self, columns: Columns) -> Kept:
         """Clean rows that came as columns: only the texts that have something to clean are looked at one by one."""
         array = columns.batch.column(self._text)
-        if not pa.types.is_string(array.type) or array.null_count:
+        if not pa.types.is_string(array.type) or array.null_count or self._others is not None:
             return self.rows(list(columns.rows()))
         try:
             texts = array.to_pylist()
@@ -158,3 +177,12 @@ class ChunkCleaner:
     def _unreadable(self, value: str, line: int) -> None:
         shown = value.encode("utf-8", "backslashreplace").decode()
         self._report.set_aside(Broken(line, UNREADABLE, shown[:200]), self._source, self._rejected)
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    """Write down what cells hold: what JSON does not know, dates for instance, as text."""
+    plain = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
+    try:
+        return json.dumps(plain, default=str)
+    except RecursionError:
+        return json.dumps({name: str(value) for name, value in plain.items()})

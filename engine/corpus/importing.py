@@ -21,7 +21,7 @@ from engine.corpus.report import LENGTH_EDGES, Report
 from engine.corpus.rows import Broken, Columns, Read, Row
 from engine.corpus.seen import SeenTexts
 from engine.corpus.sources import Detected, Source, closing, detect, find_sources, nothing_in
-from engine.corpus.store import SCHEMA, Corpus, describe, parquet_errors
+from engine.corpus.store import OTHERS, SCHEMA, Corpus, describe, parquet_errors
 from engine.corpus.writing import CorpusWriter, writing_corpus
 from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
@@ -42,7 +42,14 @@ SHOWN = 3
 """So many names of files stand in a sentence."""
 
 
-def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportSettings, *, stop: StopToken) -> Stage:
+def import_corpus(
+    sources: Sequence[str | Path],
+    folder: Path,
+    settings: ImportSettings,
+    *,
+    stop: StopToken,
+    others: bool = False,
+) -> Stage:
     """Read ``sources`` into ``folder``: ``corpus.parquet``, ``corpus.json``, ``rejected.jsonl``, ``report.json``.
 
     Parameters
@@ -53,6 +60,8 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
         See `ImportSettings`.
     stop
         When it is requested, what has been read so far becomes the corpus, with outcome ``"stopped"``.
+    others
+        Whether the other columns of the files are kept as well, in the column `OTHERS`; the report names them.
 
     Raises
     ------
@@ -65,12 +74,13 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
     began = time.monotonic()
     report = Report()
     found = find_sources(sources)
+    schema = SCHEMA.append(OTHERS) if others else SCHEMA
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with (
         closing(found),
         replacing(folder / "rejected.jsonl") as rejected_path,
-        writing_corpus(folder, SCHEMA) as writer,
+        writing_corpus(folder, schema) as writer,
     ):
         with open(rejected_path, "w", encoding="utf-8") as rejected:
             seen = SeenTexts() if settings.drop_duplicates else None
@@ -80,7 +90,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
                 if detected is None:
                     empty.append(source)
                 else:
-                    yield from _read_source(source, detected, settings, report, seen, writer, rejected, stop)
+                    yield from _read_source(source, detected, settings, report, seen, writer, rejected, stop, others)
                 if stop.requested:
                     break
         if len(empty) == len(found):
@@ -90,7 +100,7 @@ def import_corpus(sources: Sequence[str | Path], folder: Path, settings: ImportS
         _check(report, found, settings)
     content = writer.content_hash
     if settings.maximum_rows is not None or settings.balance:
-        content = yield from _sample(folder, report, settings)
+        content = yield from _sample(folder, schema, report, settings)
     yield from report.counts(at_once=True)
     classes = _classes(report, settings)
     corpus = describe(
@@ -117,6 +127,7 @@ def _read_source(
     writer: CorpusWriter,
     rejected: TextIO,
     stop: StopToken,
+    others: bool,
 ) -> Part[None]:
     meter = ProgressMeter(STAGE, None, "rows", done=report.read)
     with open_table(source, detected, settings) as table:
@@ -125,8 +136,10 @@ def _read_source(
         text, label = choose_columns(table.columns, head, settings, source)
         shown = {"format": detected.format, "encoding": detected.encoding, "delimiter": detected.delimiter}
         chosen = {"text_column": table.columns[text], "label_column": "" if label is None else table.columns[label]}
-        report.sources.append({"source": source.name, **shown, **chosen})
-        cleaner = ChunkCleaner(source, text, label, settings, report, rejected)
+        besides = {n: name for n, name in enumerate(table.columns) if n not in (text, label)} if others else None
+        kept_besides = {"others": list(besides.values())} if besides is not None else {}
+        report.sources.append({"source": source.name, **shown, **chosen, **kept_besides})
+        cleaner = ChunkCleaner(source, text, label, settings, report, rejected, besides)
         for chunk in itertools.chain(first, chunks):
             kept = cleaner.columns(chunk) if isinstance(chunk, Columns) else cleaner.rows(chunk)
             _write(kept, source, report, seen, writer)
@@ -197,7 +210,11 @@ def _write(kept: Kept, source: Source, report: Report, seen: SeenTexts | None, w
     lengths = pc.utf8_length(kept.array).to_numpy()
     report.lengths += np.bincount(np.searchsorted(LENGTH_EDGES, lengths, "right") - 1, minlength=len(LENGTH_EDGES))
     columns = [kept.array, pa.array(kept.labels, pa.string()), pa.repeat(source.name, len(kept.texts))]
-    writer.write(pa.record_batch([*columns, pa.array(kept.lines)], schema=SCHEMA))
+    columns.append(pa.array(kept.lines))
+    if kept.others is None:
+        writer.write(pa.record_batch(columns, schema=SCHEMA))
+    else:
+        writer.write(pa.record_batch([*columns, pa.array(kept.others, pa.string())], schema=SCHEMA.append(OTHERS)))
 
 
 def _left_out(empty: Sequence[Source], found: Sequence[Source]) -> str:
@@ -256,7 +273,7 @@ def _words(classes: tuple[str, ...], settings: ImportSettings) -> dict[str, str]
     return {name: settings.words.get(name, word) for name, word in default_words(classes).items()}
 
 
-def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[str]:
+def _sample(folder: Path, schema: pa.Schema, report: Report, settings: ImportSettings) -> Part[str]:
     """Replace the corpus by a random sample of its rows, in their order; return its content hash."""
     path = folder / "corpus.parquet"
     with parquet_errors(path):
@@ -282,7 +299,7 @@ def _sample(folder: Path, report: Report, settings: ImportSettings) -> Part[str]
     # The reader is closed before the new file takes the place of the old one: Windows insists.
     with (
         parquet_errors(path),
-        writing_corpus(folder, SCHEMA) as writer,
+        writing_corpus(folder, schema) as writer,
         pq.ParquetFile(path, pre_buffer=False) as stream,
     ):
         start = 0

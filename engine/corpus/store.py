@@ -22,6 +22,8 @@ from engine.storage import read_json, write_json
 
 FORMAT = 1
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.string()), ("source", pa.string()), ("row", pa.int64())])
+OTHERS = pa.field("others", pa.string())
+"""The other columns of a row's file, JSON: name -> value. Only what is read to be classified has them."""
 ANNOTATED_SCHEMA = SCHEMA.append(pa.field("confidence", pa.float32()))
 
 

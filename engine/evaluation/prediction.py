@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from engine.corpus.importing import import_corpus
-from engine.corpus.spreadsheet import plain_cell
-from engine.corpus.store import Corpus
-from engine.errors import DataError, SettingsError, storage_errors
+from engine.corpus.store import OTHERS, Corpus
+from engine.errors import DataError, storage_errors
+from engine.evaluation.answers import check_ending, writing_answers
 from engine.evaluation.metrics import evaluate
 from engine.events import Finished
 from engine.prompting.prompt_file import Prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import ImportSettings
 from engine.stage import ProgressMeter, Stage, Stopped, StopToken
-from engine.storage import replacing, write_json
+from engine.storage import read_json, write_json
 
 CHUNK = 2048
 
@@ -36,13 +30,14 @@ def predict_files(
     reading: ImportSettings,
     folder: Path,
     *,
-    neutralise_formulas: bool,
+    spreadsheet: bool,
     stop: StopToken,
 ) -> Stage:
     """Classify every text of ``files`` and write ``output`` (.csv, .parquet or .jsonl, by its ending).
 
-    Columns: ``source``, ``row``, ``text``, ``prediction`` and ``p(CLASS)`` for each class. Duplicates are kept. The
-    output appears when all is done; nothing is written when it is stopped.
+    Columns: ``source``, ``row``, ``text``, ``prediction``, ``p(CLASS)`` for each class, and the other columns of the
+    files. Duplicates are kept. The output appears when all is done; nothing is written when it is stopped. For
+    ``spreadsheet`` see `writing_answers`.
 
     Raises
     ------
@@ -53,18 +48,13 @@ def predict_files(
     Stopped
         If stopping was requested while classifying.
     """
-    if output.suffix not in _WRITERS:
-        raise SettingsError(
-            f"Predictions cannot be written as '{output.suffix}'",
-            where=output,
-            remedy="Let the name end with .csv, .parquet or .jsonl.",
-        )
+    check_ending(output)
     if output.exists():  # a spreadsheet may have it open: better known now than when everything is classified
         with storage_errors(output):
             output.open("r+b").close()
     bank = prompt.vectors.to(scorer.backbone.device)[None]
     plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 1})
-    for event in import_corpus(files, folder, plain, stop=stop):
+    for event in import_corpus(files, folder, plain, stop=stop, others=True):
         if not isinstance(event, Finished):
             yield event
         elif event.outcome == "stopped":
@@ -72,28 +62,29 @@ def predict_files(
             return
     corpus = Corpus.open(folder)
     classes = scorer.verbalizer.classes
-    schema = pa.schema(
-        [("source", pa.string()), ("row", pa.int64()), ("text", pa.string()), ("prediction", pa.string())]
-        + [(f"p({name})", pa.float32()) for name in classes]
-    )
+    sources = read_json(folder / "report.json")["sources"]
+    others = list(dict.fromkeys(name for source in sources for name in source["others"]))
     counts = np.zeros(len(classes), np.int64)
     meter = ProgressMeter("predict", corpus.rows, "rows")
     done = 0
-    with replacing(output) as temporary, _WRITERS[output.suffix](temporary, schema) as write:
-        for records in corpus.batches(CHUNK, ("source", "row", "text")):
+    with writing_answers(output, classes, others, spreadsheet=spreadsheet) as write:
+        for records in corpus.batches(CHUNK, ("source", "row", "text", OTHERS.name)):
             texts = records.column("text").to_pylist()
             chances = yield from scorer.probabilities(bank, scorer.template.encode(texts), stop=stop)
             if chances is None:
                 raise Stopped
             best = chances[0].argmax(1)
             counts += np.bincount(best, minlength=len(classes))
-            cells = [records.column("source").to_pylist(), texts, [classes[number] for number in best]]
-            if neutralise_formulas and output.suffix == ".csv":
-                cells = [[plain_cell(text) for text in column] for column in cells]
-            sources, shown, predicted = (pa.array(column, pa.string()) for column in cells)
-            columns: list[Any] = [sources, records.column("row"), shown, predicted]
-            columns += [pa.array(chances[0, :, number], pa.float32()) for number in range(len(classes))]
-            write(pa.RecordBatch.from_arrays(columns, schema=schema))
+            told = [json.loads(cells) for cells in records.column(OTHERS.name).to_pylist()]
+            write(
+                [
+                    *(records.column(name).to_pylist() for name in ("source", "row")),
+                    texts,
+                    [classes[number] for number in best],
+                    *chances[0].T.tolist(),
+                    *([cells.get(name) for cells in told] for name in others),
+                ]
+            )
             done += len(texts)
             yield meter.at(done)
     summary = {"rows": corpus.rows, "output": str(output), "counts": dict(zip(classes, counts.tolist(), strict=True))}
@@ -135,27 +126,3 @@ def evaluate_prompt(
     result = evaluate(chances[0], labels, classes).to_dict()
     write_json(folder / "evaluation.json", result)
     yield Finished(str(folder), "completed", result)
-
-
-Writer = Callable[[pa.RecordBatch], None]
-
-
-@contextmanager
-def _csv(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    with pacsv.CSVWriter(path, schema) as stream:
-        yield stream.write_batch
-
-
-@contextmanager
-def _parquet(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    with pq.ParquetWriter(path, schema, compression="zstd") as stream:
-        yield stream.write_batch
-
-
-@contextmanager
-def _jsonl(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    with storage_errors(path), open(path, "w", encoding="utf-8") as stream:
-        yield lambda batch: stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
-
-
-_WRITERS = {".csv": _csv, ".parquet": _parquet, ".jsonl": _jsonl}

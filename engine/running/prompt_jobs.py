@@ -109,7 +109,7 @@ class PredictJob(Job):
     output: str
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     reading: ImportSettings = Field(default_factory=ImportSettings)
-    neutralise_formulas: bool = True
+    spreadsheet: bool = True
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import predict_files
@@ -124,7 +124,7 @@ class PredictJob(Job):
             Path(self.output),
             self.reading,
             folder,
-            neutralise_formulas=self.neutralise_formulas,
+            spreadsheet=self.spreadsheet,
             stop=stop,
         )
 

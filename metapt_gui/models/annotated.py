@@ -32,7 +32,7 @@ def read_annotated(folder: Path) -> Annotated:
     """Read the annotation in ``folder``; meant for a background thread."""
     facts = read_json(folder / "annotation.json")
     classes = tuple(facts["thresholds"])
-    with open(folder / "audit.csv", newline="", encoding="utf-8") as stream:
+    with open(folder / "audit.csv", newline="", encoding="utf-8-sig") as stream:
         audit = [
             Audited(int(row["row"]), text_of_cell(row["label"]), float(row["confidence"]), text_of_cell(row["text"]))
             for row in csv.DictReader(stream)

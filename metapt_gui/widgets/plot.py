@@ -135,7 +135,7 @@ class PlotCard(QFrame):
         with replacing(path) as temporary:
             if path.suffix.lower() == ".csv":
                 names, rows = self.table()
-                with open(temporary, "w", newline="", encoding="utf-8") as stream:
+                with open(temporary, "w", newline="", encoding="utf-8-sig") as stream:
                     writer = csv.writer(stream)
                     for row in (names, *rows):
                         writer.writerow([plain_cell(cell) if isinstance(cell, str) else cell for cell in row])

@@ -181,7 +181,7 @@ def test_the_vectors_of_kept_texts_are_known_afterwards(labelled, unlabelled, tm
 
 def test_the_audit_file_cannot_run_formulas(labelled, unlabelled, tmp_path):
     run(labelled, unlabelled, tmp_path / "out", balance=False, out_of_domain_share=0.0)
-    with open(tmp_path / "out" / "audit.csv", newline="") as stream:
+    with open(tmp_path / "out" / "audit.csv", newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert "'=x warm kind lovely" in [row["text"] for row in rows]
     for row in rows:

@@ -116,7 +116,7 @@ def test_stopping_while_classifying_is_no_error_and_writes_nothing(make_scorer, 
         def run(self, session, folder, stop):
             reading = ImportSettings(text_column="text")
             yield from prediction.predict_files(
-                prompt, scorer, [str(source)], output, reading, folder, neutralise_formulas=True, stop=stop
+                prompt, scorer, [str(source)], output, reading, folder, spreadsheet=True, stop=stop
             )
 
     source, output = tmp_path / "new.csv", tmp_path / "out.csv"

@@ -39,7 +39,7 @@ def using(hands: Hands, project_folder: Path, tmp_path: Path) -> UsePage:
 
 
 def classified(path: Path) -> list[str]:
-    with open(path, newline="", encoding="utf-8") as stream:
+    with open(path, newline="", encoding="utf-8-sig") as stream:
         return [row["text"] for row in csv.DictReader(stream)]
 
 
@@ -49,6 +49,8 @@ def test_the_column_of_the_task_is_read_and_named(hands: Hands, using: UsePage, 
     hands.next_file(texts, answers)
     hands.run(using)
     assert classified(answers) == ["hello there"]
+    assert answers.read_bytes().startswith(b"\xef\xbb\xbf"), "Excel takes it for the system's code page"
+    assert answers.read_text(encoding="utf-8-sig").splitlines()[0].endswith(',"notes"')
     assert "1 text classified, from the column ‘message’, into" in using.counts.text()
 
 

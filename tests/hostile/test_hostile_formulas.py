@@ -16,7 +16,7 @@ from engine.settings import AnnotateSettings, ImportSettings
 from engine.stage import StopToken
 
 ROOT = Path(__file__).parents[2]
-WRITERS = {"engine/evaluation/prediction.py", "engine/annotation/results.py", "metapt_gui/widgets/plot.py"}
+WRITERS = {"engine/evaluation/answers.py", "engine/annotation/results.py", "metapt_gui/widgets/plot.py"}
 """Every module that writes CSV; one that is new has to be looked at here."""
 EVIL = ["=1+1", "+1", "-1+1", "@SUM(1)", '=HYPERLINK("http://a")', "=cmd|' /C calc'!A0"]
 
@@ -65,14 +65,14 @@ def predict(folder: Path, ending: str, *, neutralise: bool) -> Path:
     prompt = SimpleNamespace(vectors=torch.zeros(1, 1))
     stage = predict_files(
         prompt, _Scorer(("=evil", "good")), [str(source)], output, ImportSettings(), folder / "run",
-        neutralise_formulas=neutralise, stop=StopToken(),
+        spreadsheet=neutralise, stop=StopToken(),
     )  # fmt: skip
     assert isinstance(list(stage)[-1], Finished)
     return output
 
 
 def test_predictions_in_csv_are_neutralised_in_every_column(tmp_path: Path) -> None:
-    with open(predict(tmp_path, ".csv", neutralise=True), newline="", encoding="utf-8") as stream:
+    with open(predict(tmp_path, ".csv", neutralise=True), newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.reader(stream))
     assert len(rows) == 8
     assert not [cell for row in rows for cell in row if cell.startswith(FORMULA_STARTS)]
@@ -80,7 +80,7 @@ def test_predictions_in_csv_are_neutralised_in_every_column(tmp_path: Path) -> N
 
 
 def test_neutralising_can_be_switched_off(tmp_path: Path) -> None:
-    with open(predict(tmp_path, ".csv", neutralise=False), newline="", encoding="utf-8") as stream:
+    with open(predict(tmp_path, ".csv", neutralise=False), newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["text"] for row in rows] == [*EVIL, "plain soup"]
     assert {(row["source"], row["prediction"]) for row in rows} == {("=a.txt", "=evil")}
@@ -100,7 +100,7 @@ def test_the_sample_of_pseudo_labels_is_neutralised(tmp_path: Path) -> None:
     write_audit(
         tmp_path, ("=evil",), corpus, np.arange(len(EVIL)), labels, np.ones(len(EVIL)), AnnotateSettings()
     )  # fmt: skip
-    with open(tmp_path / "audit.csv", newline="", encoding="utf-8") as stream:
+    with open(tmp_path / "audit.csv", newline="", encoding="utf-8-sig") as stream:
         assert not [cell for row in csv.reader(stream) for cell in row if cell.startswith(FORMULA_STARTS)]
 
 
@@ -113,5 +113,5 @@ def test_the_figures_of_a_plot_are_neutralised(tmp_path: Path) -> None:
             return ("=name", "value"), [("=1+1", -0.5)]
 
     PlotCard.save(Evil.__new__(Evil), tmp_path / "a.csv")  # writing a table needs no window
-    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as stream:
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8-sig") as stream:
         assert list(csv.reader(stream)) == [["'=name", "value"], ["'=1+1", "-0.5"]]

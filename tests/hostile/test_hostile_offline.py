@@ -76,7 +76,7 @@ def test_the_whole_way_needs_no_network(tmp_path: Path, touched: list[str]) -> N
 
     stage = predict_files(
         prompt, _Scorer(tuple(words)), [str(source)], tmp_path / "out.csv", ImportSettings(), tmp_path / "run",
-        neutralise_formulas=True, stop=StopToken(),
+        spreadsheet=True, stop=StopToken(),
     )  # fmt: skip
     assert isinstance(list(stage)[-1], Finished)
     assert touched == []
