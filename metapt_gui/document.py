@@ -20,7 +20,7 @@ from engine.errors import storage_errors
 from engine.project import Project
 from engine.storage import write_json
 from metapt_gui.background import Background
-from metapt_gui.earlier_runs import values_of_runs
+from metapt_gui.earlier_runs import changed_settings, values_of_runs
 from metapt_gui.workflow import State, states
 
 
@@ -124,6 +124,10 @@ class Document(QObject):
     def clustering(self) -> Clustering | None:
         """Return the clustering."""
         return Clustering.open(self.path("clusters")) if self.has("clusters") else None
+
+    def changed_settings(self, role: str) -> list[str]:
+        """Return the names of the settings that are others now than those that a role's result was made with."""
+        return changed_settings(self.project, role) if self.project is not None else []
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return a small value of the project; if the window has kept none, what its runs were started with."""

@@ -1,4 +1,7 @@
-"""What a project's runs were started with: a project that was begun in a terminal goes on in the window from there."""
+"""What a project's runs were started with.
+
+A project that was begun in a terminal goes on in the window from there, and what is set otherwise by now can be told.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Any
 
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
+from engine.running.job import WHERE_AND_HOW
+from engine.running.target_task import task_from
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -31,9 +36,15 @@ _PARTS: Mapping[str, Mapping[str, tuple[str, type[Settings]]]] = {
         "prompt": ("prompt", PromptSettings),
         "backbone": ("backbone", BackboneSettings),
     },
-    "tune": {"tune": ("tune", TuneSettings), "prompt": ("prompt", PromptSettings)},
+    "tune": {
+        "tune": ("tune", TuneSettings),
+        "prompt": ("prompt", PromptSettings),
+        "backbone": ("backbone", BackboneSettings),
+    },
 }
 """Role -> value of the window -> part of the job that made the role's run, and what it has to be."""
+_NOT_CHOSEN = {"tune": ("test_rows", "soft_tokens")}
+"""Role -> settings that its page works out by itself: from the number of labels, and from the learned start."""
 
 
 def values_of_runs(project: Project) -> dict[str, Any]:
@@ -57,6 +68,27 @@ def values_of_runs(project: Project) -> dict[str, Any]:
     if "meta_train" in found:
         found["preset"] = OWN
     return found
+
+
+def changed_settings(project: Project, role: str) -> list[str]:
+    """Return the names of the settings that are others now than those that a role's result was made with.
+
+    What changes no result, such as the device, is left out.
+    """
+    job = _job(project, role)
+    changed: dict[str, None] = {}
+    for name, (part, kind) in _PARTS.get(role, {}).items():
+        then, now = _valid(job.get(part), kind), _valid(project.value(name), kind)
+        passed_over = (*WHERE_AND_HOW.get(part, ()), *_NOT_CHOSEN.get(role, ()))
+        if then is not None and now is not None:
+            others = (setting for setting in now if setting not in passed_over and now[setting] != then[setting])
+            changed |= dict.fromkeys(setting.replace("_", " ") for setting in others)
+    value = {"meta-train": project.value("source words"), "tune": task_from(project.value("task")).words}.get(role)
+    known = job.get("words")
+    if isinstance(value, dict) and isinstance(known, dict):
+        if any(known[name] != word for name, word in value.items() if name in known):
+            changed["label words"] = None
+    return list(changed)
 
 
 def _job(project: Project, role: str) -> dict[str, Any]:

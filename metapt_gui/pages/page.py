@@ -77,6 +77,7 @@ class Page(QWidget):
         self._warnings: list[str] = []
         self._splitters: list[QSplitter] = []
         self._reason = self._unreadable = ""
+        self._changed: list[str] = []
         self._lacks: Step | None = None
         self._state = State.TODO
         self._build()
@@ -241,7 +242,8 @@ class Page(QWidget):
         run = self.runner.current
         running = run is not None and self.mine(run)
         trial = run is not None and running and not run.role
-        done = state is State.DONE and not running
+        self._changed = self.document.changed_settings(self.step.roles[0]) if state is State.DONE and not running else []
+        done = state is State.DONE and not (running or self._changed)
         set_role(self.next, "primary" if done else "")
         set_role(self.primary, "" if done else "primary")
         self.primary.setVisible(not running)
@@ -265,6 +267,9 @@ class Page(QWidget):
             self._lead(self._reason, self._lacks)
         elif self._state is State.OUTDATED and not running:
             self._lead(self.outdated_text(), self.outdated_step)
+        elif self._changed:
+            again = f"Press ‘{self.primary.text()}’ to have a result with what is set now."
+            self.banner.show_text(f"Set otherwise since this result was made: {', '.join(self._changed)}. {again}")
         elif self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         else:
