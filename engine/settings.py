@@ -70,6 +70,14 @@ class ImportSettings(Settings):
         "Whether the first line of a CSV file names its columns; auto: if it differs from the lines below it.",
         advanced=True,
     )
+    skip_rows: int | None = option(
+        None,
+        "Rows of a CSV file or a sheet above the names of its columns, such as a title; empty finds them.",
+        unit="rows",
+        ge=0,
+        advanced=True,
+    )
+    sheet: str = option("", "Sheet of a workbook, by its name or number; empty takes the first.", advanced=True)
     text_column: str = option("", "Column that holds the text; empty picks the column with the longest texts.")
     label_column: str = option("", "Column that holds the label or rating; empty means that there are no labels.")
     label_map: dict[str, str] = option(

@@ -84,10 +84,9 @@ def changed_settings(project: Project, role: str) -> list[str]:
             others = (setting for setting in now if setting not in passed_over and now[setting] != then[setting])
             changed |= dict.fromkeys(setting.replace("_", " ") for setting in others)
     value = {"meta-train": project.value("source words"), "tune": task_from(project.value("task")).words}.get(role)
-    known = job.get("words")
-    if isinstance(value, dict) and isinstance(known, dict):
-        if any(known[name] != word for name, word in value.items() if name in known):
-            changed["label words"] = None
+    words, known = (given if isinstance(given, dict) else {} for given in (value, job.get("words")))
+    if any(known[name] != word for name, word in words.items() if name in known):
+        changed["label words"] = None
     return list(changed)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import io
+import itertools
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -13,11 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.corpus.columns import column_names
+from engine.corpus.header import LOOKED_AT, title_rows
 from engine.corpus.parquet_pages import Pages, unpacked_pages
 from engine.corpus.rows import MAXIMUM_COLUMNS, Columns, Row, Table, whole
 from engine.corpus.sources import BOMB, Source, largest
 from engine.corpus.store import parquet_errors
 from engine.errors import DataError
+from engine.settings import ImportSettings
 
 XLSX_BOMB = 2**26
 MAXIMUM_XLSX_EXPANSION = 100
@@ -101,13 +105,13 @@ def _rows_at_a_time(stream: BinaryIO, file: pq.ParquetFile, group: int, pages: l
 # XLSX -----------------------------------------------------------------------------------------------------------------
 
 
-def read_xlsx(stream: BinaryIO, source: Source) -> Table:
-    """Read the rows of the first sheet of a workbook.
+def read_xlsx(stream: BinaryIO, source: Source, settings: ImportSettings) -> Table:
+    """Read the rows of a sheet of a workbook, the first one if the settings name none.
 
     Raises
     ------
     DataError
-        If it cannot be read, has too many columns, or expands without end.
+        If it cannot be read, has no such sheet, has too many columns, or expands without end.
     """
     from openpyxl import load_workbook
 
@@ -118,23 +122,40 @@ def read_xlsx(stream: BinaryIO, source: Source) -> Table:
         for item in members:
             if item.file_size > max(XLSX_BOMB, MAXIMUM_XLSX_EXPANSION * item.compress_size):
                 raise DataError("The workbook expands without end", where=source.path, remedy="Save it as CSV.")
-        sheet = load_workbook(content, read_only=True, data_only=True).worksheets[0]
+        sheets = {
+            str(sheet.title): sheet for sheet in load_workbook(content, read_only=True, data_only=True).worksheets
+        }
+        name = _chosen_sheet(list(sheets), settings.sheet, source)
+        sheet = sheets[name]
         width = sheet.max_column or 0
         sheet.reset_dimensions()  # what the sheet says of its size may be wrong, and rows are padded to it
         rows = sheet.iter_rows(max_row=MAXIMUM_XLSX_ROWS, values_only=True)
-        header = list(next(rows, ()))
+        ahead = list(itertools.islice(rows, LOOKED_AT))
     except DataError:
         raise
     except Exception as error:  # openpyxl raises whatever the first wrong part of the archive makes it raise
         raise DataError("The workbook cannot be read", where=source.path, remedy="Save it again, or as CSV.") from error
+    if len(sheets) > 1 and not settings.sheet and not any(value is not None for row in ahead for value in row):
+        others = ", ".join(list(sheets)[1:])
+        raise DataError(
+            f"The first sheet, '{name}', is empty", where=source.path, remedy=f"Choose another one: {others}."
+        )
+    found = title_rows([["" if value is None else str(value) for value in row] for row in ahead])
+    skipped = found if settings.skip_rows is None else settings.skip_rows
+    rows = itertools.islice(itertools.chain(ahead, rows), skipped, None)
+    header = list(next(rows, ()))
     if len(header) < width <= MAXIMUM_COLUMNS:
         header += [None] * (width - len(header))
-    names = column_names(str(name) if name is not None else "" for name in header)
+    names = column_names(str(cell) if cell is not None else "" for cell in header)
     if not names or len(names) > MAXIMUM_COLUMNS:
-        raise DataError(f"The first sheet has {len(names):,} columns", where=source.path, remedy="Check the sheet.")
+        raise DataError(
+            f"The sheet '{name}' has {len(names):,} columns",
+            where=source.path,
+            remedy=f"Check the sheet, or choose another one: {', '.join(sheets)}.",
+        )
 
     def read() -> Iterator[Row]:
-        number = 1
+        number = skipped + 1
         try:
             for values in rows:
                 number += 1
@@ -145,4 +166,20 @@ def read_xlsx(stream: BinaryIO, source: Source) -> Table:
                 f"The workbook is damaged after row {number}", where=source.path, remedy="Save it again, or as CSV."
             ) from error
 
-    return Table(names, read())
+    return Table(names, read(), skipped=skipped, sheet=name, sheets=tuple(sheets))
+
+
+def _chosen_sheet(names: list[str], wanted: str, source: Source) -> str:
+    if not names:
+        raise DataError("The workbook has no sheet of cells", where=source.path, remedy="Save it again, or as CSV.")
+    if not wanted:
+        return names[0]
+    if wanted in names:
+        return wanted
+    if wanted.isdecimal() and 0 < int(wanted) <= len(names):
+        return names[int(wanted) - 1]
+    close = difflib.get_close_matches(wanted, names, 1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise DataError(
+        f"There is no sheet '{wanted}'", where=source.path, remedy=f"The sheets are {', '.join(names)}.{hint}"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,11 +10,6 @@ from engine.corpus.rows import Broken, Row
 from engine.corpus.sources import Source
 from engine.errors import DataError
 from engine.settings import ImportSettings
-
-LONGEST_NAME = 100
-FEW = 3
-"""So many values, at least, tell what a column holds; one that has them again and again has so many of each."""
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
 def column_names(cells: Iterable[str | None]) -> list[str]:
@@ -32,34 +26,6 @@ def column_names(cells: Iterable[str | None]) -> list[str]:
             name = f"{plain} ({again})"
         names[name] = None
     return list(names)
-
-
-def names_columns(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row of a table names its columns, unlike the rows ``below`` it, of which some are enough."""
-    cells = [cell.strip() for cell in first]
-    if (names := [cell for cell in cells if cell]) == [str(number) for number in range(len(names))]:
-        return True  # as pandas numbers columns
-    if any(_NUMBER.fullmatch(cell) for cell in cells):
-        return False
-    columns = [(cell, [row[at].strip() for row in below if row[at].strip()]) for at, cell in enumerate(cells) if cell]
-    columns = [(cell, values) for cell, values in columns if len(values) >= FEW]
-    if any(_worded(cell) and not any(map(_worded, values)) for cell, values in columns):
-        return True  # a word over numbers or times
-    kinds = [(cell, set(values)) for cell, values in columns if FEW * len(set(values)) <= len(values)]
-    if kinds:
-        return not any(cell in kind for cell, kind in kinds)
-    long = [(cell, values) for cell, values in columns if len(cell) > LONGEST_NAME]
-    return any(_asks(cell, values) for cell, values in long) if long else max(map(len, cells)) <= LONGEST_NAME
-
-
-def _worded(cell: str) -> bool:
-    return any(character.isalpha() for character in cell)
-
-
-def _asks(cell: str, values: Sequence[str]) -> bool:
-    """Whether a long text is the question whose answers are ``values``, and none of them."""
-    questions = sum(value.endswith("?") for value in values)
-    return (cell.endswith("?") and 10 * questions < len(values)) or len(cell) > 1.5 * max(map(len, values))
 
 
 def choose_columns(

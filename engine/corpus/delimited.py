@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from engine.corpus.columns import column_names, names_columns
+from engine.corpus.columns import column_names
+from engine.corpus.header import LOOKED_AT, names_columns
 from engine.corpus.rows import MAXIMUM_COLUMNS, Broken, Columns, Read, Row, Table
 from engine.corpus.sources import SEPARATOR_LINE, Source
 from engine.errors import DataError
@@ -30,8 +31,6 @@ MAXIMUM_LINE = 8 * 2**20
 MAXIMUM_RECORD_LINES = 500
 MAXIMUM_RECORD = 2**20
 """A quoted field that runs over more lines or characters than these was never closed."""
-LOOKED_AT = 50
-"""So many rows are held against the first one, to see whether that names the columns."""
 _ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 _LINE_END = re.compile(r"\r\n|\n|\r(?=.)", re.DOTALL)  # what follows a last \r is not known yet
 
@@ -79,8 +78,12 @@ def too_long(line: int) -> Broken:
     return Broken(line, f"longer than {MAXIMUM_LINE // 2**20} million characters", "")
 
 
-def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto", "yes", "no"] = "auto") -> Table:
+def read_csv(
+    source: Source, text: TextIO, delimiter: str, header: Literal["auto", "yes", "no"] = "auto", *, skipped: int = 0
+) -> Table:
     """Read the first rows, and the others as they are asked for; columns without names are called by their number.
+
+    The first ``skipped`` rows are left out, besides a line that says what the delimiter is.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
     ahead = _Ahead(blocks(text))
     try:
         first = next(csv.reader(ahead, delimiter=delimiter), [])
-        if SEPARATOR_LINE.fullmatch(delimiter.join(first)):
+        for _ in range(skipped + bool(SEPARATOR_LINE.fullmatch(delimiter.join(first)))):
             ahead.done()
             first = next(csv.reader(ahead, delimiter=delimiter), [])
     except (_Runaway, csv.Error) as error:
@@ -99,6 +102,7 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
             where=source.path,
             remedy="Check its quotes.",
         ) from error
+    line = ahead.number
     ahead.done()
     if not 0 < len(first) <= MAXIMUM_COLUMNS:
         raise DataError(
@@ -111,8 +115,9 @@ def read_csv(source: Source, text: TextIO, delimiter: str, header: Literal["auto
         records = itertools.chain(begun, records)
         named = names_columns(first, below)
     if named:
-        return Table(column_names(first), records)
-    return Table(column_names("" for _ in first), itertools.chain([Row(1, first)], records), named=False)
+        return Table(column_names(first), records, skipped=skipped)
+    rows = itertools.chain([Row(line, first)], records)
+    return Table(column_names("" for _ in first), rows, named=False, skipped=skipped)
 
 
 def _first_rows(records: Iterator[Read]) -> tuple[list[Read], list[list[str]]]:

@@ -134,7 +134,12 @@ def _read_source(
         chunks = _chunks(table.parts, max(1, min(CHUNK, CHUNK_CELLS // len(table.columns))))
         first, head = _begin(chunks)
         text, label = choose_columns(table.columns, head, settings, source)
-        shown = {"format": detected.format, "encoding": detected.encoding, "delimiter": detected.delimiter}
+        shown: dict[str, Any] = {
+            "format": detected.format,
+            "encoding": detected.encoding,
+            "delimiter": detected.delimiter,
+        }
+        shown |= {"skipped": table.skipped, "sheet": table.sheet}
         chosen = {"text_column": table.columns[text], "label_column": "" if label is None else table.columns[label]}
         besides = {n: name for n, name in enumerate(table.columns) if n not in (text, label)} if others else None
         kept_besides = {"others": list(besides.values())} if besides is not None else {}

@@ -76,12 +76,13 @@ def preview_file(
     dict
         ``sources`` (how many files there are), ``source`` (the name of the one shown), ``format``, ``encoding``,
         ``guessed`` (nothing said what the encoding is), ``delimiter``, ``named`` (the first line names the columns),
-        ``columns``, ``rows`` (strings of at most 300 characters), ``lines`` (the line of each row), ``broken``
-        (``line``, ``reason``, ``excerpt`` of the rows that the import would set aside; one with bytes that are not of
-        the encoding is among ``rows`` as well, so that the fault can be seen), ``text_column``, ``label_column`` (empty
-        if none seems to be), ``label_named`` (its name says so, or it was asked for), ``label_values`` (column -> value
-        -> count, of the columns with at most 30 different values), ``counted`` (the rows that they were counted over)
-        and ``whole`` (nothing follows these rows).
+        ``skipped`` (rows above it that are left out), ``sheet`` and ``sheets`` (of a workbook), ``columns``, ``rows``
+        (strings of at most 300 characters), ``lines`` (the line of each row), ``broken`` (``line``, ``reason``,
+        ``excerpt`` of the rows that the import would set aside; one with bytes that are not of the encoding is among
+        ``rows`` as well, so that the fault can be seen), ``text_column``, ``label_column`` (empty if none seems to be),
+        ``label_named`` (its name says so, or it was asked for), ``label_values`` (column -> value -> count, of the
+        columns with at most 30 different values), ``counted`` (the rows that they were counted over) and ``whole``
+        (nothing follows these rows).
 
     Raises
     ------
@@ -123,6 +124,9 @@ def preview_file(
         "guessed": detected.guessed(settings),
         "delimiter": detected.delimiter,
         "named": table.named,
+        "skipped": table.skipped,
+        "sheet": table.sheet,
+        "sheets": list(table.sheets),
         "columns": columns,
         "rows": [[_shown(value) for value in row.values] for row in good],
         "lines": [row.line for row in good],

@@ -41,7 +41,8 @@ def open_table(source: Source, detected: Detected, settings: ImportSettings) -> 
     """
     with open_bytes(source) as stream:
         if detected.format == "csv":
-            yield read_csv(source, _text(stream, detected.encoding), detected.delimiter, settings.header)
+            text = _text(stream, detected.encoding)
+            yield read_csv(source, text, detected.delimiter, settings.header, skipped=detected.skipped)
         elif detected.format == "jsonl":
             yield _from_objects(_json_lines(_text(stream, detected.encoding)), source)
         elif detected.format == "json":
@@ -52,7 +53,7 @@ def open_table(source: Source, detected: Detected, settings: ImportSettings) -> 
             with parquet_errors(source.path), pq.ParquetFile(whole_file, pre_buffer=False) as file:
                 yield read_parquet(whole_file, file, source)
         elif detected.format == "xlsx":
-            yield read_xlsx(stream, source)
+            yield read_xlsx(stream, source, settings)
         elif settings.one_row_per == "file":
             yield Table(["text"], iter([Row(1, [_text(stream, detected.encoding).read(MAXIMUM_LINE)])]))
         else:

@@ -73,12 +73,16 @@ Read: TypeAlias = Row | Broken | Columns
 class Table:
     """What one source holds; ``parts`` can be read once, as they are or as single ``rows``.
 
-    ``named`` is whether it names its columns; else they are called by their numbers.
+    ``named`` is whether it names its columns; else they are called by their numbers. ``skipped`` rows above them were
+    left out. ``sheet`` is the one of a workbook's ``sheets`` that it was read from.
     """
 
     columns: list[str]
     parts: Iterator[Read]
     named: bool = True
+    skipped: int = 0
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
     @property
     def rows(self) -> Iterator[Row | Broken]:

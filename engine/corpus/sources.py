@@ -21,6 +21,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, BinaryIO
 
 from engine.corpus.encodings import guess_encoding, mostly_utf8
+from engine.corpus.header import LOOKED_AT, title_rows
 from engine.errors import DataError, StorageError, storage_errors
 from engine.settings import ImportSettings
 
@@ -254,11 +255,12 @@ SEPARATOR_LINE = re.compile('"?sep=([^"\\s\\w]|\t)"?', re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Detected:
-    """How a source is read: format, and for text its encoding and (CSV) delimiter."""
+    """How a source is read: format, for text its encoding, for CSV its delimiter and the rows above its table."""
 
     format: str
     encoding: str = ""
     delimiter: str = ""
+    skipped: int = 0
 
     def guessed(self, settings: ImportSettings) -> bool:
         """Whether nothing said what the encoding is: neither the settings nor the bytes."""
@@ -287,10 +289,9 @@ def detect(source: Source, settings: ImportSettings) -> Detected | None:
         raise DataError(
             "A delimiter is one character", where=settings.delimiter, remedy="Use a comma, semicolon or tab."
         )
-    if kind == "tsv":
-        return Detected("csv", encoding, "\t" if settings.delimiter == "auto" else settings.delimiter)
-    delimiter = settings.delimiter if settings.delimiter != "auto" else _delimiter(sample.decode(encoding, "replace"))
-    return Detected("csv", encoding, delimiter)
+    told = settings.delimiter if settings.delimiter != "auto" else "\t" if kind == "tsv" else ""
+    delimiter, titles = _delimiter(sample.decode(encoding, "replace"), told)
+    return Detected("csv", encoding, delimiter, titles if settings.skip_rows is None else settings.skip_rows)
 
 
 def nothing_in(sources: Sequence[Source]) -> DataError:
@@ -336,17 +337,27 @@ def _encoding(sample: bytes, wanted: str, source: Source) -> str:
     return "utf-8-sig" if mostly_utf8(whole) else guess_encoding(sample)
 
 
-def _delimiter(sample: str) -> str:
-    """Return the mark that splits most of the first lines into as many parts as the header, and that into most."""
-    lines = re.split(r"\r\n|\r|\n", sample[: 64 * 1024])[:50]
-    if told := SEPARATOR_LINE.fullmatch(lines[0]):
-        return told[1]
-    best, most = ",", (0.0, 0)
-    for mark in ",;\t|":
+def _delimiter(sample: str, told: str) -> tuple[str, int]:
+    """Return the mark between columns, and how many rows come before their names.
+
+    It is the one that was ``told``, else the one that splits most of the first lines into as many parts as the names,
+    and those into most.
+    """
+    lines = re.split(r"\r\n|\r|\n", sample[: 64 * 1024])[:LOOKED_AT]
+    if line := SEPARATOR_LINE.fullmatch(lines[0]):
+        lines, told = lines[1:], told or line[1]
+    best, most, titles = told or ",", (0.0, 0), 0
+    for mark in told or ",;\t|":
         try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
-        except csv.Error:
+            rows = list(csv.reader(lines, delimiter=mark))
+        except (csv.Error, TypeError):
             continue
-        if widths and widths[0] > 1 and (score := (Counter(widths)[widths[0]] / len(widths), widths[0])) > most:
-            best, most = mark, score
-    return best
+        skipped = title_rows(rows)
+        widths = [len(row) for row in rows[skipped:] if row]
+        if (
+            widths
+            and (told or widths[0] > 1)
+            and (score := (Counter(widths)[widths[0]] / len(widths), widths[0])) > most
+        ):
+            best, most, titles = mark, score, skipped
+    return best, titles

@@ -37,7 +37,7 @@ from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT, not_imported
 
-READING = ("format", "encoding", "delimiter", "header")
+READING = ("format", "encoding", "delimiter", "header", "skip_rows", "sheet")
 
 COUNTING_SECONDS = 60.0
 """So long the labels of all files are counted when an import has left out many."""

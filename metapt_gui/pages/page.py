@@ -242,8 +242,9 @@ class Page(QWidget):
         run = self.runner.current
         running = run is not None and self.mine(run)
         trial = run is not None and running and not run.role
-        self._changed = self.document.changed_settings(self.step.roles[0]) if state is State.DONE and not running else []
-        done = state is State.DONE and not (running or self._changed)
+        done = state is State.DONE and not running
+        self._changed = self.document.changed_settings(self.step.roles[0]) if done else []
+        done = done and not self._changed
         set_role(self.next, "primary" if done else "")
         set_role(self.primary, "" if done else "primary")
         self.primary.setVisible(not running)

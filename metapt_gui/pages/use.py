@@ -31,7 +31,7 @@ OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
 NONE_CLASSIFIED = "Classify a file to see how many texts each class gets."
 CLEANED_ALIKE = ("strip_html",)
-READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "one_row_per")
+READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "skip_rows", "sheet", "one_row_per")
 """Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
 
 PYTHON = """from engine.prompting.classifier import PromptClassifier

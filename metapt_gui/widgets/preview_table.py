@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QTableView
 
 from engine.corpus.encodings import named
+from metapt_gui import wording
 from metapt_gui.models.preview_model import PreviewModel
 from metapt_gui.widgets.pieces import dense
 
@@ -49,8 +50,11 @@ class PreviewTable(QTableView):
 def detected(preview: Mapping[str, Any]) -> str:
     """Say how the file of a preview is read."""
     kind, delimiter = preview["format"], DELIMITERS.get(preview["delimiter"], "")
+    sheets = preview["sheets"]
+    sheet = f"sheet ‘{preview['sheet']}’ of {len(sheets)} (others: under Advanced)" if len(sheets) > 1 else ""
     named = "" if preview["named"] else "no header line"
-    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter, named]
+    above = f"{wording.count(preview['skipped'], 'rows')} above the table left out" if preview["skipped"] else ""
+    parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter, sheet, above, named]
     found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
     if preview["sources"] > 1:
         found += f" {preview['sources']:,} files will be read."
