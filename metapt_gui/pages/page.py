@@ -277,10 +277,10 @@ class Page(QWidget):
             self.banner.hide()
 
     def _lead(self, text: str, step: Step | None) -> None:
-        leads = (
-            [] if step is None else [(f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key))]
-        )
-        self.banner.show_text(text, *leads)
+        if step is None:
+            self.banner.show_text(text)
+        else:
+            self.banner.show_text(text, (f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key)))
 
     def update_primary(self) -> None:
         """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""
