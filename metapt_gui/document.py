@@ -150,8 +150,10 @@ class Document(QObject):
             self.changed.emit("values")
 
     def assign(self, role: str, folder: Path) -> None:
-        """Let a role stand on a run."""
+        """Let a role stand on a run; a prompt of a new tuning is used in the place of one that was loaded."""
         assert self.project is not None
+        if role == "tune":
+            self.project.set_value("loaded prompt", None)
         self.project.assign(role, folder)
         self.changed.emit(role)
 

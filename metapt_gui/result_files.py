@@ -16,13 +16,13 @@ from engine.storage import read_json
 from metapt_gui.widgets.results_view import Results, Wrong
 
 
-def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | None:
+def read_results(folder: Path, probe: Path | None, corpus: Corpus) -> Results | None:
     """Return the results in ``folder``; those of ``probe`` are added if it was made on the same labels.
 
     Parameters
     ----------
     corpus
-        Parquet file with the texts of the task. Those of a test corpus of its own are found by the run's job.
+        The texts of the task as they are now. Those that the run was made on are found by its job.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read_results(folder: Path, probe: Path | None, corpus: Path) -> Results | No
         raise StorageError("The results of the tuning are damaged", where=folder, remedy="Tune again.") from error
 
 
-def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
+def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
     found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     probed: dict[str, Any] = {}
@@ -46,6 +46,10 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         other = read_json(probe / "job.json")
         if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune", "test")):
             probed = dict(read_json(probe / "results.json")["summary"])
+    # Runs lie beside each other, wherever the project has been moved since.
+    there = folder.parent / Path(job["corpus"]).name
+    own = Corpus.open(there) if (there / "corpus.json").exists() else corpus
+    other_texts = own.content_hash != corpus.content_hash
     drawn = {frozenset(draw["training"] + draw["validation"]) for draw in found["draws"].values()}
     wrong: dict[str, list[Wrong]] = {}
     predictions: list[dict[str, Any]] = []
@@ -54,9 +58,9 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
         rows = [item for item in predictions if item["label"] != item["prediction"]]
         numbers = sorted({item["row"] for item in rows})
-        texts = pq.read_table(corpus, columns=["text"]).column("text")
+        texts = pq.read_table(own.path, columns=["text"]).column("text")
         own_rows = len(texts)
-        if job.get("test"):  # its rows are counted on from the task's; the project may have been moved since
+        if job.get("test"):  # its rows are counted on from the task's
             tested = Corpus.open(folder.parent / Path(job["test"]).name)
             texts = pa.chunked_array(
                 [*texts.chunks, *pq.read_table(tested.path, columns=["text"]).column("text").chunks]
@@ -73,9 +77,10 @@ def _read(folder: Path, probe: Path | None, corpus: Path) -> Results:
         {**summary, **probed},
         found["evaluations"],
         wrong,
-        _uses(found, {item["row"] for item in predictions}),
+        {} if other_texts else _uses(found, {item["row"] for item in predictions}),
         tuple(probed) if len(drawn) == 1 < len(found["draws"]) else (),
         own_rows,
+        other_texts,
     )
 
 

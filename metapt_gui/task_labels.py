@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import pyarrow.compute as pc
 from PySide6.QtCore import QObject, Signal
 
 from engine.errors import MetaPTError
@@ -87,6 +88,16 @@ class TaskLabels(QObject):
     def usable(self, classes: Sequence[str]) -> dict[int, str]:
         """Return those of them that a job can use."""
         return usable_labels(self.own(), classes, self.texts.corpus.rows) if self.texts is not None else {}
+
+    def row_of(self, row: int, text: str) -> int | None:
+        """Return where a text is now that was in a ``row``; ``None`` if it is not there any more."""
+        if self.texts is None:
+            return None
+        texts = self.texts.texts
+        if row < len(texts) and texts[row].as_py() == text:
+            return row
+        found = pc.index(texts, text).as_py()
+        return int(found) if found >= 0 else None
 
     # What the person does ---------------------------------------------------------------------------------------------
 

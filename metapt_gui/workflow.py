@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,9 @@ from engine.running.job import ANNOTATED_FROM, is_version, moved_on, within_proj
 from engine.running.target_task import task_from
 from engine.settings import ImportSettings
 from engine.storage import read_json
+
+LOOKED_AT = 100
+"""Of more files than these it is not asked whether they have changed."""
 
 
 class State(Enum):
@@ -148,12 +152,14 @@ def missing(project: Project, step: Step) -> Step | None:
 def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role
-    changed = any(not_imported(project, role) for role in IMPORT.roles)
+    changed = bool(reasons_to_import(project))
     complete = has("target")  # without labelled texts a prompt can still be tuned from a plain start
     found = {IMPORT.key: State.OUTDATED if changed else State.DONE if complete else State.READY}
     stale = False
     for step in (LABEL, CLUSTER, TRAIN, TUNE):
         if has(step.roles[0]):
+            if step is CLUSTER and training_role(project) != "annotated":
+                stale = False  # what is grouped does not come from the step before
             if step is not TUNE or _uses_learned_prompt(project):
                 stale = stale or outdated(project, step.roles[0])
                 found[step.key] = State.OUTDATED if stale else State.DONE
@@ -174,15 +180,38 @@ def _uses_learned_prompt(project: Project) -> bool:
     return any("meta-train" in str(start) for start in _job(project, "tune").get("starts", {}).values())
 
 
-def not_imported(project: Project, role: str) -> bool:
-    """Whether other files or settings are chosen for a role than its texts were imported with."""
-    job = _job(project, role) if project.has_role(role) else {}
+def not_imported(project: Project, role: str) -> str:
+    """Return why a role's texts are not those that would be imported now; empty if they are.
+
+    Other files or settings are chosen, a file has another length by now, or the texts that were imported are gone.
+    """
+    if not project.has_role(role):
+        return ""
+    job = _job(project, role)
     if not job:
-        return False
+        return "the texts that were imported are not there any more"
     files, settings = project.value(f"files {role}"), project.value(f"import {role}") or {}
+    if files is not None and not _same_files(files, job.get("files", [])):
+        return "the files chosen are not imported yet"
     done = ImportSettings().model_dump() | job.get("settings", {})
-    other = any(done.get(name) != value for name, value in settings.items())
-    return other or (files is not None and not _same_files(files, job.get("files", [])))
+    if any(done.get(name) != value for name, value in settings.items()):
+        return "the settings are not imported yet"
+    inputs = job.get("inputs", {})
+    return "the file has changed since it was imported" if len(inputs) <= LOOKED_AT and _grown(inputs) else ""
+
+
+def reasons_to_import(project: Project) -> dict[str, str]:
+    """Return role -> why its texts are not those that would be imported now, for roles where they are not."""
+    return {role: reason for role in IMPORT.roles if (reason := not_imported(project, role))}
+
+
+def _grown(inputs: Mapping[str, Any]) -> bool:
+    """Whether a file is there and has another length than the one that was recorded; times say little."""
+    for path, version in inputs.items():
+        with contextlib.suppress(OSError):
+            if isinstance(version, list) and version and os.stat(path).st_size != version[0]:
+                return True
+    return False
 
 
 def _same_files(chosen: Sequence[str], read: Sequence[str]) -> bool:
@@ -231,6 +260,10 @@ def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
         recorded["names"] = {int(number): name for number, name in dict(recorded["names"]).items()}
         return recorded != fields
     if role == "tune":
+        learned = job.get("starts", {}).get("MetaPT", "")
+        run = Path(learned).parent.name if within_project(learned) else ""
+        if run and project.has_role("meta-train") and run != project.role("meta-train").name:
+            return True
         if Path(job.get("test") or "").name != Path(test_path(project)).name:
             return True
         corpus = Corpus.open(project.role("target"))

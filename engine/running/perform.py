@@ -20,7 +20,7 @@ from engine.running.failures import failed
 from engine.running.jobs import Job
 from engine.running.session import Session
 from engine.stage import Stage, Stopped, StopToken
-from engine.storage import remove, remove_leftovers, write_json
+from engine.storage import remove_leftovers, write_json
 
 
 def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterator[Event]:
@@ -31,8 +31,7 @@ def perform(job: Job, folder: Path, session: Session, stop: StopToken) -> Iterat
     step: int | None = None
     try:
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            remove(folder / "result.json")
+            folder.mkdir(parents=True, exist_ok=True)  # a run that goes on keeps what it had until it ends
         remove_leftovers(folder)
         write_json(folder / "job.json", job.document())
         with storage_errors(folder), open(folder / "events.jsonl", "ab") as log:

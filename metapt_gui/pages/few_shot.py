@@ -33,7 +33,7 @@ from metapt_gui.theme import Theme
 from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import enable
-from metapt_gui.widgets.results_view import Results, ResultsView
+from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
 from metapt_gui.workflow import TUNE, test_path
 
 
@@ -70,7 +70,7 @@ class FewShotPage(Page):
         curves.addWidget(self.accuracy)
         curves.addWidget(self.training)
         self.results = ResultsView()
-        self.results.row_asked.connect(self._show_row)
+        self.results.text_asked.connect(self._show_text)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Labels, curves, results")
         self.tabs.addTab(self.table, "Labels")
@@ -131,14 +131,14 @@ class FewShotPage(Page):
             if self.document.has("tune"):
                 read = partial(read_curves, Path(self.document.path("tune")))
                 self.context.background.run("tuning curves", read, self._show_curves)
-        if what in ("opened", "tune", "linear-probe"):
+        if what in ("opened", "target", "tune", "linear-probe"):
             if self.document.has("tune"):
                 folder = Path(self.document.path("tune"))
                 probe = Path(self.document.path("linear-probe")) if self.document.has("linear-probe") else None
                 corpus = self.document.corpus("target")
                 if corpus is not None:
                     self.context.background.run(
-                        "results", lambda: read_results(folder, probe, corpus.path), self._show_results
+                        "results", lambda: read_results(folder, probe, corpus), self._show_results
                     )
             else:
                 self.results.show_results(None)
@@ -234,6 +234,14 @@ class FewShotPage(Page):
         self.tabs.setCurrentIndex(0)
         self.table.bring(row)
         self.table.view.setFocus()
+
+    def _show_text(self, wrong: Wrong) -> None:
+        """Show a text that went wrong, in whatever row it is by now."""
+        row = self.labels.row_of(wrong.row, wrong.text)
+        if row is None:
+            self.results.say_gone()
+        else:
+            self._show_row(row)
 
     def _import_labels(self, path: str) -> None:
         """Take labels from a file with the columns text (or row) and label."""
@@ -359,8 +367,8 @@ class FewShotPage(Page):
     def action(self, *, ready: bool) -> str:
         """Return that a run that was stopped goes on."""
         last = Path(self.document.path("tune")) / "result.json" if ready and self.document.has("tune") else None
-        stopped = last is not None and read_json(last).get("outcome") == "stopped"  # else no label need be looked at
-        return "Resume" if stopped and self.stopped(self._job()) else self.primary_text
+        completed = last is None or (last.exists() and read_json(last).get("outcome") == "completed")
+        return "Resume" if not completed and self.stopped(self._job()) else self.primary_text  # else no label is read
 
     def on_started(self, run: Run) -> None:
         """Begin the curves anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QSplitter,
-    QStackedWidget,
     QWidget,
 )
 
@@ -27,15 +27,20 @@ from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
 from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page
-from metapt_gui.widgets.charts import BarChart, Histogram
-from metapt_gui.widgets.column_choice import ColumnChoice
+from metapt_gui.widgets.column_choice import ColumnChoice, suits
 from metapt_gui.widgets.drop_zone import DropZone
-from metapt_gui.widgets.import_report import ImportReport, show_broken_beginning, show_broken_rows
-from metapt_gui.widgets.pieces import Banner, Card, SideScroll, button, enable, label
-from metapt_gui.widgets.preview_table import PreviewTable, counted, detected, guess
+from metapt_gui.widgets.import_report import (
+    ImportReport,
+    ReportCharts,
+    report_of,
+    show_broken_beginning,
+    show_broken_rows,
+)
+from metapt_gui.widgets.pieces import Banner, Card, SideScroll, enable, label
+from metapt_gui.widgets.preview_table import PreviewTable, TableOrNothing, counted, detected, guess
 from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
-from metapt_gui.workflow import IMPORT, not_imported
+from metapt_gui.workflow import IMPORT, not_imported, reasons_to_import
 
 READING = ("format", "encoding", "delimiter", "header", "skip_rows", "sheet")
 
@@ -60,9 +65,10 @@ class ImportPage(Page):
         self.role = "source"
         self._preview: dict[str, Any] = {}
         self._set_aside = False
-        self._preview_problem = ""
+        self._preview_problem = self._other_files = ""
         self._showing = False
         self._mapped: dict[str, int] = {}
+        self._counted: dict[str, tuple[str, dict[str, int]]] = {}
         self._warned: dict[str, list[str]] = {}
         self._fill_body()
 
@@ -82,26 +88,13 @@ class ImportPage(Page):
         self.preview = PreviewTable()
         self.model = self.preview.rows
         self.preview.horizontalHeader().sectionClicked.connect(self._on_header)
-        self.empty = Card()
-        self.empty.box.addStretch(1)
-        self.empty_text = label("", wrap=True)
-        self.empty_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.box.addWidget(self.empty_text)
-        self.empty_button = button("Choose files …", "Choose one or more files.", self.drop.browse.click)
-        self.empty.box.addWidget(self.empty_button, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.empty.box.addStretch(1)
-        self.table_or_empty = QStackedWidget()
-        self.table_or_empty.addWidget(self.empty)
-        self.table_or_empty.addWidget(self.preview)
-
-        self.lengths = Histogram("Length of the texts", "characters", "texts")
-        self.classes = BarChart("Texts of each class", "texts")
-        charts = QSplitter(Qt.Orientation.Horizontal)
-        charts.addWidget(self.lengths)
-        charts.addWidget(self.classes)
+        self.shown = TableOrNothing(self.preview, "Choose files …", "Choose one or more files.", self.drop.browse.click)
+        self.empty_text, self.empty_button = self.shown.text, self.shown.button
+        self.charts = ReportCharts()
+        self.lengths, self.classes = self.charts.lengths, self.charts.classes
         left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(self.table_or_empty)
-        left.addWidget(charts)
+        left.addWidget(self.shown)
+        left.addWidget(self.charts)
         left.setSizes([400, 220])
         self.set_columns(left, self._side())
 
@@ -151,6 +144,7 @@ class ImportPage(Page):
         """Another project is shown, and nothing was said of its imports yet."""
         super().forget()
         self._warned.clear()
+        self._counted.clear()
 
     def summary(self) -> str:
         """Return a line for the rail."""
@@ -164,10 +158,20 @@ class ImportPage(Page):
         return found
 
     def set_files(self, files: list[str]) -> None:
-        """Choose other files; columns are guessed anew."""
+        """Choose other files; what was chosen for those before holds if these have the same columns."""
         if self.document.read_only:
             return
+        kinds = [{Path(name).suffix.lower() for name in names} for names in (self.files(), files)]
         self.document.set_value(f"files {self.role}", [str(Path(name).absolute()) for name in files])
+        self._other_files = self.role
+        self._counted.pop(self.role, None)
+        if kinds[0] == kinds[1]:
+            self._show_role()
+        else:
+            self._choose_anew()
+
+    def _choose_anew(self) -> None:
+        self._other_files = ""
         self.document.set_value(f"import {self.role}", {})
         self._show_role()
 
@@ -197,14 +201,13 @@ class ImportPage(Page):
         self.guess.hide()
         self.columns.forget()
         self._show_report()
-        self.table_or_empty.setCurrentIndex(0)
-        self.empty_button.setVisible(not files)
         if files:
-            self.empty_text.setText("Looking at the file …")
+            self.shown.show_text("Looking at the file …")
             self._ask_preview()
         else:
             title, sentence = next((title, sentence) for role, title, sentence in ROLES if role == self.role)
-            self.empty_text.setText(f"{title}\n\n{sentence}\n\nCSV, TSV, JSONL, JSON, Parquet, XLSX or plain text.")
+            formats = "CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text."
+            self.shown.show_text(f"{title}\n\n{sentence}\n\n{formats}", choose=True)
         self.update_primary()
 
     def _ask_preview(self) -> None:
@@ -223,9 +226,12 @@ class ImportPage(Page):
         )
 
     def _on_preview(self, preview: dict[str, Any]) -> None:
-        self._preview, self._preview_problem = preview, ""
-        columns = preview["columns"]
         kept = self.document.value(f"import {self.role}", {})
+        if self._other_files == self.role and kept and not suits(kept, preview):
+            self._choose_anew()
+            return
+        self._preview, self._preview_problem, self._other_files = preview, "", ""
+        columns = preview["columns"]
         text = kept.get("text_column", "")
         # Of one's own texts a channel or a status is no label, though its few values come again and again.
         likely = self.role != "open-text" and (self.role != "target" or preview["label_named"])
@@ -236,9 +242,11 @@ class ImportPage(Page):
         self.detected.setText(detected(preview))
         self._show_guess()
         self.report.enable_broken(self._set_aside or bool(preview["broken"]))
-        self.table_or_empty.setCurrentIndex(1)
+        self.shown.show_table()
         task = self.document.value("import target", {}) if self.role == "test" else {}  # both have the same classes
-        self.columns.show_classes(kept.get("label_map", task.get("label_map", {})), counted(preview, len(self.files())))
+        label_map = kept.get("label_map", task.get("label_map", {}))
+        self.columns.show_classes(label_map, counted(preview, len(self.files())))
+        self._show_counted(label_map)
         self.model.set_roles(self.columns.roles())
         if not kept:
             self._on_changed()  # what is shown is what is chosen
@@ -257,10 +265,11 @@ class ImportPage(Page):
         control.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_no_preview(self, error: MetaPTError) -> None:
+        if self._other_files == self.role:  # they may be read as those before were
+            self._choose_anew()
+            return
         self._preview_problem = str(error)
-        self.empty_text.setText(str(error))
-        self.empty_button.show()
-        self.table_or_empty.setCurrentIndex(0)
+        self.shown.show_text(str(error), choose=True)
         self.update_primary()
 
     def _on_role(self, role: str) -> None:
@@ -306,12 +315,10 @@ class ImportPage(Page):
 
     def outdated_text(self) -> str:
         """Return which texts are not those of the files and settings that are chosen for them."""
-        project = self.document.project
-        changed = [role for role in self.step.roles if project is not None and not_imported(project, role)]
-        if self.role in changed:
-            return "These settings are not imported yet. Import again."
-        named = " and ".join(title for role, title, _ in ROLES if role in changed)
-        said = f"{named}: the settings are not imported yet. Import them again."
+        reasons = reasons_to_import(self.document.project) if self.document.project is not None else {}
+        if self.role in reasons:
+            return f"{reasons[self.role][:1].upper()}{reasons[self.role][1:]}. Import again."
+        said = "  ".join(f"{title}: {reasons[role]}. Import again." for role, title, _ in ROLES if role in reasons)
         return "  ".join([*self._warnings[-WARNINGS_SHOWN:], said])
 
     def warn(self, text: str, role: str = "") -> None:
@@ -369,27 +376,26 @@ class ImportPage(Page):
         if not found:
             return
         self.warn(missed_sentence(found, values), role)
-        if role == self.role and self.label_column.currentText() == job.settings.label_column:
+        self._counted[role] = (job.settings.label_column, values)
+        if role == self.role:
+            self._show_counted(job.settings.label_map)
+
+    def _show_counted(self, label_map: Mapping[str, str]) -> None:
+        """Show the labels of all files, if those of the present column were counted."""
+        column, values = self._counted.get(self.role, ("", {}))
+        if values and column == self.label_column.currentText():
             self._mapped = values
-            self.class_map.show_values(values, job.settings.label_map)
+            self.class_map.show_values(values, label_map)
 
     def _show_report(self) -> None:
         """Show counts, lengths and classes of the corpus that the role stands on."""
-        report: dict[str, Any] = {}
-        if self.document.has(self.role):
-            folder = Path(self.document.path(self.role))
-            report = read_json(folder / "report.json")
-            if read_json(folder / "result.json").get("outcome") == "stopped":
-                part = f"only its first part, {wording.count(report['kept'], 'texts')}, is in the project"
-                self.warn(f"The import was stopped: {part}. Import again to read all.", self.role)
+        report, stopped = report_of(Path(self.document.path(self.role))) if self.document.has(self.role) else ({}, "")
+        if stopped:
+            self.warn(stopped, self.role)
         self.report.show_report(report)
         self._set_aside = bool(report.get("broken"))
         self.report.enable_broken(self._set_aside or bool(self._preview.get("broken")))
-        lengths = report.get("lengths", {"edges": [], "counts": []})
-        edges = lengths["edges"]
-        self.lengths.set_counts([*edges, 2 * edges[-1]] if edges else [], lengths["counts"])
-        classes = report.get("classes", {})
-        self.classes.set_bars(list(classes), list(classes.values()), list(range(len(classes))))
+        self.charts.show_report(report)
 
     @reporting
     def _show_broken(self) -> None:

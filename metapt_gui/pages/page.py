@@ -76,8 +76,7 @@ class Page(QWidget):
         self._failed: Run | None = None
         self._warnings: list[str] = []
         self._splitters: list[QSplitter] = []
-        self._reason = self._unreadable = ""
-        self._changed: list[str] = []
+        self._reason, self._unreadable, self._changed = "", "", list[str]()
         self._lacks: Step | None = None
         self._state = State.TODO
         self._build()

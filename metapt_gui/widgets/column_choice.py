@@ -16,6 +16,15 @@ from metapt_gui.widgets.pieces import Card, label
 NO_LABEL = "(no labels)"
 
 
+def suits(settings: Mapping[str, Any], preview: Mapping[str, Any]) -> bool:
+    """Whether columns and classes that were chosen for another file mean something in the one of a preview."""
+    label, columns = settings.get("label_column", ""), preview["columns"]
+    if settings.get("text_column", "") not in columns or (label and label not in columns):
+        return False
+    mapped, values = settings.get("label_map") or {}, preview["label_values"].get(label)
+    return not mapped or values is None or not values.keys().isdisjoint(mapped)
+
+
 class ColumnChoice(Card):
     """Chooses the columns of an import, and the class of each value of the label."""
 

@@ -7,18 +7,51 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QSplitter, QWidget
 
-from engine.errors import storage_errors
+from engine.errors import StorageError, storage_errors
+from engine.storage import read_json
+from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog
 from metapt_gui.theme import GRID
+from metapt_gui.widgets.charts import BarChart, Histogram
 from metapt_gui.widgets.pieces import Card, Figure, button, enable
 
 DUPLICATES = ("duplicate", "duplicate with another label")
 SHORT = ("empty", "too short")
 BROKEN_SHOWN = 500
 COLUMNS = ("file", "line", "why", "how it begins")
+
+
+def report_of(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return what an import counted, and a warning if it was stopped; nothing if that is gone."""
+    try:
+        report, result = read_json(folder / "report.json"), read_json(folder / "result.json")
+    except StorageError:
+        return {}, ""
+    if result.get("outcome") != "stopped":
+        return report, ""
+    part = f"only its first part, {wording.count(report['kept'], 'texts')}, is in the project"
+    return report, f"The import was stopped: {part}. Import again to read all."
+
+
+class ReportCharts(QSplitter):
+    """The lengths of the texts that were kept, and how many each class has."""
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.lengths = Histogram("Length of the texts", "characters", "texts")
+        self.classes = BarChart("Texts of each class", "texts")
+        self.addWidget(self.lengths)
+        self.addWidget(self.classes)
+
+    def show_report(self, report: Mapping[str, Any]) -> None:
+        """Show the report of an import (``report.json``); an empty one is none."""
+        lengths, classes = report.get("lengths", {"edges": [], "counts": []}), report.get("classes", {})
+        edges = lengths["edges"]
+        self.lengths.set_counts([*edges, 2 * edges[-1]] if edges else [], lengths["counts"])
+        self.classes.set_bars(list(classes), list(classes.values()), list(range(len(classes))))
 
 
 class ImportReport(Card):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHeaderView, QTableView
+from PySide6.QtWidgets import QHeaderView, QStackedWidget, QTableView, QWidget
 
 from engine.corpus.encodings import named
 from metapt_gui import wording
 from metapt_gui.models.preview_model import PreviewModel
-from metapt_gui.widgets.pieces import dense
+from metapt_gui.widgets.pieces import Card, button, dense, label
 
 FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet", "xlsx": "XLSX", "txt": "text"}
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -45,6 +45,33 @@ class PreviewTable(QTableView):
             )
             if not wide:
                 self.setColumnWidth(number, NARROW)
+
+
+class TableOrNothing(QStackedWidget):
+    """A table, or a text where there is nothing to show, with a button that does something about it."""
+
+    def __init__(self, table: QWidget, choose: str, tooltip: str, chosen: Callable[[], object]) -> None:
+        super().__init__()
+        card = Card()
+        self.text = label("", wrap=True)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.button = button(choose, tooltip, chosen)
+        card.box.addStretch(1)
+        card.box.addWidget(self.text)
+        card.box.addWidget(self.button, alignment=Qt.AlignmentFlag.AlignCenter)
+        card.box.addStretch(1)
+        self.addWidget(card)
+        self.addWidget(table)
+
+    def show_text(self, text: str, *, choose: bool = False) -> None:
+        """Show a text, and the button if there is something to ``choose``."""
+        self.text.setText(text)
+        self.button.setVisible(choose)
+        self.setCurrentIndex(0)
+
+    def show_table(self) -> None:
+        """Show the table."""
+        self.setCurrentIndex(1)
 
 
 def detected(preview: Mapping[str, Any]) -> str:

@@ -33,6 +33,7 @@ ERRORS_TIP = (
     "corrected."
 )
 IN_THE_TEST_FILE = "This is one of the test texts: correct it in its file, and import that again."
+GONE = "This text is not among those that were imported since."
 UNSPREAD_TIP = (
     "Every seed learns from the same labelled texts, so there is no spread to see. With more labels each seed draws "
     "others."
@@ -55,7 +56,8 @@ class Results(NamedTuple):
     ``summary`` maps a method to its figures over seeds, ``evaluations`` a run to its own, ``wrong`` a run to its
     errors; ``measured_on`` is ``test`` or ``validation``; ``uses`` maps a row to what the best prompt's seed used it
     for. ``unspread`` are methods that learn from the same rows with every seed, and from nothing else that a seed
-    decides on. Rows of the task are below ``own_rows``, those of test texts of their own follow.
+    decides on. Rows of the task are below ``own_rows``, those of test texts of their own follow. ``other_texts``: the
+    task's texts were imported anew since, and its rows are others now.
     """
 
     classes: Sequence[str]
@@ -67,6 +69,7 @@ class Results(NamedTuple):
     uses: dict[int, str]
     unspread: Collection[str] = ()
     own_rows: int = 0
+    other_texts: bool = False
 
 
 class ResultsView(QWidget):
@@ -74,11 +77,11 @@ class ResultsView(QWidget):
 
     Signals
     -------
-    row_asked
-        A row of the task that is to be shown among the labels.
+    text_asked
+        The `Wrong` text of the task that is to be shown among the labels.
     """
 
-    row_asked = Signal(object)
+    text_asked = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,11 +224,15 @@ class ResultsView(QWidget):
         return f"{row + 1:,}" if row < own else f"test {row - own + 1:,}"
 
     def _on_error(self, index: QModelIndex) -> None:
-        row = self._listed[index.row()].row
-        if self._results is not None and row < self._results.own_rows:
-            self.row_asked.emit(row)
+        wrong = self._listed[index.row()]
+        if self._results is not None and wrong.row < self._results.own_rows:
+            self.text_asked.emit(wrong)
         else:
             self._cell.setText(IN_THE_TEST_FILE)
+
+    def say_gone(self) -> None:
+        """Say that the text which was asked for is not among those of the task any more."""
+        self._cell.setText(GONE)
 
 
 def _mean(results: Results, method: str, figure: str) -> str:

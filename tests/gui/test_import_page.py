@@ -88,7 +88,7 @@ def test_the_tab_key_leaves_the_table_of_a_dialog(qtbot: QtBot) -> None:
 
 # What is chosen, and what was imported --------------------------------------------------------------------------------
 
-NOT_YET = "These settings are not imported yet. Import again."
+NOT_YET = "The files chosen are not imported yet. Import again."
 
 
 def state(hands: Hands) -> State:
@@ -109,7 +109,7 @@ def test_an_import_is_out_of_date_as_soon_as_other_files_or_classes_are_chosen(
     assert importing.progress_text.text() == ""
     assert importing.primary.property("role") == "primary"
     hands.click(importing.roles["target"])
-    assert importing.banner.text.text() == "Labelled texts: the settings are not imported yet. Import them again."
+    assert importing.banner.text.text() == "Labelled texts: the files chosen are not imported yet. Import again."
     hands.click(importing.roles["source"])
     hands.until(lambda: importing.model.rowCount() > 0)
     chosen(hands, importing, first)
@@ -207,3 +207,64 @@ def test_a_file_dropped_on_the_last_page_is_classified(
     assert asked == [[dropped]]
     assert hands.window.page is page
     assert (hands.window.document.value("files source"), hands.window.document.value("import source")) == before
+
+
+# The next version of a file -------------------------------------------------------------------------------------------
+
+
+def reviews(path: Path, *, title: str = "title", stars: range = range(1, 6)) -> Path:
+    """Write reviews whose longest column is not their text."""
+    lines = [f"{title},body,stars"]
+    lines += [f"a title that is longer than what follows {n},text {path.stem} {n},{stars[n % 5]}" for n in range(20)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def may(hands: Hands, importing: ImportPage, tmp_path: Path) -> ImportPage:
+    """The page with a file for which columns, classes and a limit were chosen."""
+    chosen(hands, importing, reviews(tmp_path / "may.csv"))
+    hands.choose(importing.text_column, "body")
+    hands.choose(importing.label_column, "stars")
+    for row in range(5):
+        importing.class_map.table.item(row, 2).setText("low" if row < 2 else "high")
+    importing.form.set_values({**importing.form.values(), "maximum_rows": 15}, quiet=False)
+    hands.until(lambda: kept_settings(hands).get("maximum_rows") == 15)
+    return importing
+
+
+def kept_settings(hands: Hands) -> dict[str, object]:
+    found: dict[str, object] = hands.window.document.value("import source", {})
+    return found
+
+
+def test_what_was_chosen_holds_for_a_file_with_the_same_columns(hands: Hands, may: ImportPage, tmp_path: Path) -> None:
+    before = kept_settings(hands)
+    assert before["text_column"] == "body"
+    assert before["label_map"] == {"1": "low", "2": "low", "3": "high", "4": "high", "5": "high"}
+    chosen(hands, may, reviews(tmp_path / "june.csv"))
+    assert kept_settings(hands) == before
+    assert may.text_column.currentText() == "body"
+    assert may.class_map.label_map() == before["label_map"]
+
+
+@pytest.mark.parametrize("other", [{"stars": range(10, 60, 10)}, {"title": "body (2)"}])
+def test_other_columns_and_other_labels_are_chosen_anew(
+    hands: Hands, may: ImportPage, tmp_path: Path, other: dict[str, object]
+) -> None:
+    file = reviews(tmp_path / "june.csv", **other)
+    if "title" in other:
+        file.write_text(file.read_text(encoding="utf-8").replace(",body,", ",other,"), encoding="utf-8")
+    chosen(hands, may, file)
+    hands.until(lambda: kept_settings(hands).get("maximum_rows", 15) is None)
+    assert kept_settings(hands)["label_map"] != {"1": "low", "2": "low", "3": "high", "4": "high", "5": "high"}
+    assert may.form.values()["maximum_rows"] is None
+
+
+def test_a_file_that_cannot_be_read_as_the_one_before_is_read_anew(
+    hands: Hands, may: ImportPage, tmp_path: Path
+) -> None:
+    may.form.set_values({**may.form.values(), "encoding": "utf-16"}, quiet=False)
+    hands.until(lambda: bool(may._preview_problem))
+    chosen(hands, may, reviews(tmp_path / "june.csv"))
+    assert kept_settings(hands)["encoding"] == "auto"

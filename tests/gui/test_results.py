@@ -10,14 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from gui.driving import Hands
 from gui.letters import opened, press
+from importing import read, write
 from made_runs import as_if_run
 from PySide6.QtCore import Qt
 
+from engine.corpus.store import Corpus
 from engine.project import Project
 from engine.running.jobs import ProbeJob, TuneJob
+from metapt_gui.models.label_model import USE
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.result_files import read_results
-from metapt_gui.widgets.results_view import IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
+from metapt_gui.widgets.results_view import GONE, IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
 
 CLASS = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1}
 EVALUATION = {"per_class": {"unhappy": CLASS, "happy": CLASS}, "confusion": [[0, 1], [1, 0]]}
@@ -67,12 +70,12 @@ def test_a_method_that_was_better_than_the_prompt_to_export_is_named(view: Resul
 def test_rows_are_numbered_and_those_of_test_texts_are_told(qtbot, view: ResultsView) -> None:
     view.show_results(made())
     assert [view.errors.item(row, 0).text() for row in range(2)] == ["8", "test 3"]
-    asked: list[int] = []
-    view.row_asked.connect(asked.append)
+    asked: list[Wrong] = []
+    view.text_asked.connect(asked.append)
     for row in range(2):
         view.errors.setCurrentCell(row, 4)
         qtbot.keyClick(view.errors, Qt.Key.Key_Return)
-    assert asked == [7]
+    assert [wrong.row for wrong in asked] == [7]
     assert view._cell.text() == IN_THE_TEST_FILE
 
 
@@ -113,7 +116,7 @@ def tuned(project_folder: Path) -> Path:
 
 def test_a_probe_has_a_spread_as_soon_as_seeds_draw_other_texts(tuned: Path) -> None:
     with Project.open(tuned) as project:
-        corpus = project.role("target") / "corpus.parquet"
+        corpus = Corpus.open(project.role("target"))
         places = project.role("tune"), project.role("linear-probe"), corpus
     found = read_results(*places)
     assert found is not None
@@ -140,3 +143,38 @@ def test_a_text_that_went_wrong_is_found_among_the_labels(hands: Hands, tuned: P
     assert page.table.current_row() == 33
     press(hands, page, 33, Qt.Key.Key_1)
     assert page.labels.own() == {33: "unhappy"}
+
+
+def test_results_are_shown_with_the_texts_that_they_were_measured_on(hands: Hands, tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        before = Corpus.open(project.role("target"))
+        again = project.folder / "runs" / "2000-import"
+        rows = [(text, "happy") for text in ["a new message", *before.texts]]
+        read(write(project.folder / "again.csv", rows=rows), again, text_column="review", label_column="stars")
+        project.assign("target", again)
+    page = opened(hands, tuned)
+    errors = page.results.errors
+    hands.until(lambda: errors.rowCount() == 1)
+    assert errors.item(0, 4).text() == before.texts[33]
+    uses = {page.table.model.index(row, USE).data() for row in range(60)}
+    assert uses == {""}, "the rows are others now"
+    page.tabs.setCurrentIndex(2)
+    errors.setCurrentCell(0, 4)
+    hands.qtbot.keyClick(errors, Qt.Key.Key_Return)
+    assert page.tabs.currentIndex() == 0
+    assert page.table.current_row() == 34
+
+
+def test_a_text_that_is_gone_is_told(hands: Hands, tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        again = project.folder / "runs" / "2000-import"
+        read(write(project.folder / "again.csv"), again, text_column="review", label_column="stars")
+        project.assign("target", again)
+    page = opened(hands, tuned)
+    errors = page.results.errors
+    hands.until(lambda: errors.rowCount() == 1)
+    page.tabs.setCurrentIndex(2)
+    errors.setCurrentCell(0, 4)
+    hands.qtbot.keyClick(errors, Qt.Key.Key_Return)
+    assert page.tabs.currentIndex() == 2
+    assert page.results._cell.text() == GONE

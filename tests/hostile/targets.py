@@ -323,14 +323,15 @@ def _run_folders(folder: Path) -> st.SearchStrategy[Input]:
 
 
 def _read_run(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
+    from engine.corpus.store import Corpus
     from metapt_gui.result_files import read_results
     from metapt_gui.run_files import describe_runs, read_curves
 
     run = folder / "in"
     yield lambda: describe_runs([run], {})
     yield lambda: read_curves(run)
-    yield lambda: read_results(run, None, run / "corpus" / "corpus.parquet")
-    yield lambda: read_results(run, run, run / "corpus" / "corpus.parquet")
+    yield lambda: read_results(run, None, Corpus.open(run / "corpus"))
+    yield lambda: read_results(run, run, Corpus.open(run / "corpus"))
 
 
 TARGETS: dict[str, Target] = {
