@@ -229,6 +229,24 @@ class Project:
         with self._connection() as database:
             return dict(database.execute("SELECT row, class FROM labels WHERE corpus = ?", (corpus,)).fetchall())
 
+    def labelled(self) -> dict[str, dict[int, str]]:
+        """Return content hash -> row -> class for every corpus that the person labelled, the last one first."""
+        with self._connection() as database:
+            rows = database.execute(
+                "SELECT corpus, row, class FROM labels LEFT JOIN "
+                "(SELECT corpus, MAX(at) AS last FROM label_history GROUP BY corpus) USING (corpus) ORDER BY last DESC"
+            ).fetchall()
+        found: dict[str, dict[int, str]] = {}
+        for corpus, row, name in rows:
+            found.setdefault(corpus, {})[row] = name
+        return found
+
+    def ever_labelled(self, corpus: str) -> bool:
+        """Whether the person has given a corpus a label, even if it was taken away again."""
+        with self._connection() as database:
+            found = database.execute("SELECT 1 FROM label_history WHERE corpus = ? LIMIT 1", (corpus,)).fetchone()
+        return found is not None
+
     def set_label(self, corpus: str, row: int, name: str | None) -> None:
         """Label a row, or clear it with ``None``; on disk, with its history, before this returns."""
         self.set_labels(corpus, {row: name})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -20,24 +21,29 @@ from engine.errors import storage_errors
 from engine.project import Project
 from engine.storage import write_json
 from metapt_gui.background import Background
+from metapt_gui.earlier_labels import earlier_labels
 from metapt_gui.earlier_runs import changed_settings, values_of_runs
 from metapt_gui.workflow import State, states
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts and labels of a corpus in memory, as Arrow columns: only what is shown becomes Python."""
+    """Texts and labels of a corpus in memory, as Arrow columns: only what is shown becomes Python.
+
+    ``earlier`` has what a person labelled when texts were imported before: text -> class for each such import.
+    """
 
     corpus: Corpus
     texts: pa.ChunkedArray
     labels: pa.ChunkedArray
+    earlier: Sequence[Mapping[str, str]] = ()
 
 
-def read_texts(corpus: Corpus) -> Texts:
-    """Read the columns of a corpus; meant for a background thread."""
+def read_texts(corpus: Corpus, labelled: Mapping[str, Mapping[int, str]] = MappingProxyType({})) -> Texts:
+    """Read the columns of a corpus, and which texts of others are ``labelled``; meant for a background thread."""
     with parquet_errors(corpus.path):
         table = pq.read_table(corpus.path, columns=["text", "label"])
-    return Texts(corpus, table.column("text"), table.column("label"))
+    return Texts(corpus, table.column("text"), table.column("label"), earlier_labels(corpus.folder.parent, labelled))
 
 
 def _nothing(_result: None) -> None:

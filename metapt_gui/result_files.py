@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ from safetensors import SafetensorError, safe_open
 from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import PromptFileError, StorageError, storage_errors
 from engine.storage import read_json
+from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
+
+
+def results_of(document: Document) -> Callable[[], Results | None] | None:
+    """Return what reads the results of the present tuning; ``None`` if there is none."""
+    corpus = document.corpus("target")
+    if corpus is None or not document.has("tune"):
+        return None
+    probe = Path(document.path("linear-probe")) if document.has("linear-probe") else None
+    return partial(read_results, Path(document.path("tune")), probe, corpus)
 
 
 def read_results(folder: Path, probe: Path | None, corpus: Corpus) -> Results | None:

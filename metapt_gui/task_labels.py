@@ -12,6 +12,7 @@ from engine.errors import MetaPTError
 from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
 from metapt_gui import wording
 from metapt_gui.document import Document, Texts
+from metapt_gui.models.annotated import AUDIT
 from metapt_gui.models.label_commands import ChangeClasses, ChangeLabels, Names, RenameClass
 from metapt_gui.models.label_model import LabelModel
 
@@ -111,38 +112,58 @@ class TaskLabels(QObject):
         corpus = self.texts.corpus.content_hash
         self._document.undo.push(ChangeLabels(self._write, corpus, changes, self.failed.emit, text))
 
-    def carry_over(self, before: Texts, own: Mapping[int, str]) -> str:
-        """Give texts the labels that a person gave them before they were imported again; say what became of them.
+    def to_carry_over(self, *, imported_anew: bool) -> dict[str, dict[int, str]]:
+        """Return the labels of other texts of the project, which some of the task's may be.
 
-        Nothing is done if some of them have labels already, or they are the very same.
+        None, if the person has labelled these before and they are not ``imported_anew``: a label may have been cleared.
         """
+        project, corpus = self._document.project, self._document.corpus("target")
+        if project is None or corpus is None or project.read_only:
+            return {}
+        if not imported_anew and project.ever_labelled(corpus.content_hash):
+            return {}
+        return {content: labels for content, labels in self._labelled().items() if content != corpus.content_hash}
+
+    def carry_over(self) -> str:
+        """Give texts without a label the one that they had when they were imported before; say what became of them."""
         texts = self.texts
-        if texts is None or not own or self.own() or texts.corpus.content_hash == before.corpus.content_hash:
+        if texts is None or not texts.earlier:
             return ""
-        known = {before.texts[row].as_py(): name for row, name in own.items() if row < len(before.texts)}
-        found = {row: known[text] for row, text in enumerate(texts.texts.to_pylist()) if text in known}
+        own, shown = self.own(), texts.texts.to_pylist()
+        known = {text: name for labels in reversed(texts.earlier) for text, name in labels.items()}
+        found = {row: known[text] for row, text in enumerate(shown) if row not in own and text in known}
+        gone = len(texts.earlier[0].keys() - set(shown))
         self.give(found, "Carry over")
-        gone = len(known.keys() - {texts.texts[row].as_py() for row in found})
         lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone else ""
-        return f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"
+        said = f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"
+        return said if found or (gone and not own) else ""
+
+    def _labelled(self) -> dict[str, dict[int, str]]:
+        """Return content hash -> row -> class of all texts that were once those of the task."""
+        found = self._document.project.labelled() if self._document.project is not None else {}
+        return {content: labels for content, labels in found.items() if not content.startswith(AUDIT)}
 
     def rename(self, before: str, after: str) -> None:
         """Let a class have another name and its labels go with it, as one step that can be undone."""
         corpus, project, renamed = self._document.corpus("target"), self._document.project, self.task.renamed
         if corpus is None or project is None or project.read_only:
             return
-        rows = [row for row, name in project.labels(corpus.content_hash).items() if name == before]
+        places = {
+            content: [row for row, name in labels.items() if name == before]
+            for content, labels in self._labelled().items()
+        }
         test = self._document.corpus("test")
         imported = {*corpus.classes, *(test.classes if test is not None else ())}
         names = Names(before, renamed), Names(after, renamed_once_more(renamed, imported, before, after))
-        self._document.undo.push(RenameClass(self._write_name, corpus.content_hash, rows, *names, self._not_renamed))
+        self._document.undo.push(RenameClass(self._write_name, places, *names, self._not_renamed))
 
-    def _write_name(self, corpus: str, rows: Sequence[int], old: str, new: Names) -> None:
+    def _write_name(self, places: Mapping[str, Sequence[int]], old: str, new: Names) -> None:
         project = self._document.project
         if project is None:
             return
         classes, words = self.classes()
-        project.set_labels(corpus, dict.fromkeys(rows, new.name))
+        for content, rows in places.items():
+            project.set_labels(content, dict.fromkeys(rows, new.name))
         named = {name: new.name if name == old else name for name in classes}
         kept = self._document.value("task")
         task = {

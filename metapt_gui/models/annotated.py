@@ -13,6 +13,9 @@ from engine.errors import MetaPTError
 from engine.storage import read_json
 from metapt_gui.models.audit_model import Audited
 
+AUDIT = "audit "
+"""How the names begin under which decisions about pseudo-labels are kept among the labels."""
+
 
 class Annotated(NamedTuple):
     """What is shown of an annotation.
@@ -45,6 +48,6 @@ def _subject(folder: Path) -> str:
     """Name the texts by their content: rows of texts that were imported later are others."""
     named = Path(read_json(folder / "job.json").get("unlabelled", ""))
     try:
-        return f"audit {Corpus.open(folder.parent / named.name).content_hash}"
+        return f"{AUDIT}{Corpus.open(folder.parent / named.name).content_hash}"
     except MetaPTError:
         return ""

@@ -66,16 +66,16 @@ class Names(NamedTuple):
 
 
 class RenameClass(QUndoCommand):
-    """Gives a class of the task another name, and the labels of a corpus that are of it.
+    """Gives a class of the task another name, and the labels that are of it.
 
-    As `ChangeLabels` it is for that corpus, and obsolete if it cannot be written.
+    As `ChangeLabels` it is for the corpora that it was made for, and obsolete if it cannot be written.
 
     Parameters
     ----------
     write
-        Lets rows of a corpus be of a class, and the task have its name in place of the one before; or raises.
-    corpus, rows
-        Content hash of the corpus, and its rows that a person labelled with the class.
+        Lets rows of corpora be of a class, and the task have its name in place of the one before; or raises.
+    places
+        Content hash of each corpus -> its rows that a person labelled with the class.
     before, after
         The names.
     failed
@@ -84,15 +84,14 @@ class RenameClass(QUndoCommand):
 
     def __init__(
         self,
-        write: Callable[[str, Sequence[int], str, Names], None],
-        corpus: str,
-        rows: Sequence[int],
+        write: Callable[[Mapping[str, Sequence[int]], str, Names], None],
+        places: Mapping[str, Sequence[int]],
         before: Names,
         after: Names,
         failed: Callable[[MetaPTError], object],
     ) -> None:
         super().__init__(f"Rename {before.name} to {after.name}")
-        self._write, self._corpus, self._rows, self._failed = write, corpus, list(rows), failed
+        self._write, self._places, self._failed = write, places, failed
         self._before, self._after = before, after
 
     def redo(self) -> None:
@@ -105,7 +104,7 @@ class RenameClass(QUndoCommand):
 
     def _put(self, old: Names, new: Names) -> None:
         try:
-            self._write(self._corpus, self._rows, old.name, new)
+            self._write(self._places, old.name, new)
         except MetaPTError as error:
             self.setObsolete(True)
             self._failed(error)

@@ -25,7 +25,7 @@ from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.result_files import read_results, soft_tokens
+from metapt_gui.result_files import results_of, soft_tokens
 from metapt_gui.run_files import Curves, read_curves
 from metapt_gui.suggestions import Suggestions
 from metapt_gui.task_labels import TaskLabels
@@ -46,7 +46,7 @@ class FewShotPage(Page):
     def __init__(self, context: Context) -> None:
         super().__init__(context, TUNE)
         self._showing = self._saving = False
-        self._before: tuple[Texts, dict[int, str]] | None = None  # what was shown until the task was imported again
+        self._carried = ""
         self._fill_body()
         self._preview_timer = QTimer(self)
         self._preview_timer.setSingleShot(True)
@@ -114,32 +114,25 @@ class FewShotPage(Page):
     def refresh(self, what: str) -> None:
         """Show texts, task and results."""
         if what in ("opened", "target"):
-            if what == "opened":
-                self._before = None
-            elif self.labels.texts is not None:
-                self._before = (self.labels.texts, self.labels.own())
+            before = self.labels.texts.corpus.content_hash if self.labels.texts is not None else ""
             self.labels.show(None)
             self.table.set_placeholder("No texts yet: import those of your task first (Import, Your task).")
             self._show_task()
             corpus = self.document.corpus("target")
             if corpus is not None:
-                self.context.background.run("target", partial(read_texts, corpus), self._show_texts)
+                anew = what == "target" and before != corpus.content_hash
+                labelled = self.labels.to_carry_over(imported_anew=anew)
+                self.context.background.run("target", partial(read_texts, corpus, labelled), self._show_texts)
         if what == "opened":
             for plot in (self.training, self.accuracy):
                 plot.clear()
             self.side.set_choosing(False)
             if self.document.has("tune"):
-                read = partial(read_curves, Path(self.document.path("tune")))
-                self.context.background.run("tuning curves", read, self._show_curves)
+                curves = partial(read_curves, Path(self.document.path("tune")))
+                self.context.background.run("tuning curves", curves, self._show_curves)
         if what in ("opened", "target", "tune", "linear-probe"):
-            if self.document.has("tune"):
-                folder = Path(self.document.path("tune"))
-                probe = Path(self.document.path("linear-probe")) if self.document.has("linear-probe") else None
-                corpus = self.document.corpus("target")
-                if corpus is not None:
-                    self.context.background.run(
-                        "results", lambda: read_results(folder, probe, corpus), self._show_results
-                    )
+            if (read := results_of(self.document)) is not None:
+                self.context.background.run("results", read, self._show_results)
             else:
                 self.results.show_results(None)
         if what in ("opened", "meta-train"):
@@ -173,11 +166,11 @@ class FewShotPage(Page):
 
     def _show_texts(self, texts: Texts) -> None:
         self.labels.show(texts, self.side.words.classes())
-        if self._before is not None:
-            said = self.labels.carry_over(*self._before)
-            self._before = None
-            if said:
-                self.warn(said)
+        if self._carried in self._warnings:  # it was of other texts
+            self._warnings.remove(self._carried)
+        self._carried = self.labels.carry_over()
+        if self._carried:
+            self.warn(self._carried)
         self._show_counts()
         self._preview_timer.start()
         self.host.state_changed.emit()
