@@ -11,19 +11,17 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
-import os
 import shutil
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from engine.clustering.edits import ClusterEdit
 from engine.errors import ProjectError, ProjectLockedError, StorageError, storage_error, storage_errors
-from engine.migrations import SCHEMA, bring_up, check_known, migrate, migrated
+from engine.migrations import SCHEMA, check_known, migrate, migrated
+from engine.project_database import ProjectDatabase, database_errors
 from engine.roles import MADE_BY
 from engine.running.jobs import Job
 from engine.storage import read_json, write_json
@@ -31,7 +29,7 @@ from engine.storage import read_json, write_json
 SUFFIX = ".metapt"
 
 
-class Project:
+class Project(ProjectDatabase):
     """An open project; use `Project.create`, `Project.open`, and close it.
 
     Attributes
@@ -39,15 +37,15 @@ class Project:
     folder
         Where it is.
     read_only
-        Whether it was opened for reading only; nothing can be changed then.
+        Whether it was opened for reading only, or is closed; nothing can be changed then.
     write_manifest
         Writes ``project.json``; whoever must not wait for the disk puts a function here that writes it elsewhere.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], lock: FileLock | None) -> None:
-        self.folder, self._manifest, self._lock = folder, manifest, lock
+        super().__init__(folder, read_only=lock is None)
+        self._manifest, self._lock = manifest, lock
         self.write_manifest: Callable[[Path, dict[str, Any]], None] = write_json
-        self._database: sqlite3.Connection | None = None
 
     # Opening and closing ----------------------------------------------------------------------------------------------
 
@@ -92,7 +90,7 @@ class Project:
         try:
             manifest = _read_manifest(folder)  # now nobody else writes it
             if manifest["schema"] < SCHEMA:
-                with _database_errors(folder / "project.db"):
+                with database_errors(folder / "project.db"):
                     manifest = migrate(folder, manifest)
         except BaseException:
             lock.release()
@@ -108,23 +106,17 @@ class Project:
 
     def close(self) -> None:
         """Close the database and release the lock."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        self.close_database()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+            self.read_only = True  # another may be writing from now on
 
     def __enter__(self) -> Project:
         return self
 
     def __exit__(self, *details: object) -> None:
         self.close()
-
-    @property
-    def read_only(self) -> bool:
-        """Whether nothing can be changed."""
-        return self._lock is None
 
     # Runs -------------------------------------------------------------------------------------------------------------
 
@@ -141,7 +133,7 @@ class Project:
         """
         document = job.document()
         runs = self.folder / "runs"
-        numbers = [0]
+        numbers = [0, *self.known_numbers()]
         for folder in sorted(runs.glob("*-*"), reverse=True):
             if folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir()):
                 continue  # killed before it began: there is nothing in it, and its name is free
@@ -172,7 +164,7 @@ class Project:
 
     def assign(self, role: str, folder: Path) -> None:
         """Let ``role`` (``source``, ``target``, ``clusters``, ...) stand on a run from now on."""
-        self._check_writable()
+        self.check_writable()
         self._manifest["roles"][role] = folder.relative_to(self.folder).as_posix()
         self.write_manifest(self.folder / "project.json", self._manifest)
 
@@ -204,9 +196,32 @@ class Project:
 
     def discard(self, folder: Path) -> None:
         """Delete a run that was cancelled and left nothing to resume."""
-        self._check_writable()
+        self.check_writable()
         if folder.parent == self.folder / "runs" and not (folder / "checkpoint.safetensors").exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+    def delete_run(self, folder: Path) -> None:
+        """Delete a run, with its note and the changes of its groups.
+
+        Raises
+        ------
+        ProjectError
+            If the project stands on it, or a run that it stands on was made from it.
+        """
+        self.check_writable()
+        for role in self._manifest["roles"]:
+            at = self.role(role)
+            made_from = at.name == folder.name or folder.name in str(self._recorded(at))
+            if made_from:
+                raise ProjectError(
+                    f"The run {folder.name} is in use: {role} stands on it",
+                    where=self.folder,
+                    remedy="Use another run first, or keep it.",
+                )
+        with storage_errors(folder):
+            if folder.parent == self.folder / "runs" and not folder.is_symlink():
+                shutil.rmtree(folder)
+        self.forget_run(folder.name)
 
     # Small values of the project: the task, what the forms were set to ------------------------------------------------
 
@@ -216,100 +231,11 @@ class Project:
 
     def set_value(self, name: str, value: Any) -> None:
         """Keep a JSON-able value with the project; what has not changed is not written again."""
-        self._check_writable()
+        self.check_writable()
         values = self._manifest.setdefault("values", {})
         if name not in values or values[name] != value:
             values[name] = copy.deepcopy(value)  # the caller may change its own, and must then find a difference
             self.write_manifest(self.folder / "project.json", self._manifest)
-
-    # Labels, edits of groups, notes -----------------------------------------------------------------------------------
-
-    def labels(self, corpus: str) -> dict[int, str]:
-        """Return row -> class of the labels that the person gave to a corpus (by its content hash)."""
-        with self._connection() as database:
-            return dict(database.execute("SELECT row, class FROM labels WHERE corpus = ?", (corpus,)).fetchall())
-
-    def labelled(self) -> dict[str, dict[int, str]]:
-        """Return content hash -> row -> class for every corpus that the person labelled, the last one first."""
-        with self._connection() as database:
-            rows = database.execute(
-                "SELECT corpus, row, class FROM labels LEFT JOIN "
-                "(SELECT corpus, MAX(at) AS last FROM label_history GROUP BY corpus) USING (corpus) ORDER BY last DESC"
-            ).fetchall()
-        found: dict[str, dict[int, str]] = {}
-        for corpus, row, name in rows:
-            found.setdefault(corpus, {})[row] = name
-        return found
-
-    def ever_labelled(self, corpus: str) -> bool:
-        """Whether the person has given a corpus a label, even if it was taken away again."""
-        with self._connection() as database:
-            found = database.execute("SELECT 1 FROM label_history WHERE corpus = ? LIMIT 1", (corpus,)).fetchone()
-        return found is not None
-
-    def set_label(self, corpus: str, row: int, name: str | None) -> None:
-        """Label a row, or clear it with ``None``; on disk, with its history, before this returns."""
-        self.set_labels(corpus, {row: name})
-
-    def set_labels(self, corpus: str, labels: Mapping[int, str | None]) -> None:
-        """Label rows, or clear them with ``None``: all or none; on disk, with their history, before this returns."""
-        self._check_writable()
-        with self._connection() as database:
-            for row, name in labels.items():
-                place = (corpus, row)
-                found = database.execute("SELECT class FROM labels WHERE corpus = ? AND row = ?", place).fetchone()
-                if name is None:
-                    database.execute("DELETE FROM labels WHERE corpus = ? AND row = ?", place)
-                else:
-                    database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (corpus, row, name))
-                database.execute(
-                    "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
-                    (corpus, row, found[0] if found else None, name, time.time()),
-                )
-
-    def cluster_edits(self, clustering: Path) -> dict[int, ClusterEdit]:
-        """Return cluster -> what the person changed of it, for the clustering in a run's folder."""
-        with self._connection() as database:
-            found = database.execute(
-                "SELECT cluster, name, included, merged_into FROM cluster_edits WHERE run = ?", (clustering.name,)
-            ).fetchall()
-        return {cluster: ClusterEdit(name, bool(included), into) for cluster, name, included, into in found}
-
-    def set_cluster_edit(self, clustering: Path, cluster: int, edit: ClusterEdit | None) -> None:
-        """Change a cluster, or take its changes back with ``None``; on disk before this returns."""
-        self._check_writable()
-        with self._connection() as database:
-            database.execute("DELETE FROM cluster_edits WHERE run = ? AND cluster = ?", (clustering.name, cluster))
-            if edit is not None and edit != ClusterEdit():
-                values = (clustering.name, cluster, edit.name, edit.included, edit.merged_into)
-                database.execute("INSERT INTO cluster_edits VALUES (?, ?, ?, ?, ?)", values)
-
-    def note(self, subject: str) -> str:
-        """Return the note on a subject, such as a run."""
-        with self._connection() as database:
-            found = database.execute("SELECT note FROM notes WHERE subject = ?", (subject,)).fetchone()
-        return str(found[0]) if found else ""
-
-    def set_note(self, subject: str, note: str) -> None:
-        """Write the note on a subject."""
-        self._check_writable()
-        with self._connection() as database:
-            database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (subject, note))
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        path = self.folder / "project.db"
-        with _database_errors(path):
-            if self._database is None:
-                self._database = _open_to_read(path) if self.read_only else _open_to_write(path)
-            with self._database:
-                yield self._database
-
-    def _check_writable(self) -> None:
-        if self.read_only:
-            raise ProjectError(
-                "The project is open for reading only", where=self.folder, remedy="Close the other window."
-            )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -349,67 +275,3 @@ def _locked(folder: Path) -> FileLock:
             remedy="Open it for reading only, or copy it to a place that you may write to.",
         ) from error
     return lock
-
-
-def _open_to_write(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path)
-    _refuse_programs(database, path)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    bring_up(database)
-    return database
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open the database as it is, or, if it is of an older schema or there is none, a copy in memory."""
-    memory = sqlite3.connect(":memory:")
-    if path.exists():
-        # Where nobody can write, SQLite cannot make the files that readers and a writer share; and nobody writes.
-        alone = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-        database = sqlite3.connect(f"{path.as_uri()}?mode=ro{'&immutable=1' if alone else ''}", uri=True)
-        _refuse_programs(database, path)
-        if database.execute("PRAGMA user_version").fetchone() == (SCHEMA,):
-            return database
-        with contextlib.closing(database):
-            database.backup(memory)
-    bring_up(memory)
-    return memory
-
-
-def _refuse_programs(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database in which reading or writing a label would run what somebody else has written into it."""
-    try:
-        found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
-    except sqlite3.Error:
-        database.close()
-        raise
-    if found is not None:
-        database.close()
-        raise ProjectError(
-            "The project's database holds a view or a trigger, and MetaPT makes none",
-            where=path,
-            remedy="Restore a copy, and ask whoever gave you the project.",
-        )
-
-
-@contextlib.contextmanager
-def _database_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into a sentence for the person."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        system = _SQLITE_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if system is not None:
-            raise storage_error(OSError(system, os.strerror(system)), path) from error
-        raise ProjectError(
-            f"The project's database cannot be used ({error})",
-            where=path,
-            remedy="Check the disk, or restore a copy.",
-        ) from error
-
-
-_SQLITE_ERRORS = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-}

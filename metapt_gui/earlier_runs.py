@@ -6,6 +6,7 @@ A project that was begun in a terminal goes on in the window from there, and wha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from engine.errors import MetaPTError, SettingsError
@@ -68,6 +69,19 @@ def values_of_runs(project: Project) -> dict[str, Any]:
     if "meta_train" in found:
         found["preset"] = OWN
     return found
+
+
+def values_of_run(folder: Path, role: str) -> dict[str, Any]:
+    """Return values as the window keeps them, taken from a run that a role could stand on."""
+    try:
+        job = read_json(folder / "job.json")
+    except MetaPTError:
+        return {}
+    found = {name: _valid(job.get(part), kind) for name, (part, kind) in _PARTS[role].items()}
+    values: dict[str, Any] = {name: settings for name, settings in found.items() if settings is not None}
+    if role == "meta-train":
+        values |= {"preset": OWN, "source words": job.get("words") or {}}
+    return values
 
 
 def changed_settings(project: Project, role: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,12 @@ def read_curves(folder: Path) -> Curves:
     return found
 
 
-def describe_runs(folders: list[Path], notes: dict[str, str]) -> list[RunLine]:
-    """Return a line about each run of meta-training."""
+def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") -> list[RunLine]:
+    """Return a line about each run of meta-training; the one ``used`` is marked."""
     lines = []
     for folder in folders:
         with contextlib.suppress(MetaPTError, AttributeError, LookupError, TypeError, ValueError):  # a damaged run
-            lines.append(_describe(folder, notes))
+            lines.append(replace(_describe(folder, notes), used=folder.name == used))
     return lines
 
 

@@ -11,7 +11,6 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QSplitter, QWidget
 
 from engine.clustering.edits import task_fields
-from engine.errors import MetaPTError
 from engine.events import Event, Failed, Finished, Metric, Progress
 from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, preset
 from engine.running.jobs import BackboneJob, MetaTrainJob
@@ -22,12 +21,13 @@ from metapt_gui.dialogs import reporting
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.run_files import Curves, describe_runs, read_curves
+from metapt_gui.run_files import Curves, read_curves
+from metapt_gui.training_runs import TrainingRuns
 from metapt_gui.trial import STEPS, TrialTimer
 from metapt_gui.widgets.backbone_picker import BackbonePicker
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
-from metapt_gui.widgets.run_history import RunHistory, RunLine
+from metapt_gui.widgets.run_history import RunHistory
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 from metapt_gui.workflow import TRAIN, training_role
@@ -44,7 +44,6 @@ class MetaTrainPage(Page):
         self._showing = False
         self._devices_asked = self._gpu = False
         self._trial: TrialTimer | None = None
-        self._lines: list[RunLine] = []
         self._prompt: dict[str, Any] = {}
         self._fill_body()
 
@@ -58,8 +57,10 @@ class MetaTrainPage(Page):
         lower.addWidget(self.accuracy)
         lower.addWidget(self.tasks)
         self.history = RunHistory()
-        self.history.ticked.connect(self._on_ticked)
-        self.history.noted.connect(self._on_noted)
+        self.runs = TrainingRuns(self.document, self.context.background, self.history)
+        self.runs.overlaid.connect(self._overlay)
+        self.runs.hidden.connect(self._remove_overlay)
+        self.runs.used.connect(self._show_settings)
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.losses)
         left.addWidget(lower)
@@ -148,14 +149,7 @@ class MetaTrainPage(Page):
             return
         if what == "opened":
             self._devices_asked = False
-            self._showing = True
-            name = self.document.value("preset", "laptop")
-            values = preset(name if name in DESCRIPTIONS else "laptop")
-            self.form.set_values(self.document.value("meta_train") or values["meta_train"])
-            self._show_prompt(self.document.value("prompt") or values["prompt"])
-            self.backbone.set_values(self.document.value("backbone", {}))
-            self._show_preset(name)
-            self._showing = False
+            self._show_settings()
             for plot in self.plots():
                 plot.clear()
             self.history.show_runs([])  # a run of the same name in another project is not ticked
@@ -166,8 +160,20 @@ class MetaTrainPage(Page):
         if what in ("opened", "meta-train"):
             if self.document.has("meta-train") and self.runner.current is None:
                 self._read_curves(Path(self.document.path("meta-train")))
-            self._list_runs()
+            self.runs.show()
         self.update_primary()
+
+    def _show_settings(self) -> None:
+        """Show what the project keeps in the forms."""
+        self._showing = True
+        name = self.document.value("preset", "laptop")
+        values = preset(name if name in DESCRIPTIONS else "laptop")
+        self.form.set_values(self.document.value("meta_train") or values["meta_train"])
+        self._show_prompt(self.document.value("prompt") or values["prompt"])
+        self.backbone.set_values(self.document.value("backbone", {}))
+        self._show_preset(name)
+        self._show_words()
+        self._showing = False
 
     def _show_prompt(self, values: dict[str, Any]) -> None:
         self._prompt = values
@@ -179,22 +185,8 @@ class MetaTrainPage(Page):
 
     def summary(self) -> str:
         """Return a line for the rail."""
-        line = next((line for line in self._lines if line.name == Path(self._role_path()).name), None)
-        return f"best {line.best}" if line is not None and line.best else ""
-
-    def _role_path(self) -> str:
-        return self.document.path("meta-train") if self.document.project is not None else ""
-
-    def _list_runs(self) -> None:
-        project = self.document.project
-        if project is None:
-            self._lines = []
-            self.history.show_runs([])
-            return
-        folders = project.runs("meta-train")
-        notes = {folder.name: project.note(folder.name) for folder in folders}
-        self._lines = describe_runs(folders, notes)
-        self.history.show_runs(self._lines)
+        best = self.runs.best()
+        return f"best {best}" if best else ""
 
     def _show_words(self) -> None:
         corpus = None
@@ -226,33 +218,15 @@ class MetaTrainPage(Page):
             return self.accuracy, "validation"
         return (self.tasks, group) if name == "task accuracy" else (None, "")
 
-    def _on_ticked(self, name: str, shown: bool) -> None:
-        project = self.document.project
-        if project is None:
-            return
-        if not shown:
-            for plot in (self.losses, self.accuracy):
-                plot.remove_overlay(name)
-            return
-        folder = project.folder / "runs" / name
-        self.context.background.run(f"overlay {name}", partial(read_curves, folder), partial(self._overlay, name))
+    def _remove_overlay(self, name: str) -> None:
+        for plot in (self.losses, self.accuracy):
+            plot.remove_overlay(name)
 
     def _overlay(self, name: str, curves: Curves) -> None:
-        if not self.history.is_ticked(name):
-            return
         loss = {kind: curves[(f"{kind} loss", "")] for kind in ("support", "query") if (f"{kind} loss", "") in curves}
         self.losses.overlay(name, loss)
         if ("validation accuracy", "") in curves:
             self.accuracy.overlay(name, {"validation": curves[("validation accuracy", "")]})
-
-    @reporting
-    def _on_noted(self, name: str, note: str) -> None:
-        try:
-            if self.document.project is not None:
-                self.document.project.set_note(name, note)
-        except MetaPTError:
-            self._list_runs()  # with the note that is kept
-            raise
 
     # What the person chooses ------------------------------------------------------------------------------------------
 
@@ -384,7 +358,9 @@ class MetaTrainPage(Page):
     def on_ended(self, run: Run, event: Event) -> None:
         """List the run; or say what a trial found."""
         if run.role:
-            self._list_runs()
+            self.runs.show()
+            if not self.stands_on(run) and self.document.has(run.role):  # the curves are those of the one in use
+                self._read_curves(Path(self.document.path(run.role)))
         elif isinstance(run.job, BackboneJob):
             self._say_backbone(event)
         elif isinstance(event, Finished) and self._trial is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtWidgets import QHeaderView, QMenu, QTableWidget, QTableWidgetItem
 
 from metapt_gui.widgets.pieces import dense
 
@@ -23,18 +24,32 @@ class RunLine:
     steps: str
     best: str
     note: str
+    used: bool = False
 
 
 class RunHistory(QTableWidget):
-    """Lists runs; a tick asks for a run's curves, the last column is a note that can be edited."""
+    """Lists runs; a tick asks for a run's curves, the last column is a note that can be edited, a menu does the rest.
+
+    Signals
+    -------
+    ticked, noted
+        The name of a run, and whether its curves are asked for, or its note.
+    use_asked, delete_asked
+        The name of a run.
+    """
 
     ticked = Signal(str, bool)
     noted = Signal(str, str)
+    use_asked = Signal(str)
+    delete_asked = Signal(str)
 
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
         self.setAccessibleName("Runs")
-        self.setToolTip("Tick a run to lay its curves over the present ones. Notes can be edited (F2).")
+        self.setToolTip(
+            "Tick a run to lay its curves over the present ones. Notes can be edited (F2). A right click offers to use "
+            "a run's prompt and settings, or to delete it."
+        )
         self.setHorizontalHeaderLabels(list(COLUMNS))
         self.verticalHeader().hide()
         dense(self)
@@ -43,11 +58,12 @@ class RunHistory(QTableWidget):
         self.setAlternatingRowColors(True)
         self.setShowGrid(False)
         header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         self._lines: list[RunLine] = []
         self._shown: set[str] = set()
         self.itemChanged.connect(self._on_item)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._offer)
 
     def show_runs(self, lines: Sequence[RunLine]) -> None:
         """List runs; ticks stay."""
@@ -56,7 +72,9 @@ class RunHistory(QTableWidget):
         self.blockSignals(True)
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
-            for column, text in enumerate(("", line.started, line.state, line.steps, line.best, line.note)):
+            state = f"{line.state}, in use" if line.used else line.state
+            state = f"{line.state}, in use" if line.used else line.state
+            for column, text in enumerate(("", line.started, state, line.steps, line.best, line.note)):
                 item = QTableWidgetItem(text)
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 if column == 0:
@@ -69,6 +87,22 @@ class RunHistory(QTableWidget):
                 item.setFlags(flags)
                 self.setItem(row, column, item)
         self.blockSignals(False)
+        self.resizeColumnsToContents()  # once: a header that does so by itself measures all rows at each change
+        self.horizontalHeader().setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+
+    def _offer(self, place: QPoint) -> None:
+        """Offer what can be done with a run."""
+        item = self.itemAt(place) or self.currentItem()
+        if item is None:
+            return
+        line = self._lines[item.row()]
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        use = menu.addAction("Use this run", partial(self.use_asked.emit, line.name))
+        delete = menu.addAction("Delete this run …", partial(self.delete_asked.emit, line.name))
+        for action in (use, delete):
+            action.setEnabled(not line.used)
+        menu.popup(self.viewport().mapToGlobal(place))
 
     def is_ticked(self, name: str) -> bool:
         """Whether the curves of a run are asked for."""

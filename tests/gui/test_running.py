@@ -51,7 +51,7 @@ def test_pause_resume_stop_and_go_on(hands: Hands, training: MetaTrainPage) -> N
     folder = Path(hands.window.document.path("meta-train"))
     assert (folder / "prompt.safetensors").exists()
     assert read_json(folder / "result.json")["outcome"] == "stopped"
-    assert training.history.item(0, 2).text() == "stopped"
+    assert training.history.item(0, 2).text() == "stopped, in use"
     assert training.primary.text() == "Resume"
     hands.press(training)
     hands.until(lambda: steps(training) > reached)

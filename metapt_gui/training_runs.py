@@ -1,0 +1,117 @@
+"""The runs of meta-training: their notes, their curves over the present ones, which of them is used, which can go."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QWidget
+
+from engine.errors import MetaPTError, ProjectError
+from metapt_gui.background import Background
+from metapt_gui.dialogs import Question, reporting
+from metapt_gui.document import Document
+from metapt_gui.earlier_runs import values_of_run
+from metapt_gui.run_files import describe_runs, read_curves
+from metapt_gui.widgets.run_history import RunHistory, RunLine
+
+ROLE = "meta-train"
+
+
+class TrainingRuns(QObject):
+    """Does what is asked of the list of runs.
+
+    Signals
+    -------
+    overlaid
+        The name of a run and its curves, which are to be shown beside the present ones.
+    hidden
+        The name of a run whose curves are not to be shown any more.
+    used
+        The settings of a run that is used now are those of the window.
+    """
+
+    overlaid = Signal(str, object)
+    hidden = Signal(str)
+    used = Signal()
+
+    def __init__(self, document: Document, background: Background, history: RunHistory) -> None:
+        super().__init__(history)
+        self._document, self._background, self._history = document, background, history
+        self._lines: list[RunLine] = []
+        history.ticked.connect(self._on_ticked)
+        history.noted.connect(self._on_noted)
+        history.use_asked.connect(self.use)
+        history.delete_asked.connect(self._ask_to_delete)
+
+    def window(self) -> QWidget:
+        """Return the window that shows what went wrong."""
+        return self._history.window()
+
+    def show(self) -> None:
+        """List the runs of the project."""
+        project = self._document.project
+        self._lines = []
+        if project is not None:
+            folders = project.runs(ROLE)
+            notes = {folder.name: project.note(folder.name) for folder in folders}
+            self._lines = describe_runs(folders, notes, self._used())
+        self._history.show_runs(self._lines)
+
+    def best(self) -> str:
+        """Return how good the run in use was; empty if that is not known."""
+        return next((line.best for line in self._lines if line.used), "")
+
+    def _used(self) -> str:
+        project = self._document.project
+        return project.role(ROLE).name if project is not None and project.has_role(ROLE) else ""
+
+    @reporting
+    def use(self, name: str) -> None:
+        """Let the project stand on a run, and the forms have its settings."""
+        project = self._document.project
+        if project is None:
+            return
+        folder = project.folder / "runs" / name
+        if not (folder / "prompt.safetensors").exists():
+            raise ProjectError("This run left no prompt", where=folder, remedy="Use another one, or train again.")
+        self._document.set_values(values_of_run(folder, ROLE))
+        self._document.assign(ROLE, folder)
+        self.used.emit()
+
+    def _ask_to_delete(self, name: str) -> None:
+        more = "Its prompt, curves and checkpoints go; this cannot be undone."
+        answers = (("Keep", None), ("Delete", partial(self.delete, name)))
+        Question(self.window(), f"Delete the run {name}?", more, answers).open()
+
+    @reporting
+    def delete(self, name: str) -> None:
+        """Delete a run that nothing in use was made from."""
+        project = self._document.project
+        if project is not None:
+            project.delete_run(project.folder / "runs" / name)
+            self.hidden.emit(name)
+            self.show()
+
+    def _on_ticked(self, name: str, shown: bool) -> None:
+        project = self._document.project
+        if project is None:
+            return
+        if shown:
+            read = partial(read_curves, project.folder / "runs" / name)
+            self._background.run(f"overlay {name}", read, partial(self._overlay, name))
+        else:
+            self.hidden.emit(name)
+
+    def _overlay(self, name: str, curves: object) -> None:
+        if self._history.is_ticked(name):
+            self.overlaid.emit(name, curves)
+
+    @reporting
+    def _on_noted(self, name: str, note: str) -> None:
+        try:
+            if self._document.project is not None:
+                self._document.project.set_note(name, note)
+        except MetaPTError:
+            self.show()  # with the note that is kept
+            raise
