@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--targets", nargs="*", help="names of targets instead of an experiment's own")
     parser.add_argument("--preset", choices=["quick", "laptop", "paper"], default="laptop")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=10_000, help="of the labelled source")
     parser.add_argument("--test-rows", type=int, help="test on a seeded sample of so many of the fixed test rows")
     parser.add_argument("--work", type=Path, default=Path("paper.metapt"))
@@ -93,7 +94,8 @@ def main() -> None:
             tested = shortened(tested, splits, arguments.test_rows)
         steps = Steps(project, engine.run, show)
         backbone = BackboneSettings(backbone=arguments.backbone)
-        bench = Bench(arguments.data[0], splits, steps, backbone, arguments.seeds, arguments.rows, arguments.preset)
+        numbers = {"seeds": arguments.seeds, "first_seed": arguments.first_seed, "rows": arguments.rows}
+        bench = Bench(arguments.data[0], splits, steps, backbone, preset=arguments.preset, **numbers)
         for name in arguments.only:
             if name == FIGURE4:
                 continue

@@ -59,11 +59,12 @@ class Bench:
     seeds: int
     rows: int
     preset: Preset = "laptop"
+    first_seed: int = 0
 
     def settings(self, part: str) -> dict[str, Any]:
         """Return the values of ``meta_train``, ``pretrain``, ``prompt`` or ``tune`` settings."""
         values = preset(self.preset, self.backbone.backbone)[part]
-        return values | {"seeds": self.seeds} if part == "tune" else values
+        return values | {"seeds": self.seeds, "first_seed": self.first_seed} if part == "tune" else values
 
     @property
     def prompt(self) -> PromptSettings:
