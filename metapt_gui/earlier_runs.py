@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.annotation.reselect import REJECTED
+from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running.job import WHERE_AND_HOW
@@ -25,6 +27,7 @@ from engine.settings import (
     validated,
 )
 from engine.storage import read_json
+from metapt_gui.models.annotated import audited_texts
 from metapt_gui.workflow import IMPORT
 
 OWN = "own settings"
@@ -97,11 +100,26 @@ def changed_settings(project: Project, role: str) -> list[str]:
         if then is not None and now is not None:
             others = (setting for setting in now if setting not in passed_over and now[setting] != then[setting])
             changed |= dict.fromkeys(setting.replace("_", " ") for setting in others)
+    if role == "annotated" and job and _edits(job) != _decisions(project):
+        changed["decisions in the audit"] = None
     value = {"meta-train": project.value("source words"), "tune": task_from(project.value("task")).words}.get(role)
     words, known = (given if isinstance(given, dict) else {} for given in (value, job.get("words")))
     if any(known[name] != word for name, word in words.items() if name in known):
         changed["label words"] = None
     return list(changed)
+
+
+def _edits(job: Mapping[str, Any]) -> dict[int, str]:
+    edits = job.get("edits")
+    return {int(row): name for row, name in edits.items()} if isinstance(edits, dict) else {}
+
+
+def _decisions(project: Project) -> dict[int, str]:
+    """Return what was decided about the unlabelled texts and can be applied: a class may be gone."""
+    subject = audited_texts(project.role("annotated"))
+    corpus = Corpus.open(project.role("source")) if project.has_role("source") else None
+    known = (*(corpus.classes if corpus is not None else ()), REJECTED)
+    return {row: name for row, name in project.labels(subject).items() if name in known} if subject else {}
 
 
 def _job(project: Project, role: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def reselect(
     kept = np.bincount(predicted[rows], minlength=len(classes))
     write_corpus(folder, labelled, unlabelled, rows, predicted, confidence)
     write_scores(folder, classes, *scores)
-    write_audit(folder, classes, unlabelled, rows, predicted, confidence, settings)
+    write_audit(folder, classes, unlabelled, rows, predicted, confidence, settings, decided=edits)
     write_json(
         folder / "annotation.json",
         {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,17 +74,19 @@ def write_audit(
     predicted: np.ndarray,
     confidence: np.ndarray,
     settings: AnnotateSettings,
+    *,
+    decided: Collection[int] = (),
 ) -> None:
-    """A random sample of kept rows of each class, for a person to look at."""
+    """The rows that a person decided about, and a random sample of the other kept ones of each class, to look at."""
+    undecided = np.setdiff1d(rows, list(decided))
     random = np.random.default_rng([settings.seed, 1])
     with replacing(folder / "audit.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream)
         writer.writerow(["row", "label", "confidence", "text"])
-        for number, name in enumerate(classes):
-            mine = rows[predicted[rows] == number]
-            for row in np.sort(random.permutation(mine)[:AUDITED]):
-                text = plain_cell(unlabelled.texts[row])
-                writer.writerow([int(row), plain_cell(name), f"{confidence[row]:.3f}", text])
+        samples = [random.permutation(undecided[predicted[undecided] == number]) for number in range(len(classes))]
+        for row in itertools.chain(sorted(decided), *(np.sort(sample[:AUDITED]) for sample in samples)):
+            name, text = plain_cell(classes[predicted[row]]), plain_cell(unlabelled.texts[row])
+            writer.writerow([int(row), name, f"{confidence[row]:.3f}", text])
 
 
 def histograms(classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray) -> dict[str, list[int]]:

@@ -41,11 +41,11 @@ def read_annotated(folder: Path) -> Annotated:
             for row in csv.DictReader(stream)
         ]
     counts = live_counts(folder / "scores.parquet", facts, classes)
-    return Annotated(folder, classes, facts, counts, audit, _subject(folder))
+    return Annotated(folder, classes, facts, counts, audit, audited_texts(folder))
 
 
-def _subject(folder: Path) -> str:
-    """Name the texts by their content: rows of texts that were imported later are others."""
+def audited_texts(folder: Path) -> str:
+    """Name the texts that were labelled by their content: rows of texts that were imported later are others."""
     named = Path(read_json(folder / "job.json").get("unlabelled", ""))
     try:
         return f"{AUDIT}{Corpus.open(folder.parent / named.name).content_hash}"

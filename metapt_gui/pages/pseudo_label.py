@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
+from engine.annotation.reselect import REJECTED
 from engine.events import Event, Finished
 from engine.running.job import ANNOTATED_FROM, moved_on
 from engine.running.jobs import AnnotateJob, SelectJob
@@ -20,7 +21,7 @@ from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog, reporting
 from metapt_gui.job_runner import Run
-from metapt_gui.models.annotated import Annotated, read_annotated
+from metapt_gui.models.annotated import Annotated, audited_texts, read_annotated
 from metapt_gui.models.commands import SetLabels
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
@@ -271,9 +272,19 @@ class PseudoLabelPage(Page):
 
     def _decisions(self) -> dict[int, str]:
         """Return what was decided about the unlabelled texts that are shown."""
-        if self._shown is None or not self._shown.subject or self.document.project is None:
-            return {}
-        return self.document.project.labels(self._shown.subject)
+        return self._decisions_about(self._shown.subject) if self._shown is not None else {}
+
+    def _decisions_about(self, subject: str) -> dict[int, str]:
+        project = self.document.project
+        return project.labels(subject) if project is not None and subject else {}
+
+    def _edits(self, subject: str) -> dict[int, str]:
+        """Return the decisions that can be applied; a class may be gone since."""
+        decisions, known = self._decisions_about(subject), (*self._classes(), REJECTED)
+        edits = {row: name for row, name in decisions.items() if name in known}
+        if left := len(decisions) - len(edits):
+            self.warn(f"{wording.count(left, 'decisions')} of the audit are left out: their class is gone.")
+        return edits
 
     def write_decision(self, subject: str, row: int, decision: str | None) -> None:
         """Write what was decided about a row of the unlabelled texts that ``subject`` names."""
@@ -346,10 +357,10 @@ class PseudoLabelPage(Page):
             "labelled": self.document.path("source"),
             "unlabelled": self.document.path("open-text"),
         }
-        decisions = self._decisions()
         if self._shown is not None and self._only_selection():
-            annotated = str(self._shown.folder)
-            self.run("annotated", SelectJob(annotated=annotated, settings=settings, edits=decisions, **corpora))
+            edits = self._edits(self._shown.subject)
+            job = SelectJob(annotated=str(self._shown.folder), settings=settings, edits=edits, **corpora)
+            self.run("annotated", job)
         else:
             cache = str(self.document.project.cache.resolve()) if self.document.project is not None else ""
             self.run("annotated", AnnotateJob(cache=cache, settings=settings, **corpora))
@@ -367,7 +378,11 @@ class PseudoLabelPage(Page):
         self.run("", job)
 
     def on_ended(self, run: Run, event: Event) -> None:
-        """Show what a dry run found."""
+        """Apply what was decided about these texts before; show what a dry run found."""
+        done = isinstance(run.job, AnnotateJob) and run.role and self.stands_on(run)
+        if done and (edits := self._edits(audited_texts(run.folder))):
+            given = run.job.model_dump(include={"labelled", "unlabelled", "settings"})
+            self.run(run.role, SelectJob(annotated=str(run.folder), edits=edits, **given))
         if not run.role and isinstance(event, Finished) and event.outcome == "completed":
             found = pq.read_table(run.folder / "corpus.parquet").to_pylist()
             shown = [(item["label"], f"{item['confidence']:.2f}", item["text"]) for item in found]

@@ -84,3 +84,61 @@ def test_a_menu_has_the_classes_that_have_no_key(qtbot, audit: AuditTable) -> No
     assert decided == [(8, "class 11")]
     audit.view.customContextMenuRequested.emit(QPoint(10, 10_000))
     assert QApplication.activePopupWidget() is None
+
+
+# Decisions ------------------------------------------------------------------------------------------------------------
+
+
+def reject(hands: Hands, page: PseudoLabelPage, place: int) -> int:
+    """Reject the text in a place of the audit; return its row."""
+    page.audit.view.selectRow(place)
+    row = page.audit.model.audited(place).row
+    hands.click(page.audit.reject)
+    return row
+
+
+def kept_rows(hands: Hands) -> int:
+    corpus = hands.window.document.corpus("annotated")
+    assert corpus is not None
+    return corpus.rows
+
+
+def test_decisions_are_told_until_they_are_applied_and_can_be_taken_back(
+    hands: Hands, labelling: PseudoLabelPage
+) -> None:
+    document = hands.window.document
+    assert document.changed_settings("annotated") == []
+    row = reject(hands, labelling, 0)
+    assert document.changed_settings("annotated") == ["decisions in the audit"]
+    hands.until(labelling.banner.isVisible)
+    assert "decisions in the audit. Press ‘Apply’" in labelling.banner.text.text()
+    hands.run(labelling)
+    assert kept_rows(hands) == 99
+    assert document.changed_settings("annotated") == []
+    hands.until(lambda: labelling.audit.model.decision(row) == "")
+    assert labelling.audit.model.audited(0).row == row, "what was decided is listed first, though it is not kept"
+
+
+def test_decisions_hold_when_the_texts_are_labelled_anew(hands: Hands, labelling: PseudoLabelPage) -> None:
+    row = reject(hands, labelling, 3)
+    labelling.form.set_values({**labelling.form.values(), "held_out_share": 0.2}, quiet=False)
+    hands.until(lambda: labelling.primary.text() == "Pseudo-label")
+    hands.run(labelling)
+    corpus = hands.window.document.corpus("annotated")
+    unlabelled = hands.window.document.corpus("open-text")
+    assert corpus is not None
+    assert unlabelled is not None
+    assert unlabelled.texts[row] not in corpus.texts
+    assert hands.window.document.changed_settings("annotated") == []
+
+
+def test_decisions_for_a_class_that_is_gone_are_left_out(hands: Hands, labelling: PseudoLabelPage) -> None:
+    document = hands.window.document
+    assert document.project is not None
+    assert labelling._shown is not None
+    first, second = labelling.audit.model.audited(0).row, labelling.audit.model.audited(1).row
+    document.project.set_labels(labelling._shown.subject, {first: "a class of before", second: ""})
+    assert document.changed_settings("annotated") == ["decisions in the audit"]
+    hands.run(labelling)
+    assert kept_rows(hands) == 99
+    assert document.changed_settings("annotated") == []
