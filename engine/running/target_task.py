@@ -33,9 +33,14 @@ class TargetTask:
     renamed: dict[str, str] = field(default_factory=dict)
 
     def words_for(self, classes: Sequence[str], corpus: Corpus | None) -> dict[str, str]:
-        """Return the word of each class: the person's, else the corpus's, else the usual one."""
+        """Return the word of each class: the person's, else the corpus's, else the usual one.
+
+        The person's words for imported classes are for those together: the 2 of five stars is not the 2 of two.
+        """
         given = corpus.words if corpus is not None else {}
-        known = {self.renamed.get(name, name): word for name, word in given.items()} | self.words
+        known = {self.renamed.get(name, name): word for name, word in given.items()}
+        if self.classes or self.words.keys() == set(classes):
+            known |= self.words
         return default_words(classes) | {name: word for name, word in known.items() if name in classes}
 
     def fields(self, corpus: Corpus, labels: Mapping[int, str], words: Mapping[str, str]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ class MetaTrainPage(Page):
         classes = corpus.classes if corpus is not None else ()
         words = (corpus.words if corpus is not None else {}) or default_words(classes)
         kept = self.document.value("source words", {})
-        self.words.show_classes(classes, {name: kept.get(name, words[name]) for name in classes})
+        self.words.show_classes(classes, kept if kept.keys() == set(classes) else words)  # 2 of 5 is not 2 of 2
         self.words.set_backbone(self._backbone())
 
     def _read_curves(self, folder: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from gui.driving import Hands, redo, undo
 from gui.letters import add_target, kept, opened, press, rename, show_target
+from importing import read, write
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
+from engine.project import Project
 from metapt_gui.pages.few_shot import FewShotPage
 
 
@@ -92,3 +94,34 @@ def test_a_class_that_is_taken_away_is_not_counted_and_named(hands: Hands, lette
     rename(hands, letters, 2, "happy")
     assert letters.table.model.counts() == {"unhappy": 3, "happy": 3}
     assert not letters.side.unknown.isVisible()
+
+
+def stars(project: Project, number: int, most: int) -> Path:
+    """Write texts with so many stars into the project."""
+    rows = [(f"the soup of day {n} at {most}", str(1 + n % most)) for n in range(10)]
+    folder = project.folder / "runs" / f"{number}-import"
+    read(write(project.folder / f"{number}.csv", rows=rows), folder, text_column="review", label_column="stars")
+    return folder
+
+
+def test_words_of_five_stars_are_not_those_of_two(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        project.set_value("task", {})
+        places = {most: stars(project, 4000 + most, most) for most in (5, 2)}
+        for role in ("source", "target"):
+            project.assign(role, places[5])
+    hands.window.projects.open(project_folder)
+    training, tuning = hands.step(3), hands.step(4)
+    hands.until(lambda: len(tuning.side.words.classes()) == 5)
+    for page in (training, tuning):
+        five = page.words if page is training else page.side.words
+        assert five.words()["2"] == "bad"
+    hands.window.document.set_value("source words", training.words.words())
+    tuning.side.compare.toggle()  # whatever is changed, all is kept
+    assert hands.window.document.value("task")["words"]["2"] == "bad"
+    for role in ("source", "target"):
+        hands.window.document.assign(role, places[2])
+    hands.until(lambda: tuning.side.words.classes() == ["1", "2"])
+    assert tuning.side.words.words() == {"1": "bad", "2": "good"}
+    hands.step(3)
+    assert training.words.words() == {"1": "bad", "2": "good"}
