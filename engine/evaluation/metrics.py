@@ -29,7 +29,7 @@ class Evaluation:
     Attributes
     ----------
     accuracy, macro_f1
-        Shares; macro-F1 is the plain mean over all classes.
+        Shares; macro-F1 is the plain mean over the classes that occur, among labels or predictions.
     expected_calibration_error
         Mean of |accuracy - confidence| over 15 bins of confidence, weighted by rows (Guo et al. 2017).
     majority_accuracy
@@ -78,9 +78,10 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[st
     predicted = probabilities.argmax(1)
     figures = precision_recall_fscore_support(labels, predicted, labels=numbers, zero_division=0)
     correct = predicted == labels
+    met = np.union1d(labels, predicted)  # of a class that nobody has and nobody was taken for there is nothing to say
     return Evaluation(
         accuracy=float(correct.mean()),
-        macro_f1=float(figures[2].mean()),
+        macro_f1=float(figures[2][met].mean()),
         expected_calibration_error=expected_calibration_error(probabilities.max(1), correct),
         majority_accuracy=float(np.bincount(labels, minlength=len(classes)).max() / len(labels)),
         largest_predicted_share=float(np.bincount(predicted).max() / len(labels)),

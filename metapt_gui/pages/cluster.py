@@ -356,6 +356,8 @@ class ClusterPage(Page):
         if run.number == 0:
             return
         assert isinstance(run.job, ClusterJob)
+        before = Path(self.document.path("clusters")) if self.document.has("clusters") else None
+        self._changes_before = self._changes_of(before) if before is not None else 0
         self._shown = None
         self._live = True
         self.colour.setCurrentText("group")
@@ -365,6 +367,9 @@ class ClusterPage(Page):
         self._found: dict[int, float] = {}
         self.sweep.set_values({})
         self.sweep.setVisible(run.job.settings.sweep)
+
+    def _changes_of(self, folder: Path) -> int:
+        return len(self.document.project.cluster_edits(folder)) if self.document.project is not None else 0
 
     def on_event(self, run: Run, event: Event) -> None:
         """Let rows appear and move; draw the sweep."""
@@ -378,7 +383,10 @@ class ClusterPage(Page):
                 self.quality.set(f"{event.value:.3f}")
 
     def on_ended(self, run: Run, event: Event) -> None:
-        """Show what was there before, if nothing came of it."""
+        """Show what was there before, if nothing came of it; say what is not taken over to other groups."""
+        if self.stands_on(run) and run.number and self._changes_before and not self._changes_of(run.folder):
+            changes = wording.count(self._changes_before, "changes")
+            self.warn(f"Not taken over to these groups: {changes} of those before (names, left out, merged).")
         if not isinstance(event, Finished) or not self.stands_on(run):
             self._live = False
             self.refresh("clusters")

@@ -15,6 +15,7 @@ from metapt_gui import wording
 from metapt_gui.pages.page import Context
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.results_view import FROM_A_FILE
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 
@@ -24,7 +25,7 @@ LEARNED, RANDOM, VOCABULARY, FILE = (
     "sampled word vectors",
     "a prompt file …",
 )
-NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: "From a file"}
+NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FROM_A_FILE}
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"

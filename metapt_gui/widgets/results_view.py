@@ -33,6 +33,8 @@ ERRORS_TIP = (
     "corrected."
 )
 IN_THE_TEST_FILE = "This is one of the test texts: correct it in its file, and import that again."
+FROM_A_FILE = "From a file"
+"""What a tuning is called whose start a person has chosen."""
 GONE = "This text is not among those that were imported since."
 UNSPREAD_TIP = (
     "Every seed learns from the same labelled texts, so there is no spread to see. With more labels each seed draws "
@@ -261,6 +263,8 @@ def _note(results: Results, majority: float | None) -> str:
     elif results.measured_on == "test":
         seeds = max((item["seeds"] for item in results.summary.values()), default=0)
         text = f"Mean ± standard deviation over {wording.count(seeds, 'seeds')}, on texts that none was trained on."
+        if FROM_A_FILE in results.summary:
+            text += " What the prompt of the file was trained on is not known: if on some of these, it looks too good."
     else:
         text = (
             "There are too few labels to set any aside for a test: these are figures on the validation texts, which "

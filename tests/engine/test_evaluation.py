@@ -160,3 +160,11 @@ def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
     (told,) = [event.text for event in events if isinstance(event, Notice)]
     assert told.endswith("takes its classes by their order: 0 as bad, 1 as bad, 3 as good, 4 as good.")
     assert summary["Sentence-BERT probe"]["seeds"] == 2
+
+
+def test_a_class_that_does_not_occur_has_no_part_in_the_mean():
+    found = evaluate(np.eye(3)[[0, 1, 1]], np.array([0, 1, 1]), ("a", "b", "c"))
+    assert found.macro_f1 == 1
+    assert found.per_class["c"].f1 == 0
+    taken_for_it = evaluate(np.eye(3)[[0, 1, 2]], np.array([0, 1, 1]), ("a", "b", "c"))
+    assert taken_for_it.macro_f1 == pytest.approx((1 + 2 / 3 + 0) / 3)

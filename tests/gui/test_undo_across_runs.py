@@ -79,3 +79,16 @@ def test_a_decision_stays_with_the_texts_that_it_was_made_about(
         redo(hands)
     assert set(project.labels(f"audit {first.content_hash}")) == {row, other}
     assert project.labels(f"audit {second.content_hash}") == {}
+
+
+def test_changes_of_groups_that_are_not_taken_over_are_told(hands: Hands, clustering: ClusterPage) -> None:
+    project = project_of(hands)
+    clustering.form.set_values({"method": "random", "clusters": 3, "projection": "none"}, quiet=False)
+    hands.run(clustering)
+    assert not clustering.banner.isVisible()
+    project.set_cluster_edit(project.role("clusters"), 0, ClusterEdit("soups"))
+    project.set_cluster_edit(project.role("clusters"), 1, ClusterEdit("", included=False))
+    clustering.form.set_values({"method": "random", "clusters": 5, "projection": "none"}, quiet=False)
+    hands.run(clustering)
+    hands.until(clustering.banner.isVisible)
+    assert "2 changes of those before" in clustering.banner.text.text()
