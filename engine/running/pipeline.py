@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from engine.corpus.sources import find_sources
 from engine.errors import SettingsError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
-from engine.presets import DESCRIPTIONS, PARTS, Preset, preset
+from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
 from engine.project import Project
 from engine.running.failures import error_from
 from engine.running.job import with_whole_paths
@@ -91,7 +92,14 @@ class PipelineSettings(Settings):
         which = str(backbone.get("backbone", "bundled")) if isinstance(backbone, dict) else "bundled"
         own = {part: values.get(part, {}) for part in PARTS}
         chosen = preset(named, which)
-        return values | {part: chosen[part] | given for part, given in own.items() if isinstance(given, dict)}
+        parts = {part: chosen[part] | given for part, given in own.items() if isinstance(given, dict)}
+        groups, pretrain = values.get("cluster"), own["pretrain"]
+        if named != "paper" and isinstance(pretrain, dict):
+            with contextlib.suppress(ValidationError, TypeError):  # what is wrong is told by its own model
+                number = ClusterSettings(**(groups if isinstance(groups, dict) else {})).clusters
+                budget = as_many_texts(MetaTrainSettings(**parts["meta_train"]), number)
+                parts["pretrain"] = chosen["pretrain"] | budget | pretrain
+        return values | parts
 
 
 def read_pipeline(path: Path, *, data: Path | None = None) -> PipelineSettings:

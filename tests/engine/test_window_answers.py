@@ -21,6 +21,7 @@ from engine.presets import DESCRIPTIONS, Preset, preset
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, load_prompt, save_prompt
 from engine.prompting.verbalizer import COMMON_WORDS, suggest_words
+from engine.running.pipeline import PipelineSettings
 from engine.running.process import EngineProcess
 from engine.running.session import QUESTIONS, Session
 from engine.settings import (
@@ -350,3 +351,13 @@ def test_ppt_reads_as_many_texts_as_the_meta_training_of_the_same_preset(name):
     assert pretrain.steps * pretrain.batch_size == meta.steps * 2 * meta.shots * ClusterSettings().clusters
     assert pretrain.initialisation == meta.initialisation
     assert pretrain.steps // pretrain.validate_every == meta.steps // meta.validate_every
+
+
+def test_ppt_reads_as_many_texts_when_a_pipeline_changes_the_meta_training():
+    changed = {"meta_train": {"steps": 70, "shots": 3, "initialisation": "random"}, "cluster": {"clusters": 4}}
+    files = {part: {"files": ["a.csv"]} for part in ("source", "target")}
+    made = PipelineSettings(preset="laptop", **files, **changed)
+    assert made.pretrain.steps * made.pretrain.batch_size == 70 * 2 * 3 * 4
+    assert made.pretrain.initialisation == "random"
+    own = PipelineSettings(preset="laptop", **files, **changed, pretrain={"steps": 9})
+    assert (own.pretrain.steps, own.pretrain.batch_size) == (9, 24)
