@@ -44,7 +44,7 @@ def origin(bench: Bench, seconds: float) -> dict[str, Any]:
     return {
         **provenance("torch", "transformers", "sentence-transformers", "scikit-learn"),
         "backbone": bench.backbone.backbone,
-        "settings": {part: bench.settings(part) for part in ("prompt", "meta_train", "tune")},
+        "settings": {part: bench.settings(part) for part in ("prompt", "meta_train", "pretrain", "tune")},
         "source_rows": bench.rows,
         "seconds": round(seconds),
     }
