@@ -121,6 +121,7 @@ def meta_train(
 
     meter = ProgressMeter(STAGE, settings.steps, "steps", done=state.step)
     still = 0
+    adapted: list[tuple[float, float]] = []  # validation loss before adaptation and after it
     outcome = "completed"
     save = partial(_save_prompt, scorer, tasks, settings, folder)
     while True:
@@ -132,6 +133,7 @@ def meta_train(
                     save(state)
                     raise _no_number(state.step, settings)
                 state.validated = state.step
+                adapted.append((loss_before, loss))
                 accuracy = float(np.mean(accuracies))
                 if state.stopping.update(state.step, accuracy, loss):
                     state.best = state.prompt.detach().clone()
@@ -174,6 +176,10 @@ def meta_train(
 
     state.good = state.prompt
     metrics = save(state)
+    if adapted:
+        before, after = np.mean(adapted, 0)
+        gain = "" if after < before else " So it is not adaptation that makes this start good."
+        yield Notice(f"Adapting to a task took the loss on texts held out from {before:.3f} to {after:.3f}.{gain}")
     yield Finished(str(folder), "stopped" if outcome == "stopped" else "completed", metrics)
 
 

@@ -115,6 +115,9 @@ def test_meta_training_learns_and_keeps_the_best(make_scorer, make_examples, tmp
     best = max(value for _, _, value in curve(events, "validation accuracy"))
     prompt = load_prompt(tmp_path / "prompt.safetensors")
     assert prompt.metrics["validation_accuracy"] == best
+    before, after = ([v for *_, v in curve(events, f"validation loss{when}")] for when in (" before adaptation", ""))
+    told = next(event.text for event in events if isinstance(event, Notice) and event.level == "info")
+    assert f"from {np.mean(before):.3f} to {np.mean(after):.3f}." in told
     assert isinstance(events[-1], Finished)
 
 
@@ -132,12 +135,12 @@ def test_a_useless_alpha_is_told(make_scorer, make_examples, tmp_path):
     examples = make_examples(scorer)
     settings = MetaTrainSettings(shots=2, steps=7, alpha=1e-7)
     events = run(meta_train(scorer, examples, tasks_of(examples), settings, tmp_path, stop=StopToken()))
-    told = [event.text for event in events if isinstance(event, Notice)]
+    told = [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
     assert len(told) == 1
     assert "of its length only: alpha 1e-07 is too small" in told[0]
     useful = settings.model_copy(update={"alpha": 5.0})
     events = run(meta_train(scorer, examples, tasks_of(examples), useful, tmp_path / "useful", stop=StopToken()))
-    assert not any(isinstance(event, Notice) for event in events)
+    assert not any(event.level == "warning" for event in events if isinstance(event, Notice))
 
 
 def test_memory_that_runs_out_halves_the_pass_with_the_same_result(make_scorer, make_examples, tmp_path, monkeypatch):
