@@ -41,7 +41,8 @@ few texts
 
 A *preset* sets everything. *How long will it take?* times a few steps. *Stop and keep best* ends after the
 present step;
-*Resume* goes on from there. Tick runs below the curves to compare them.""",
+*Resume* goes on from there. Tick runs below the curves to compare them; a right click offers to use one again, with its
+settings, or to delete it.""",
     "tune": """**Label and tune**: name your classes, give each a label word, and label some texts with the
 keys **1–9**
 (**0** clears). The paper uses 40 texts for training and 40 for validation. Labels are on disk at once; Ctrl+Z
@@ -51,8 +52,8 @@ back. *Suggest next 10* puts texts first that are in doubt after the labels so f
 *Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning and a
 linear probe on
 Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels.""",
-    "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files, save
-the prompt as a
+    "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files (the
+answers stand beside their own columns), save the prompt as a
 file of its own or as a PEFT folder, or copy the Python that loads it.""",
 }
 
