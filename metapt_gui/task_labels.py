@@ -64,6 +64,12 @@ class TaskLabels(QObject):
         classes = list(task.classes) or imported or ["class 1", "class 2"]
         return classes, task.words_for(classes, corpus)
 
+    def joined(self) -> list[str]:
+        """Return which imported classes are taken for others of the import, because they were renamed before."""
+        corpus = self._document.corpus("target")
+        names = corpus.classes if corpus is not None else ()
+        return [f"{old} as {new}" for old, new in self.task.renamed.items() if old in names and new in names]
+
     def show(self, texts: Texts | None, classes: Sequence[str] = ()) -> None:
         """Show other texts with their labels, or none."""
         self.texts, self._imported = texts, None

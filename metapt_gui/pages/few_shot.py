@@ -160,7 +160,7 @@ class FewShotPage(Page):
         """Show the classes in the table, and which imported labels are of none of them."""
         corpus, classes = self.document.corpus("target"), self.side.words.classes()
         imported = present_names(corpus, self.labels.task.renamed) if corpus is not None else []
-        self.side.show_unknown([name for name in imported if name not in classes])
+        self.side.show_unknown([name for name in imported if name not in classes], self.labels.joined())
         self.table.model.set_classes(classes)
         self.labels.show_imported(classes)
 

@@ -146,14 +146,15 @@ class FewShotSide(SideScroll):
         self._show_start()
         self.show_settings()
 
-    def show_unknown(self, missing: Sequence[str]) -> None:
-        """Warn of classes of imported labels that the task does not have."""
-        self.unknown.setText(
-            f"The imported labels {', '.join(missing)} are of no class here; rename a class to use them."
-            if missing
-            else ""
-        )
-        self.unknown.setVisible(bool(missing))
+    def show_unknown(self, missing: Sequence[str], joined: Sequence[str] = ()) -> None:
+        """Warn of classes of imported labels that the task does not have, and of those that it takes for others."""
+        said = []
+        if missing:
+            said.append(f"The imported labels {', '.join(missing)} are of no class here; rename a class to use them.")
+        if joined:
+            said.append(f"Because classes were renamed here, labels of this file are read so: {', '.join(joined)}.")
+        self.unknown.setText(" ".join(said))
+        self.unknown.setVisible(bool(said))
 
     def show_settings(self) -> None:
         """Show what is kept with the project, when another page changed it."""

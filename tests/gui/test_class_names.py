@@ -125,3 +125,16 @@ def test_words_of_five_stars_are_not_those_of_two(hands: Hands, project_folder: 
     assert tuning.side.words.words() == {"1": "bad", "2": "good"}
     hands.step(3)
     assert training.words.words() == {"1": "bad", "2": "good"}
+
+
+def test_a_renamed_class_that_another_file_has_as_well_is_told(
+    hands: Hands, letters: FewShotPage, project_folder: Path
+) -> None:
+    rename(hands, letters, 1, "complaint")
+    assert not letters.side.unknown.isVisible()
+    rows = [(f"letter {n} to nobody", ("unhappy", "happy", "complaint")[n % 3]) for n in range(9)]
+    folder = project_folder / "runs" / "5000-import"
+    read(write(project_folder / "5000.csv", rows=rows), folder, text_column="review", label_column="stars")
+    show_target(hands, folder, 9)
+    assert "read so: unhappy as complaint." in letters.side.unknown.text()
+    assert letters.side.unknown.isVisible()
