@@ -125,6 +125,21 @@ def differences() -> str:
     return markdown(["", *(TARGETS[target] for target in found)], rows)
 
 
+def trained_anew() -> str:
+    """Return accuracy with a training of its own for each seed, and the differences, also from the rest of table 1."""
+    document, shared = read_json(RESULTS / "paper.json").get("trained-anew", {}), _table1()
+    own = {target: document[target]["figures"]["40 + 40"] for target in TARGETS if target in document}
+    if not own:
+        return markdown(["", "accuracy"], [["not measured", ""]])
+    head = [TARGETS[target] for target in own]
+    lines = [spread(list(own.values()), {name: METHODS[name] for name in ("MetaPT(Y)", "PPT(Y)")}, "accuracy", head)]
+    for one, other in PAIRS:
+        if one in ("MetaPT(Y)", "PPT(Y)") and other not in ("MetaPT", "PPT"):
+            cells = [difference({**shared[target], **found}, one, other) for target, found in own.items()]
+            lines.append("| " + " | ".join([f"{METHODS[one]} - {METHODS[other]}", *cells]) + " |")
+    return "\n".join(lines)
+
+
 def difference(figures: Figures, one: str, other: str) -> str:
     """Return the paired difference of two methods in points, in brackets if it may be chance; empty without one."""
     both = paired(figures[one], figures[other]) if one in figures and other in figures else None
@@ -249,6 +264,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "recall": lambda: table1("recall of 0", "sst5", "amazon5"),
     "steps": steps,
     "differences": differences,
+    "trained anew": trained_anew,
     "table 2": compared_with(["table2"], "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
     "figure 2": by_condition("figure2", "sst2"),
     "figure 3a": by_condition("figure3a", "sst5"),
