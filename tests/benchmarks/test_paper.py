@@ -15,7 +15,7 @@ from benchmarks.paper import data as data_module
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
 from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
-from benchmarks.paper.experiments import EXPERIMENTS, baselines, ppt, pseudo, table1
+from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
 from engine.project import Project
 from engine.running.jobs import Job
@@ -191,10 +191,19 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
             )
         }  # fmt: skip
         meta, plain = (next(job for job in done if job.stage == stage) for stage in ("meta-train", "pretrain-prompt"))
-        assert plain.settings.learning_rate == 0.7, "the preset's"
+        rates = {job.settings.learning_rate for job in done if job.stage == "pretrain-prompt"}
+        assert rates == {0.7, PSEUDO_RATE}, "the preset's, and that for pseudo-labels"
         tasks = bench_module.GROUPS
         assert plain.settings.batch_size * plain.settings.steps == 2 * meta.settings.shots * tasks * meta.settings.steps
         count = len(done)
         again = {experiment.__name__: experiment(bench, toy) for experiment in (table1, ppt, baselines, pseudo)}
         assert again == parts
         assert len(done) == count
+        anew = trained_anew(bench, toy)["40 + 40"]
+        assert {method: sorted(runs) for method, runs in anew.items()} == {
+            m: ["0", "1"] for m in ("MetaPT(Y)", "PPT(Y)")
+        }
+        trained = [job for job in done[count:] if job.stage in ("meta-train", "pretrain-prompt")]
+        assert [(job.stage, job.settings.seed) for job in trained] == [("meta-train", 1), ("pretrain-prompt", 1)]
+        tunings = [job for job in done[count:] if job.stage == "tune"]
+        assert [(job.tune.first_seed, job.tune.seeds) for job in tunings] == [(0, 1), (1, 1)]
