@@ -112,9 +112,10 @@ class Bench:
         job = jobs.PretrainJob(corpus=corpus, backbone=self.backbone, prompt=self.prompt, settings=settings)
         return str(self.steps.run("pretrain-prompt", job) / "prompt.safetensors")
 
-    def tuned(self, dataset: Dataset, starts: dict[str, str], **tune: Any) -> Runs:
-        """Figures of every start and seed."""
-        job = jobs.TuneJob(backbone=self.backbone, prompt=self.prompt, starts=starts, **self._task(dataset, **tune))
+    def tuned(self, dataset: Dataset, starts: dict[str, str], *, soft_tokens: int | None = None, **tune: Any) -> Runs:
+        """Figures of every start and seed; starts of another length than the preset's have to say theirs."""
+        prompt = self.prompt.model_copy(update={"soft_tokens": soft_tokens} if soft_tokens else {})
+        job = jobs.TuneJob(backbone=self.backbone, prompt=prompt, starts=starts, **self._task(dataset, **tune))
         return figures(self.steps.run("tune", job))
 
     def tuned_on_few(self, dataset: Dataset, starts: dict[str, str], per_class: int) -> Runs:

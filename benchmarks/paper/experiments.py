@@ -101,8 +101,14 @@ def ablation(ways: dict[str, Settings]) -> Callable[[Bench, Dataset], Found]:
     def run(bench: Bench, dataset: Dataset) -> Found:
         yelp = bench.yelp()
         groups = bench.clusters(yelp)
-        starts = {name: bench.meta(yelp, groups, **settings) for name, settings in ({"MetaPT(Y)": {}} | ways).items()}
-        return {"40 + 40": bench.tuned(dataset, starts)}
+        starts: dict[int | None, dict[str, str]] = {}  # those of one length are tuned side by side
+        for name, settings in ({"MetaPT(Y)": {}} | ways).items():
+            length = settings.get("prompt", {}).get("soft_tokens")
+            starts.setdefault(length, {})[name] = bench.meta(yelp, groups, **settings)
+        found: Runs = {}
+        for length, files in starts.items():
+            found |= bench.tuned(dataset, files, soft_tokens=length)
+        return {"40 + 40": found}
 
     return run
 

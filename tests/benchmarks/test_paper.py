@@ -207,3 +207,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         assert [(job.stage, job.settings.seed) for job in trained] == [("meta-train", 1), ("pretrain-prompt", 1)]
         tunings = [job for job in done[count:] if job.stage == "tune"]
         assert [(job.tune.first_seed, job.tune.seeds) for job in tunings] == [(0, 1), (1, 1)]
+        longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]
+        assert {method: len(runs) for method, runs in longer.items()} == {
+            "MetaPT(Y)": 2, "100 soft tokens": 2, "loss over the vocabulary": 2,
+        }  # fmt: skip
