@@ -55,6 +55,9 @@ class Report:
     def drop(self, reason: str, example: str) -> None:
         """Count a row that is not kept."""
         self.dropped[reason] += 1
+        self._show(reason, example)
+
+    def _show(self, reason: str, example: str) -> None:
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(example[:200])
@@ -62,6 +65,7 @@ class Report:
     def set_aside(self, row: Broken, source: Source, rejected: TextIO) -> None:
         """Count a row that cannot be used, and write down where it is and why."""
         self.broken += 1
+        self._show("broken", f"{source.name}, line {row.line:,}: {row.reason}")
         if self.broken <= REJECTED_ON_DISK:
             record = {"source": source.name, "line": row.line, "reason": row.reason, "excerpt": row.excerpt}
             rejected.write(json.dumps(record) + "\n")
