@@ -97,6 +97,8 @@ def import_corpus(
             raise nothing_in(found)
         if empty:
             yield Notice(_left_out(empty, found), "warning")
+        if report.guessed:
+            yield Notice(_guessed(report.guessed))
         _check(report, found, settings)
     content = writer.content_hash
     if settings.maximum_rows is not None or settings.balance:
@@ -133,7 +135,10 @@ def _read_source(
     with open_table(source, detected, settings) as table:
         chunks = _chunks(table.parts, max(1, min(CHUNK, CHUNK_CELLS // len(table.columns))))
         first, head = _begin(chunks)
-        text, label = choose_columns(table.columns, head, settings, source)
+        like = report.sources[0]["text_column"] if report.sources else ""
+        text, label = choose_columns(table.columns, head, settings, source, like)
+        if not settings.text_column and len(table.columns) > (1 if label is None else 2):
+            report.guessed.setdefault(table.columns[text], []).append(source.name)
         shown: dict[str, Any] = {
             "format": detected.format,
             "encoding": detected.encoding,
@@ -227,6 +232,15 @@ def _left_out(empty: Sequence[Source], found: Sequence[Source]) -> str:
     more = f" and {len(empty) - SHOWN:,} more" if len(empty) > SHOWN else ""
     verb = "is empty and was" if len(empty) == 1 else "are empty and were"
     return f"{len(empty):,} of {len(found):,} files {verb} left out: {', '.join(names)}{more}."
+
+
+def _guessed(columns: Mapping[str, Sequence[str]]) -> str:
+    if len(columns) == 1:
+        told = f"the column '{next(iter(columns))}'"
+    else:
+        places = [f"'{name}' ({names[0]}{', ...' * (len(names) > 1)})" for name, names in columns.items()]
+        told = f"the columns {', '.join(places[:SHOWN])}{', ...' * (len(places) > SHOWN)}"
+    return f"Texts are read from {told}, which nobody named; --text-column names another."
 
 
 def _check(report: Report, found: Sequence[Source], settings: ImportSettings) -> None:

@@ -24,7 +24,10 @@ LENGTH_EDGES = (0, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 @dataclass
 class Report:
-    """What was read, kept and dropped, and why."""
+    """What was read, kept and dropped, and why.
+
+    ``guessed`` has the text columns that nobody named, with the sources that were read so.
+    """
 
     read: int = 0
     kept: int = 0
@@ -33,6 +36,7 @@ class Report:
     examples: dict[str, list[str]] = field(default_factory=dict)
     labels: Counter[str] = field(default_factory=Counter)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    guessed: dict[str, list[str]] = field(default_factory=dict)
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(len(LENGTH_EDGES), np.int64))
     _told: dict[str, int] = field(default_factory=dict)
     _told_at: float = -math.inf
