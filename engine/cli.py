@@ -214,8 +214,7 @@ def tune(
             job = jobs.ProbeJob(source=source, cache=str(opened.cache.resolve()), device=backbone.device, **task)
             done.append(steps.run("linear-probe", job))
         if not json:
-            tables.show_comparison(merged_summaries(done))
-            tables.out.print(tables.kept(done[0]), soft_wrap=True)
+            tables.show_comparison(merged_summaries(done), done[0])
 
 
 @app.command()
@@ -310,8 +309,7 @@ def run(
         summary = run_pipeline(settings, steps)
         write_json(folder / "comparison.json", summary)
         if not json:
-            tables.show_comparison(summary)
-            tables.out.print(tables.kept(steps.project.role("tune")), soft_wrap=True)
+            tables.show_comparison(summary, steps.project.role("tune"))
 
 
 @app.command()

@@ -18,6 +18,14 @@ SEEN = (
     "their own with --as test, or see what metapt tune measured."
 )
 
+VALIDATED = (
+    "Nothing was set aside to test on. On the validation texts, which tuning has looked at, figures are too good:"
+)
+SET_ASIDE = (
+    "To measure, set labelled texts aside with --test-rows N (test_rows under [tune] in a pipeline file), or import "
+    "texts of their own with --as test."
+)
+
 
 def show_corpus(corpus: Corpus) -> None:
     """Print how many texts, and the rows of each class."""
@@ -60,12 +68,20 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
         out.print(f"{best:>12}  ({shown})  {sentence}", markup=False, soft_wrap=True)
 
 
-def show_comparison(summary: dict[str, Any]) -> None:
-    """Print the table of methods."""
+def show_comparison(summary: dict[str, Any], tuning: Path) -> None:
+    """Print the table of methods, or what validation said if nothing was tested, and which prompt is kept."""
     from engine.evaluation.report import comparison_table
 
+    validated = {} if summary else read_json(tuning / "results.json").get("validation_summary", {})
     if summary:
         out.print(comparison_table(summary))
+    elif validated:
+        out.print(VALIDATED, soft_wrap=True)
+        out.print(comparison_table(validated, validation=True))
+        out.print(SET_ASIDE, soft_wrap=True)
+    else:
+        out.print(f"Nothing was measured: there are too few labels to hold texts out. {SET_ASIDE}", soft_wrap=True)
+    out.print(kept(tuning), soft_wrap=True)
 
 
 def show_evaluation(document: dict[str, Any]) -> None:
