@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from engine.backbones.load import Backbone, load_backbone
+from engine.corpus.cleaning import clean
 from engine.errors import PromptFileError
 from engine.prompting.prompt_file import Prompt, check_backbone, load_prompt
 from engine.settings import BackboneSettings, validated
@@ -18,6 +19,9 @@ from engine.stage import result_of
 
 class PromptClassifier:
     """Classifies texts with a prompt, or with the mean of the probabilities of several.
+
+    Texts are cleaned as those of files are by default (`engine.corpus.cleaning.clean`, without HTML), so that a text
+    gets the same answer wherever it comes from.
 
     Parameters
     ----------
@@ -77,7 +81,7 @@ class PromptClassifier:
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Return the probability of each class, float32 [texts, classes]."""
-        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(list(texts))))
+        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(_cleaned(texts))))
         assert chances is not None, "nobody can stop it"
         return np.asarray(chances.mean(0))
 
@@ -88,3 +92,7 @@ class PromptClassifier:
 
 def _kind(prompt: Prompt) -> tuple[Any, ...]:
     return list(prompt.words.items()), prompt.settings, prompt.vectors.shape
+
+
+def _cleaned(texts: Sequence[str]) -> list[str]:
+    return [clean(text, strip_html=True) for text in texts]

@@ -110,7 +110,7 @@ class Session:
         return Template(PromptSettings(**prompt), tokenizer).preview(text)
 
     def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
-        """Return the probability of each class of the prompt file ``prompt`` for ``text``."""
+        """Return the probability of each class of the prompt file ``prompt`` for ``text``, cleaned as in files."""
         from engine.prompting.classifier import PromptClassifier
         from engine.prompting.prompt_file import load_prompt
 
