@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,8 @@ from engine.command_line.display import write_utf8
 from engine.command_line.options import PresetName, settings_as_options
 from engine.command_line.steps import (
     as_learned,
+    classify_files,
+    classify_sentences,
     engine_alone,
     engine_steps,
     known_starts,
@@ -39,7 +40,6 @@ from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
-from engine.running.process import EngineProcess
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -56,7 +56,7 @@ from resources import resource
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
-ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")]
+ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
 Words = Annotated[
     list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
@@ -93,7 +93,9 @@ def import_(
     files: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     settings: ImportSettings,
     role: Annotated[str, typer.Option("--as", help="What it is: source, open-text, target or test.")] = "source",
-    project: ProjectFolder = DEFAULT_PROJECT,
+    project: Annotated[
+        Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")
+    ] = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Read and clean texts from CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text (also gzip, zip, zstd)."""
@@ -254,25 +256,24 @@ def predict(
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
-    """Classify sentences or files with a prompt."""
+    """Classify sentences or files with a prompt; with --prompt there need be no project."""
     where = BackboneSettings(backbone=backbone, device=device)
     if not files and not text:
         raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
     if text:
-        _classify(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
+        classify_sentences(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
         return
-    with engine_steps(project, json) as steps:
-        job = jobs.PredictJob(
-            prompt=tuned_prompt(steps.project, prompt),
-            files=[str(Path(name).resolve()) for name in files or []],
-            output=str(output.resolve()),
-            backbone=where,
-            reading=reading,
-            spreadsheet=not plain_cells,
-        )
-        steps.run("predictions", job, fresh=True)
-        if not json:
-            tables.out.print(f"The predictions are in {output}", soft_wrap=True)
+    job = jobs.PredictJob(
+        prompt=str(prompt.resolve()) if prompt is not None else "",
+        files=[str(Path(name).resolve()) for name in files or []],
+        output=str(output.resolve()),
+        backbone=where,
+        reading=reading,
+        spreadsheet=not plain_cells,
+    )
+    classify_files(job, project, json)
+    if not json:
+        tables.out.print(f"The predictions are in {output}", soft_wrap=True)
 
 
 @app.command()
@@ -314,7 +315,7 @@ def run(
 
 @app.command()
 def demo(
-    project: Annotated[Path, typer.Option("--project", "-p", help="Where the demo's project goes.")] = Path(
+    project: Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")] = Path(
         "demo.metapt"
     ),
     json: AsJson = False,
@@ -323,7 +324,7 @@ def demo(
     run(resource("sample") / "pipeline.toml", None, project, json)
     with Project.open(project, read_only=True) as opened:
         prompt = str(opened.role("tune") / "prompt.safetensors")
-    _classify(DEMO_SENTENCES, prompt, BackboneSettings(), json)
+    classify_sentences(DEMO_SENTENCES, prompt, BackboneSettings(), json)
 
 
 @app.command("pretrain-backbone")
@@ -361,13 +362,6 @@ def doctor() -> None:
     tables.out.print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-def _classify(sentences: Sequence[str], prompt: str, backbone: BackboneSettings, json: bool) -> None:
-    with EngineProcess() as engine:
-        for sentence in sentences:
-            question = {"backbone": backbone.model_dump(), "prompt": prompt, "text": sentence}
-            tables.show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
 
 
 def main() -> None:

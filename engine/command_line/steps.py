@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from engine.command_line.display import make_display
+from engine.command_line.tables import show_classes
 from engine.corpus.store import Corpus
-from engine.errors import SettingsError
+from engine.errors import MetaPTError, SettingsError, storage_errors
 from engine.events import Event, Notice
 from engine.project import Project
-from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on
+from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
+from engine.running.jobs import PredictJob
 from engine.running.pipeline import Steps, run_to_end
 from engine.running.process import EngineProcess
 from engine.running.target_task import task_from
-from engine.settings import PromptSettings
+from engine.settings import BackboneSettings, PromptSettings
 from engine.stage import StopToken
 from engine.storage import read_json
 
@@ -27,10 +31,18 @@ from engine.storage import read_json
 def engine_steps(project: Path, json: bool, *, create: bool = False) -> Iterator[Steps]:
     """Open the project, start an engine process, and let Ctrl-C stop the job (a second one cancels it).
 
-    With ``create`` the project is made where there is none.
+    With ``create`` the project is made where there is none, and taken away again if its first step fails.
     """
-    with (Project.open_or_create if create else Project.open)(project) as opened, _engine(json) as (engine, show, stop):
-        yield Steps(opened, engine.run, show, stop)
+    with storage_errors(project):
+        new = create and not project.exists()
+    try:
+        opening = Project.open_or_create if create else Project.open
+        with opening(project) as opened, _engine(json) as (engine, show, stop):
+            yield Steps(opened, engine.run, show, stop)
+    except MetaPTError:
+        if new and (project / "project.json").is_file() and not read_json(project / "project.json")["roles"]:
+            shutil.rmtree(project, ignore_errors=True)
+        raise
 
 
 @contextmanager
@@ -59,6 +71,25 @@ def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], 
         finally:
             signal.signal(signal.SIGINT, before)
             display.close()
+
+
+def classify_files(job: PredictJob, project: Path, json: bool) -> None:
+    """Classify files with the prompt of ``job``, the project's if it names none; with one there need be no project."""
+    if job.prompt and not (project / "project.json").is_file():
+        with TemporaryDirectory(prefix="metapt-") as folder, engine_alone(json) as run:
+            run(with_whole_paths(job), Path(folder))
+        return
+    with engine_steps(project, json) as steps:
+        prompt = job.prompt or tuned_prompt(steps.project, None)
+        steps.run("predictions", job.model_copy(update={"prompt": prompt}), fresh=True)
+
+
+def classify_sentences(sentences: Sequence[str], prompt: str, backbone: BackboneSettings, json: bool) -> None:
+    """Classify sentences and print the probabilities of each."""
+    with EngineProcess() as engine:
+        for sentence in sentences:
+            question = {"backbone": backbone.model_dump(), "prompt": prompt, "text": sentence}
+            show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
 
 
 def training_corpus(steps: Steps) -> str:

@@ -46,7 +46,11 @@ def test_data_that_cannot_be_used(reviews):
     refused(quick("import", "empty.csv", cwd=reviews), 3, "empty.csv")
     (reviews / "cut.parquet").write_bytes(b"PAR1 and then nothing")
     refused(quick("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
-    assert not list(reviews.glob("project.metapt/runs/*/corpus.parquet"))
+    assert not (reviews / "project.metapt").exists(), "an import that fails leaves no project behind"
+    done = quick("import", "reviews.csv", "--text-column", "review", "--label-column", "stars", cwd=reviews)
+    assert done.returncode == 0
+    refused(quick("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
+    assert list(reviews.glob("project.metapt/runs/*/corpus.parquet"))
 
 
 def test_steps_that_are_not_ready(project):

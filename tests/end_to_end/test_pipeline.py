@@ -117,6 +117,10 @@ def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):
     assert quick("export", "peft", "--peft", *project, cwd=finished).returncode == 0
     moved = quick("predict", "--text", "Thank you!", "--prompt", "peft", *target, "--json", cwd=finished)
     assert json.loads(moved.stdout) == json.loads(said.stdout)
+    alone = quick("predict", "new.csv", "-o", "alone.jsonl", "--prompt", "mine.safetensors", *target, cwd=finished)
+    assert alone.returncode == 0, alone.stderr
+    assert (finished / "alone.jsonl").read_bytes() == (finished / "out.jsonl").read_bytes()
+    assert not (finished / "project.metapt").exists(), "an exported prompt needs no project"
     measured = quick("evaluate", *target, *project, cwd=finished)
     assert "macro-F1" in measured.stdout, measured.stderr
     wrong = quick("predict", "new.csv", "-o", "out.docx", *target, *project, cwd=finished)

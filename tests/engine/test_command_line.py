@@ -209,6 +209,8 @@ def test_only_import_and_a_pipeline_make_a_project(tmp_path, monkeypatch):
     for command in ("annotate", "cluster", "meta-train", "pretrain-prompt", "tune", "evaluate", "predict"):
         answer = CliRunner().invoke(app, [command, "-p", "mistyped.metapt", *(["a.csv"] * (command == "predict"))])
         assert isinstance(answer.exception, ProjectError)
+        assert "metapt import" in str(answer.exception)
+        assert "--project" in str(answer.exception)
         assert not (tmp_path / "mistyped.metapt").exists()
 
 
