@@ -376,7 +376,6 @@ def main() -> None:
         print("Stopped. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
     except KeyboardInterrupt:
-        print("Cancelled. Run the same command again to start from the last checkpoint.", file=sys.stderr)
         sys.exit(130)
     except MetaPTError as error:
         print(f"metapt: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +19,11 @@ from engine.events import Event, Notice
 from engine.project import Project
 from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
 from engine.running.jobs import PredictJob
-from engine.running.pipeline import Steps, run_to_end
+from engine.running.pipeline import Runner, Steps, run_to_end
 from engine.running.process import EngineProcess
 from engine.running.target_task import task_from
 from engine.settings import BackboneSettings, PromptSettings
-from engine.stage import StopToken
+from engine.stage import Stopped, StopToken
 from engine.storage import read_json
 
 
@@ -37,8 +37,8 @@ def engine_steps(project: Path, json: bool, *, create: bool = False) -> Iterator
         new = create and not project.exists()
     try:
         opening = Project.open_or_create if create else Project.open
-        with opening(project) as opened, _engine(json) as (engine, show, stop):
-            yield Steps(opened, engine.run, show, stop)
+        with opening(project) as opened, _engine(json) as (run, show, stop):
+            yield Steps(opened, run, show, stop)
     except MetaPTError:
         if new and (project / "project.json").is_file() and not read_json(project / "project.json")["roles"]:
             shutil.rmtree(project, ignore_errors=True)
@@ -48,29 +48,42 @@ def engine_steps(project: Path, json: bool, *, create: bool = False) -> Iterator
 @contextmanager
 def engine_alone(json: bool) -> Iterator[Callable[[Job, Path], None]]:
     """Start an engine process and hand out what runs a job into a folder outside of any project; Ctrl-C as above."""
-    with _engine(json) as (engine, show, _):
-        yield lambda job, folder: run_to_end(engine.run, job, folder, lambda event: show(job.stage, event))
+    with _engine(json) as (run, show, _):
+        yield lambda job, folder: run_to_end(run, job, folder, lambda event: show(job.stage, event))
 
 
 @contextmanager
-def _engine(json: bool) -> Iterator[tuple[EngineProcess, Callable[[str, Event], None], StopToken]]:
+def _engine(json: bool) -> Iterator[tuple[Runner, Callable[[str, Event], None], StopToken]]:
     display = make_display(json)
-    with EngineProcess() as engine:
-        stop = StopToken()
+    stop = StopToken()
+    engine: EngineProcess | None = None
 
-        def interrupted(_signal: int, _frame: Any) -> None:
-            if stop.requested:
-                raise KeyboardInterrupt
-            stop.request()
-            print("Stopping after this step ... (Ctrl-C again to give up at once)", file=sys.stderr)
+    def interrupted(_signal: int, _frame: Any) -> None:
+        if stop.requested:
+            print("Cancelled. Run the same command again to start from the last checkpoint.", file=sys.stderr)
+            raise KeyboardInterrupt
+        stop.request()
+        print("Stopping after this step ... (Ctrl-C again to give up at once)", file=sys.stderr)
+        if engine is not None:
             engine.request_stop()
 
-        before = signal.signal(signal.SIGINT, interrupted)
-        try:
-            yield engine, display.show, stop
-        finally:
-            signal.signal(signal.SIGINT, before)
-            display.close()
+    def run(job: Job, folder: Path) -> Iterator[Event]:
+        assert engine is not None
+        if stop.requested:
+            raise Stopped
+        with closing(engine.run(job, folder)) as events:
+            for event in events:
+                if stop.requested:  # perhaps before the engine knew of the job
+                    engine.request_stop()
+                yield event
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        with EngineProcess() as engine:
+            yield run, display.show, stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+        display.close()
 
 
 def classify_files(job: PredictJob, project: Path, json: bool) -> None:
