@@ -202,7 +202,8 @@ class Steps:
         job = with_whole_paths(job)
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
-            self.show(role, Finished(str(folder), "completed", {"reused": True}))
+            summary = read_json(folder / "result.json").get("summary", {})
+            self.show(role, Finished(str(folder), "completed", summary | {"reused": True}))
         else:
             self._run(role, job, folder)
         self.project.assign(role, folder)

@@ -95,6 +95,11 @@ def test_running_again_passes_over_what_is_done(finished, fork_server):
     answer = quick("run", "pipeline.toml", cwd=finished)
     assert answer.returncode == 0
     assert answer.stdout.count("done before") == 7
+    told = quick("run", "pipeline.toml", "--json", cwd=finished).stdout.splitlines()
+    summaries = {event["role"]: event["summary"] for event in map(json.loads, told) if event["event"] == "Finished"}
+    assert all(summary["reused"] for summary in summaries.values())
+    assert summaries["source"]["kept"] == 300
+    assert list(summaries["tune"]["summary"]) == ["MetaPT", "PPT", "PT"]
 
 
 def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):
