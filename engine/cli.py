@@ -20,7 +20,7 @@ from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.display import write_utf8
-from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.options import PresetName, Without, mapping, settings_as_options
 from engine.command_line.steps import (
     as_learned,
     classify_files,
@@ -28,7 +28,6 @@ from engine.command_line.steps import (
     engine_alone,
     engine_steps,
     known_starts,
-    label_words,
     named_starts,
     target_fields,
     training_corpus,
@@ -64,6 +63,10 @@ Words = Annotated[
 Data = Annotated[
     Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
 ]
+LABELS_AND_SIZES = (
+    "label_column", "label_map", "words", "keep_unlabelled", "drop_duplicates", "minimum_characters", "balance",
+)  # fmt: skip
+"""What says which rows are kept as examples; every row is classified."""
 DEFAULT_PROJECT = Path("project.metapt")
 DEMO_SENTENCES = (
     "I have been waiting for nine days and nobody answers my mails.",
@@ -158,7 +161,7 @@ def meta_train(
             settings=settings,
             prompt=as_learned(prompt, [start]),
             backbone=backbone,
-            words=label_words(word),
+            words=mapping("word", word or []),
         )
         steps.run("meta-train", job)
 
@@ -181,7 +184,7 @@ def pretrain_prompt(
             settings=settings,
             prompt=prompt,
             backbone=backbone,
-            words=label_words(word),
+            words=mapping("word", word or []),
         )
         steps.run("pretrain-prompt", job)
 
@@ -243,7 +246,7 @@ def evaluate(
 @app.command()
 @settings_as_options
 def predict(
-    reading: ImportSettings,
+    reading: Annotated[ImportSettings, Without(LABELS_AND_SIZES)],
     files: Annotated[list[str] | None, typer.Argument(help="Files to classify.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A sentence to classify, instead of files.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv, .parquet or .jsonl.")] = Path(
@@ -260,6 +263,8 @@ def predict(
     where = BackboneSettings(backbone=backbone, device=device)
     if not files and not text:
         raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
+    if files and text:
+        raise SettingsError("There are files and sentences to classify", remedy="Give either files or --text.")
     if text:
         classify_sentences(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
         return

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from engine.command_line.display import make_display
+from engine.command_line.options import mapping
 from engine.command_line.tables import show_classes
 from engine.corpus.store import Corpus
-from engine.errors import MetaPTError, SettingsError, storage_errors
+from engine.errors import MetaPTError, storage_errors
 from engine.events import Event, Notice
 from engine.project import Project
 from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
@@ -171,22 +172,5 @@ def target_fields(project: Project, words: list[str] | None) -> dict[str, Any]:
     return {
         "corpus": str(corpus.folder),
         "test": str(project.role("test")) if project.has_role("test") else "",
-        **task.fields(corpus, project.labels(corpus.content_hash), words=label_words(words)),
+        **task.fields(corpus, project.labels(corpus.content_hash), words=mapping("word", words or [])),
     }
-
-
-def label_words(pairs: list[str] | None) -> dict[str, str]:
-    """Return class -> word of options of the form class=word.
-
-    Raises
-    ------
-    SettingsError
-        If one is of another form.
-    """
-    words = {}
-    for pair in pairs or []:
-        name, sign, word = pair.partition("=")
-        if not sign:
-            raise SettingsError(f"'{pair}' is not of the form class=word", where="--word", remedy="Write 1=bad, say.")
-        words[name.strip()] = word.strip()
-    return words

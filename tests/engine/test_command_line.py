@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
-from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.options import PresetName, mapping, settings_as_options
 from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
 from engine.command_line.tables import kept, show_corpus
 from engine.command_line.template import pipeline_template
@@ -28,6 +28,14 @@ from engine.running.pipeline import PipelineSettings, Steps, read_pipeline
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
 from engine.storage import write_json
 from resources import resource
+
+
+def made(folder: Path) -> Path:
+    """A project with groups that no run is behind."""
+    with Project.create(folder / "made.metapt") as project:
+        for role in ("source", "clusters"):
+            project.assign(role, project.folder / "runs" / role)
+    return folder / "made.metapt"
 
 
 def test_every_setting_is_an_option_with_its_help():
@@ -133,6 +141,25 @@ def test_options_become_settings():
     assert seen[1] == (expected, 4)
     wrong = runner.invoke(cli, ["--maximum-rows", "0"])
     assert isinstance(wrong.exception, SettingsError)
+
+
+@pytest.mark.parametrize("option", ["--words", "--word"])
+def test_pairs_in_one_option_are_refused(option, tmp_path):
+    command = ["import", "a.csv"] if option == "--words" else ["meta-train"]
+    wrong = CliRunner().invoke(app, [*command, option, "0=bad,1=good", "-p", str(made(tmp_path))])
+    assert isinstance(wrong.exception, SettingsError)
+    assert f"once for each pair: {option} 0=bad {option} 1=good" in str(wrong.exception)
+    assert mapping("label_map", ["a,b=good, or so"]) == {"a,b": "good, or so"}
+
+
+def test_predicting_takes_files_or_sentences_and_no_options_that_do_nothing():
+    both = CliRunner().invoke(app, ["predict", "a.csv", "--text", "soup"])
+    assert isinstance(both.exception, SettingsError)
+    help = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["predict", "--help"]).stdout
+    for option in ("--label-column", "--label-map", "--words", "--keep-unlabelled", "--drop-duplicates", "--balance"):
+        assert option not in help
+        assert CliRunner().invoke(app, ["predict", "a.csv", option]).exit_code == 2
+    assert all(option in help for option in ("--text-column", "--encoding", "--sheet", "--maximum-broken-share"))
 
 
 def test_the_shipped_template_is_the_generated_one_and_every_default_in_it_is_true():
