@@ -149,7 +149,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same(finished, tiny_t5, fork_se
     assert '"outcome": "stopped"' in rest
     again = quick("run", path, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    runs = ("0003-meta-train", "0004-pretrain-prompt", "0006-tune")
+    runs = ("0004-meta-train", "0005-pretrain-prompt", "0006-tune")
     for run in runs:
         found, expected = (
             (folder / "pipeline.metapt" / "runs" / run / "prompt.safetensors").read_bytes()
