@@ -20,7 +20,7 @@ from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.display import write_utf8
-from engine.command_line.options import PresetName, Without, mapping, settings_as_options
+from engine.command_line.options import EVERY_ROW, PresetName, mapping, settings_as_options
 from engine.command_line.steps import (
     as_learned,
     classify_files,
@@ -33,6 +33,7 @@ from engine.command_line.steps import (
     training_corpus,
     tuned_prompt,
     tuned_prompt_in,
+    which_prompt,
 )
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
@@ -60,13 +61,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on s
 Words = Annotated[
     list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
 ]
+Texts = Annotated[str, typer.Option(help="Which texts to learn from, from now on: source or annotated.")]
 Data = Annotated[
     Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
 ]
-LABELS_AND_SIZES = (
-    "label_column", "label_map", "words", "keep_unlabelled", "drop_duplicates", "minimum_characters", "balance",
-)  # fmt: skip
-"""What says which rows are kept as examples; every row is classified."""
 DEFAULT_PROJECT = Path("project.metapt")
 DEMO_SENTENCES = (
     "I have been waiting for nine days and nobody answers my mails.",
@@ -129,11 +127,15 @@ def annotate(settings: AnnotateSettings, project: ProjectFolder = DEFAULT_PROJEC
 
 @app.command()
 @settings_as_options
-def cluster(settings: ClusterSettings, project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False) -> None:
+def cluster(
+    settings: ClusterSettings, texts: Texts = "", project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False
+) -> None:
     """Group the training texts (pseudo-labelled ones if there are any, the source otherwise) into meta tasks."""
     with engine_steps(project, json) as steps:
         cache = str(steps.project.cache.resolve())
-        folder = steps.run("clusters", jobs.ClusterJob(corpus=training_corpus(steps), cache=cache, settings=settings))
+        folder = steps.run(
+            "clusters", jobs.ClusterJob(corpus=training_corpus(steps, texts), cache=cache, settings=settings)
+        )
         if not json:
             tables.show_clusters(folder)
 
@@ -147,6 +149,7 @@ def meta_train(
     preset: PresetName = "",
     word: Words = None,
     start: Annotated[str, typer.Option(help="Prompt file to start from.")] = "",
+    texts: Texts = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
@@ -154,7 +157,7 @@ def meta_train(
     with engine_steps(project, json) as steps:
         clusters = steps.project.role("clusters")
         job = jobs.MetaTrainJob(
-            corpus=training_corpus(steps),
+            corpus=training_corpus(steps, texts),
             clusters=str(clusters),
             **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
@@ -174,13 +177,14 @@ def pretrain_prompt(
     backbone: BackboneSettings,
     preset: PresetName = "",
     word: Words = None,
+    texts: Texts = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Pre-train a prompt on all training texts without tasks (PPT), to compare with."""
     with engine_steps(project, json) as steps:
         job = jobs.PretrainJob(
-            corpus=training_corpus(steps),
+            corpus=training_corpus(steps, texts),
             settings=settings,
             prompt=prompt,
             backbone=backbone,
@@ -246,7 +250,7 @@ def evaluate(
 @app.command()
 @settings_as_options
 def predict(
-    reading: Annotated[ImportSettings, Without(LABELS_AND_SIZES)],
+    reading: Annotated[ImportSettings, EVERY_ROW],
     files: Annotated[list[str] | None, typer.Argument(help="Files to classify.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A sentence to classify, instead of files.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv, .parquet or .jsonl.")] = Path(
@@ -291,12 +295,13 @@ def export(
     """Take a prompt away as a small file, or as a folder that PEFT loads."""
     from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
 
-    loaded = load_prompt(prompt if prompt is not None else Path(tuned_prompt_in(project)))
+    path = prompt if prompt is not None else Path(tuned_prompt_in(project))
+    loaded = load_prompt(path)
     if peft:
         save_peft(loaded, output)
     else:
         save_prompt(loaded, output)
-    tables.out.print(f"Wrote {output}", soft_wrap=True)
+    tables.out.print(f"Wrote {output}: {which_prompt(path) if prompt is None else prompt}", soft_wrap=True)
 
 
 @app.command()

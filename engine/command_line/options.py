@@ -25,6 +25,12 @@ class Without(tuple[str, ...]):
     """Names of settings that a command has no use for: ``Annotated[ImportSettings, Without(["balance"])]``."""
 
 
+EVERY_ROW = Without(
+    ("label_column", "label_map", "words", "keep_unlabelled", "drop_duplicates", "minimum_characters", "balance")
+)
+"""What says which rows of a file are kept as examples: those to classify are all kept."""
+
+
 def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace each parameter that is annotated with a `Settings` model by one option a field.
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from engine.command_line.display import make_display
 from engine.command_line.options import mapping
-from engine.command_line.tables import show_classes
+from engine.command_line.tables import prompt_here, show_classes
 from engine.corpus.store import Corpus
-from engine.errors import MetaPTError, storage_errors
+from engine.errors import MetaPTError, SettingsError, storage_errors
 from engine.events import Event, Notice
 from engine.project import Project
 from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
@@ -26,6 +26,9 @@ from engine.running.target_task import task_from
 from engine.settings import BackboneSettings, PromptSettings
 from engine.stage import Stopped, StopToken
 from engine.storage import read_json
+
+TEXTS = {"annotated": "the pseudo-labelled texts", "source": "the labelled source"}
+"""Role of what is learned from -> what it is called."""
 
 
 @contextmanager
@@ -106,15 +109,35 @@ def classify_sentences(sentences: Sequence[str], prompt: str, backbone: Backbone
             show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
 
 
-def training_corpus(steps: Steps) -> str:
-    """Return the corpus that teaches: pseudo-labelled texts if there are any, else the source.
+def training_corpus(steps: Steps, texts: str = "") -> str:
+    """Return the corpus that teaches: the pseudo-labelled texts if there are any and nobody chose the source instead.
 
-    Says so if the texts were imported again since they were pseudo-labelled.
+    Where there are both, says which one it is, and if the texts were imported again since they were pseudo-labelled.
+
+    Parameters
+    ----------
+    texts
+        ``"source"`` or ``"annotated"`` chooses from now on, for the window as well; empty keeps what was chosen.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    ProjectError
+        If there are no such texts yet.
     """
     project = steps.project
+    if texts not in ("", *TEXTS):
+        raise SettingsError(f"'{texts}' names no texts", where="--texts", remedy=f"Choose {' or '.join(TEXTS)}.")
+    if texts and project.role(texts):
+        project.set_value("learn from", texts)
     if not project.has_role("annotated"):
         return str(project.role("source"))
-    folder = project.role("annotated")
+    chosen, other = reversed(TEXTS) if project.value("learn from") == "source" else TEXTS
+    steps.show(chosen, Notice(f"Learning from {TEXTS[chosen]}; --texts {other} takes {TEXTS[other]}."))
+    folder = project.role(chosen)
+    if chosen == "source":
+        return str(folder)
     for role in moved_on(project, read_json(folder / "job.json"), ANNOTATED_FROM):
         text = (
             f"The pseudo-labelled texts are older than the {role}, which was imported again since. Run `metapt "
@@ -137,6 +160,14 @@ def tuned_prompt_in(project: Path) -> str:
     """Return the best prompt of the project in a folder."""
     with Project.open(project, read_only=True) as opened:
         return tuned_prompt(opened, None)
+
+
+def which_prompt(prompt: Path) -> str:
+    """Say which prompt of a project this is: the best of a tuning, or one that a tuning starts from."""
+    shown, results = prompt_here(prompt), prompt.parent / "results.json"
+    if results.is_file():
+        return f"the tuned prompt {shown} ({read_json(results)['best']})"
+    return f"the starting prompt {shown}, which has not been tuned; `metapt tune` does that"
 
 
 def named_starts(pairs: list[str] | None) -> dict[str, str]:

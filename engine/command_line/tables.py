@@ -43,9 +43,14 @@ def show_corpus(corpus: Corpus) -> None:
 
 def kept(folder: Path) -> str:
     """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
-    path, here = (folder / "prompt.safetensors").resolve(), Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    shown = prompt_here(folder / "prompt.safetensors")
     return f"Kept for export: {shown} ({read_json(folder / 'results.json')['best']})"
+
+
+def prompt_here(prompt: Path) -> Path:
+    """Return the path of a prompt from the present folder on, if it is inside of it."""
+    path, here = prompt.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def show_clusters(folder: Path) -> None:

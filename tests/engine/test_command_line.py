@@ -85,8 +85,16 @@ def test_pseudo_labels_of_an_earlier_import_are_not_used_in_silence(source, told
         assert training_corpus(steps) == str(project.folder / "runs" / source)  # there are no pseudo-labels yet
         project.assign("annotated", annotated)
         assert training_corpus(steps) == str(annotated)
-    assert len(shown) == len(told)
-    assert all(words in event.text for words, event in zip(told, shown, strict=True))
+        expected = ["from the pseudo-labelled texts; --texts source", *told]
+        assert all(words in event.text for words, event in zip(expected, shown, strict=True))
+        del shown[:]
+        for texts in ("source", ""):
+            assert training_corpus(steps, texts) == str(project.folder / "runs" / source)
+        assert ["from the labelled source; --texts annotated" in event.text for event in shown] == [True, True]
+        assert project.value("learn from") == "source", "the window learns from the same"
+        assert training_corpus(steps, "annotated") == str(annotated)
+        with pytest.raises(SettingsError, match="source"):
+            training_corpus(steps, "target")
 
 
 def test_a_pipeline_takes_a_preset_and_what_it_says_itself_goes_before(tmp_path):
@@ -247,6 +255,28 @@ def test_a_step_that_is_missing_is_named_with_its_command(tmp_path):
             project.role("clusters")
         with pytest.raises(ProjectError, match="metapt tune"):
             tuned_prompt(project, None)
+
+
+def test_a_prompt_that_is_exported_is_called_what_it_is(tmp_path, make_scorer, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    described = describe_prompt(torch.zeros(4, 32), make_scorer(2), metrics={}, training={})
+    told = []
+    with Project.create(tmp_path / "project.metapt") as project:
+        runs = project.folder / "runs"
+    for number, role in enumerate(("meta-train", "tune"), 1):
+        folder = runs / f"000{number}-{role}"
+        save_prompt(described, folder / "prompt.safetensors")
+        if role == "tune":
+            write_json(folder / "results.json", {"best": "MetaPT seed 3"})
+        with Project.open(tmp_path / "project.metapt") as project:
+            project.assign(role, folder)
+        told.append(CliRunner().invoke(app, ["export", "mine.safetensors"]).stdout)
+    assert "starting prompt" in told[0]
+    assert "metapt tune" in told[0]
+    assert "the tuned prompt" in told[1]
+    assert "MetaPT seed 3" in told[1]
+    by_name = CliRunner().invoke(app, ["export", "again.safetensors", "--prompt", "mine.safetensors"]).stdout
+    assert by_name == "Wrote again.safetensors: mine.safetensors\n"
 
 
 def test_what_an_import_left_out_is_printed(tmp_path, capsys):
