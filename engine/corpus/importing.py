@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from engine.corpus.chunks import ChunkCleaner, Kept
 from engine.corpus.columns import choose_columns
+from engine.corpus.doubtful import doubtful_labels
 from engine.corpus.readers import open_table
 from engine.corpus.report import LENGTH_EDGES, Report
 from engine.corpus.rows import Broken, Columns, Read, Row
@@ -28,7 +29,7 @@ from engine.events import Finished, Notice
 from engine.settings import ImportSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
-from engine.words import PAPER_WORDS, default_words, is_rating
+from engine.words import default_words
 
 STAGE = "import"
 HEAD = 200
@@ -115,8 +116,8 @@ def import_corpus(
     summary = _write_report(folder, corpus, report, time.monotonic() - began)
     if len(classes) == 1:
         yield Notice(f"All labels are '{classes[0]}'. Nothing can be learnt from one class.", "warning")
-    if (odd := _odd_among_ratings(summary["classes"])) and not settings.words:
-        yield Notice(odd, "warning")
+    for told in doubtful_labels(summary["classes"], settings):
+        yield Notice(told, "warning")
     yield Finished(str(folder), "stopped" if stop.requested else "completed", summary)
 
 
@@ -268,18 +269,6 @@ def _classes(report: Report, settings: ImportSettings) -> tuple[str, ...]:
         return tuple(sorted(present, key=float))
     except ValueError:
         return tuple(sorted(present))
-
-
-def _odd_among_ratings(classes: Mapping[str, int]) -> str:
-    """Say which classes keep the others, which are ratings, from having the words of ratings; empty if none do."""
-    others = [f"'{name}' ({rows:,})" for name, rows in classes.items() if not is_rating(name)]
-    if not others or len(classes) - len(others) not in PAPER_WORDS:
-        return ""
-    verb = "is no rating" if len(others) == 1 else "are no ratings"
-    return (
-        f"{', '.join(others)} {verb} as the other labels are, so the label words are not those of ratings. If it is no "
-        "class, leave it out with a map of labels that names the others."
-    )
 
 
 def _words(classes: tuple[str, ...], settings: ImportSettings) -> dict[str, str]:

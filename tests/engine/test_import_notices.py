@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from engine.command_line.options import mapping
 from engine.corpus.importing import import_corpus
 from engine.corpus.store import Corpus
 from engine.events import Notice
@@ -51,3 +53,33 @@ def test_files_of_the_same_columns_are_read_from_the_same_one(tmp_path):
 def test_what_one_file_names_itself_goes_for_the_others(tmp_path):
     notices(tmp_path, f"text\n{SHORT} A\n", f"note,text\n{LONG} B,{SHORT} 2\n")
     assert Corpus.open(tmp_path / "out").texts == [f"{SHORT} A", f"{SHORT} 2"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "told"),
+    [
+        (["glad", "glad", "Glad", "sad"], {}, "'Glad' (1), 'glad' (2) differ only in capitals: "),
+        (["glad", "sad", "n/a"], {}, "'n/a' (1) looks like no label: "),
+        (["glad", "sad", "NaN", "-"], {}, "'-' (1), 'NaN' (1) look like no label: "),
+        (["glad", "Glad", "sad", "None"], {}, "'glad' (1) differ only in capitals; 'None' (1) looks like no label: "),
+        (["glad", "sad", "nanny"], {}, ""),
+        (["glad", "sad", "none"], {"words": {"none": "neither"}}, ""),
+        (["glad", "Glad", "sad"], {"label_map": {"glad": "glad", "Glad": "Glad", "sad": "sad"}}, ""),
+    ],
+)
+def test_labels_that_are_hardly_meant_as_classes_are_told(tmp_path, labels, settings, told):
+    rows = "".join(f"text {number},{label}\n" for number, label in enumerate(labels))
+    found = notices(tmp_path, f"text,mood\n{rows}", text_column="text", label_column="mood", **settings)
+    assert [told in notice.text for notice in found] == [True] * bool(told)
+    assert all(notice.level == "warning" for notice in found)
+
+
+def test_the_map_that_joins_labels_can_be_pasted(tmp_path):
+    rows = "text 1,not bad\ntext 2,not bad\ntext 3,Not bad\ntext 4,sad\ntext 5,null\n"
+    reading = {"text_column": "text", "label_column": "mood"}
+    (found,) = notices(tmp_path, f"text,mood\n{rows}", **reading)
+    command = found.text.partition("otherwise: ")[2].rstrip(".")
+    pairs = mapping("label_map", [word for word in shlex.split(command) if word != "--label-map"])
+    assert pairs == {"Not bad": "not bad", "not bad": "not bad", "sad": "sad"}
+    assert not notices(tmp_path, f"text,mood\n{rows}", **reading, label_map=pairs)
+    assert Corpus.open(tmp_path / "out").classes == ("not bad", "sad")
