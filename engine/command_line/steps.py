@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.command_line.display import make_display
 from engine.command_line.options import mapping
-from engine.command_line.tables import prompt_here, show_classes
+from engine.command_line.tables import from_here, show_classes
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError, storage_errors
 from engine.events import Event, Notice
@@ -164,7 +164,7 @@ def tuned_prompt_in(project: Path) -> str:
 
 def which_prompt(prompt: Path) -> str:
     """Say which prompt of a project this is: the best of a tuning, or one that a tuning starts from."""
-    shown, results = prompt_here(prompt), prompt.parent / "results.json"
+    shown, results = from_here(prompt), prompt.parent / "results.json"
     if results.is_file():
         return f"the tuned prompt {shown} ({read_json(results)['best']})"
     return f"the starting prompt {shown}, which has not been tuned; `metapt tune` does that"

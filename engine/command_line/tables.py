@@ -34,22 +34,24 @@ def show_corpus(corpus: Corpus) -> None:
         table.add_row(name, corpus.words.get(name, ""), f"{int((corpus.labels == number).sum()):,}")
     out.print(f"{corpus.rows:,} texts in {corpus.folder}")
     report = corpus.folder / "report.json"
-    dropped = read_json(report)["dropped"] if report.exists() else {}
-    if dropped:
+    found = read_json(report) if report.exists() else {}
+    if dropped := found.get("dropped"):
         out.print(f"Left out: {', '.join(f'{rows:,} {reason}' for reason, rows in dropped.items())}")
+    if broken := found.get("broken"):
+        out.print(f"Left out: {broken:,} broken, in {from_here(corpus.folder / 'rejected.jsonl')}", soft_wrap=True)
     if corpus.classes:
         out.print(table)
 
 
 def kept(folder: Path) -> str:
     """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
-    shown = prompt_here(folder / "prompt.safetensors")
+    shown = from_here(folder / "prompt.safetensors")
     return f"Kept for export: {shown} ({read_json(folder / 'results.json')['best']})"
 
 
-def prompt_here(prompt: Path) -> Path:
-    """Return the path of a prompt from the present folder on, if it is inside of it."""
-    path, here = prompt.resolve(), Path.cwd()
+def from_here(file: Path) -> Path:
+    """Return the path of a file from the present folder on, if it is inside of it."""
+    path, here = file.resolve(), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 

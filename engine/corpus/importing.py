@@ -248,8 +248,8 @@ def _check(report: Report, found: Sequence[Source], settings: ImportSettings) ->
     if report.read and report.broken / report.read > settings.maximum_broken_share:
         raise DataError(
             f"{report.broken:,} of {report.read:,} rows are broken, more than {settings.maximum_broken_share:.2%}",
-            where=", ".join(source.name for source in found[:3]),
-            remedy="Look at the broken rows; check delimiter, quotes and encoding, or raise the maximum broken share.",
+            where="; ".join(report.examples["broken"][:SHOWN]),
+            remedy="Check delimiter, quotes and encoding, or raise the maximum (--maximum-broken-share).",
         )
     if not report.kept:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.most_common())

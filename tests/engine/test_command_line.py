@@ -282,7 +282,16 @@ def test_a_prompt_that_is_exported_is_called_what_it_is(tmp_path, make_scorer, m
 def test_what_an_import_left_out_is_printed(tmp_path, capsys):
     file = write(tmp_path / "a.csv", rows=[("soup", "1"), ("soup", "1"), ("tea", "")])
     show_corpus(read(file, tmp_path / "corpus", text_column="review", label_column="stars"))
-    assert "Left out: 1 no label, 1 duplicate" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Left out: 1 no label, 1 duplicate" in said
+    assert "broken" not in said
+
+
+def test_where_broken_rows_are_kept_is_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("id,text\n1,soup\n2,tea,cold\n", encoding="utf-8")
+    show_corpus(read(tmp_path / "a.csv", tmp_path / "corpus", text_column="text", maximum_broken_share=1))
+    assert f"Left out: 1 broken, in {Path('corpus', 'rejected.jsonl')}" in capsys.readouterr().out
 
 
 def test_the_prompt_that_is_kept_is_named_from_here(tmp_path, monkeypatch):

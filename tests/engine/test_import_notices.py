@@ -10,6 +10,7 @@ import pytest
 from engine.command_line.options import mapping
 from engine.corpus.importing import import_corpus
 from engine.corpus.store import Corpus
+from engine.errors import DataError
 from engine.events import Notice
 from engine.settings import ImportSettings
 from engine.stage import StopToken
@@ -83,3 +84,14 @@ def test_the_map_that_joins_labels_can_be_pasted(tmp_path):
     assert pairs == {"Not bad": "not bad", "not bad": "not bad", "sad": "sad"}
     assert not notices(tmp_path, f"text,mood\n{rows}", **reading, label_map=pairs)
     assert Corpus.open(tmp_path / "out").classes == ("not bad", "sad")
+
+
+def test_too_many_broken_rows_are_named_with_what_is_wrong_with_them(tmp_path):
+    rows = "".join(f"{number},soup,{number},too many\n" for number in range(5))
+    with pytest.raises(DataError) as error:
+        notices(tmp_path, f"id,text,stars\n1,tea,5\n{rows}", text_column="text")
+    said = str(error.value)
+    assert "5 of 6 rows are broken" in said
+    assert all(f"0.csv, line {line}: " in said for line in (3, 4, 5))
+    assert "line 6" not in said
+    assert "--maximum-broken-share" in said
