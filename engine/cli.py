@@ -19,7 +19,7 @@ from rich.table import Table
 from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
-from engine.command_line.display import write_utf8
+from engine.command_line.display import in_terminal, write_utf8
 from engine.command_line.options import EVERY_ROW, PresetName, mapping, settings_as_options
 from engine.command_line.steps import (
     as_learned,
@@ -105,7 +105,8 @@ def import_(
     with engine_steps(project, json, create=True) as steps:
         folder = steps.run(role, import_job(files, settings))
         if not json:
-            tables.show_corpus(Corpus.open(folder))
+            tables.show_corpus(corpus := Corpus.open(folder))
+            tables.show_plain_map(corpus, settings)
 
 
 @app.command()
@@ -388,7 +389,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except MetaPTError as error:
-        print(f"metapt: {error}", file=sys.stderr)
+        print(f"metapt: {in_terminal(str(error))}", file=sys.stderr)
         details = getattr(error, "details", "")
         if details:
             print(details, file=sys.stderr)

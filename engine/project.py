@@ -297,8 +297,7 @@ class Project:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "project.json"
     if not path.is_file():
-        remedy = "Choose a .metapt folder: --project names one, and `metapt import` makes it."
-        raise ProjectError("There is no MetaPT project here", where=folder, remedy=remedy)
+        raise ProjectError("There is no MetaPT project here", where=folder, remedy="Choose a .metapt folder.")
     manifest = read_json(path)
     damaged = ProjectError("The project's manifest is damaged", where=folder, remedy="Restore project.json.")
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int) or manifest["schema"] < 1:

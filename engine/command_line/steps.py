@@ -15,7 +15,7 @@ from engine.command_line.display import make_display
 from engine.command_line.options import mapping
 from engine.command_line.tables import from_here, show_classes
 from engine.corpus.store import Corpus
-from engine.errors import MetaPTError, SettingsError, storage_errors
+from engine.errors import MetaPTError, ProjectError, SettingsError, storage_errors
 from engine.events import Event, Notice
 from engine.project import Project
 from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
@@ -40,13 +40,29 @@ def engine_steps(project: Path, json: bool, *, create: bool = False) -> Iterator
     with storage_errors(project):
         new = create and not project.exists()
     try:
-        opening = Project.open_or_create if create else Project.open
-        with opening(project) as opened, _engine(json) as (run, show, stop):
+        if not create:
+            check_there(project)
+        with Project.open_or_create(project) as opened, _engine(json) as (run, show, stop):
             yield Steps(opened, run, show, stop)
     except MetaPTError:
         if new and (project / "project.json").is_file() and not read_json(project / "project.json")["roles"]:
             shutil.rmtree(project, ignore_errors=True)
         raise
+
+
+def check_there(project: Path) -> None:
+    """Refuse to go on without a project, in the words of a terminal.
+
+    Raises
+    ------
+    ProjectError
+        If there is none in the folder.
+    """
+    with storage_errors(project):
+        there = (project / "project.json").is_file()
+    if not there:
+        remedy = "Name it with --project, or make one with `metapt import`."
+        raise ProjectError("There is no MetaPT project here", where=project.absolute(), remedy=remedy)
 
 
 @contextmanager
@@ -158,6 +174,7 @@ def tuned_prompt(project: Project, prompt: Path | None) -> str:
 
 def tuned_prompt_in(project: Path) -> str:
     """Return the best prompt of the project in a folder."""
+    check_there(project)
     with Project.open(project, read_only=True) as opened:
         return tuned_prompt(opened, None)
 

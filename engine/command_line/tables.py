@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
+from engine.settings import ImportSettings
 from engine.storage import read_json
 
 out = Console(highlight=False)
@@ -41,6 +44,14 @@ def show_corpus(corpus: Corpus) -> None:
         out.print(f"Left out: {broken:,} broken, in {from_here(corpus.folder / 'rejected.jsonl')}", soft_wrap=True)
     if corpus.classes:
         out.print(table)
+
+
+def show_plain_map(corpus: Corpus, settings: ImportSettings) -> None:
+    """Print the options that mend labels which are hardly meant as classes, if there are such."""
+    pairs = plain_map(read_json(corpus.folder / "report.json")["classes"], settings)
+    if pairs:
+        options = " ".join(f"--label-map {shlex.quote(f'{label}={name}')}" for label, name in pairs.items())
+        out.print(f"To join them or leave them out, import with {options}", markup=False, soft_wrap=True)
 
 
 def kept(folder: Path) -> str:

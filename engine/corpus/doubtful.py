@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 
 from engine.settings import ImportSettings
@@ -10,8 +9,6 @@ from engine.words import PAPER_WORDS, is_rating
 
 NO_LABELS = ("", "-", "--", "?", "n/a", "#n/a", "na", "nan", "null", "none", "nil")
 """What programs and people write where there is no label, in small letters."""
-SHOWN = 10
-"""So many classes are written down as a map."""
 
 
 def doubtful_labels(classes: Mapping[str, int], settings: ImportSettings) -> Iterator[str]:
@@ -28,20 +25,31 @@ def doubtful_labels(classes: Mapping[str, int], settings: ImportSettings) -> Ite
         return
     if not settings.words and (odd := _odd_among_ratings(classes)):
         yield odd
+    none, alike = _doubtful(classes, settings)
+    parts = [f"{_listed(names, classes)} differ only in capitals" for names in alike]
+    if none:
+        parts.append(f"{_listed(none, classes)} {'looks' if len(none) == 1 else 'look'} like no label")
+    if parts:
+        yield f"{'; '.join(parts)}. Each is a class now; a map of labels joins them or leaves them out."
+
+
+def plain_map(classes: Mapping[str, int], settings: ImportSettings) -> dict[str, str]:
+    """Return the map of labels that mends what `doubtful_labels` tells; empty if that is nothing."""
+    none, alike = _doubtful(classes, settings)
+    if settings.label_map or not (none or alike):
+        return {}
+    usual = {name: max(names, key=lambda name: classes[name]) for names in alike for name in names}
+    return {name: usual.get(name, name) for name in classes if name not in none}
+
+
+def _doubtful(classes: Mapping[str, int], settings: ImportSettings) -> tuple[list[str], list[list[str]]]:
+    """Return the classes that look like no label, and those that differ only in capitals."""
     none = [name for name in classes if name.casefold() in NO_LABELS and name not in settings.words]
     spellings: dict[str, list[str]] = {}
     for name in classes:
         if name not in none:
             spellings.setdefault(name.casefold(), []).append(name)
-    alike = [names for names in spellings.values() if len(names) > 1 and not settings.words.keys() & set(names)]
-    parts = [f"{_listed(names, classes)} differ only in capitals" for names in alike]
-    if none:
-        parts.append(f"{_listed(none, classes)} {'looks' if len(none) == 1 else 'look'} like no label")
-    if parts:
-        usual = {name: max(names, key=lambda name: classes[name]) for names in spellings.values() for name in names}
-        pairs = [f"--label-map {shlex.quote(f'{name}={usual[name]}')}" for name in list(usual)[:SHOWN]]
-        more = " and so on for the other classes" if len(usual) > SHOWN else ""
-        yield f"{'; '.join(parts)}: each is a class now. A map of labels makes it otherwise: {' '.join(pairs)}{more}."
+    return none, [names for names in spellings.values() if len(names) > 1 and not settings.words.keys() & set(names)]
 
 
 def _listed(names: list[str], classes: Mapping[str, int]) -> str:

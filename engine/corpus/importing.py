@@ -249,7 +249,7 @@ def _check(report: Report, found: Sequence[Source], settings: ImportSettings) ->
         raise DataError(
             f"{report.broken:,} of {report.read:,} rows are broken, more than {settings.maximum_broken_share:.2%}",
             where="; ".join(report.examples["broken"][:SHOWN]),
-            remedy="Check delimiter, quotes and encoding, or raise the maximum (--maximum-broken-share).",
+            remedy="Check delimiter, quotes and encoding, or raise the maximum broken share.",
         )
     if not report.kept:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.most_common())

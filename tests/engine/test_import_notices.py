@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.command_line.display import in_terminal
 from engine.command_line.options import mapping
+from engine.command_line.tables import show_plain_map
 from engine.corpus.importing import import_corpus
 from engine.corpus.store import Corpus
 from engine.errors import DataError
@@ -59,10 +61,10 @@ def test_what_one_file_names_itself_goes_for_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "settings", "told"),
     [
-        (["glad", "glad", "Glad", "sad"], {}, "'Glad' (1), 'glad' (2) differ only in capitals: "),
-        (["glad", "sad", "n/a"], {}, "'n/a' (1) looks like no label: "),
-        (["glad", "sad", "NaN", "-"], {}, "'-' (1), 'NaN' (1) look like no label: "),
-        (["glad", "Glad", "sad", "None"], {}, "'glad' (1) differ only in capitals; 'None' (1) looks like no label: "),
+        (["glad", "glad", "Glad", "sad"], {}, "'Glad' (1), 'glad' (2) differ only in capitals. "),
+        (["glad", "sad", "n/a"], {}, "'n/a' (1) looks like no label. "),
+        (["glad", "sad", "NaN", "-"], {}, "'-' (1), 'NaN' (1) look like no label. "),
+        (["glad", "Glad", "sad", "None"], {}, "'glad' (1) differ only in capitals; 'None' (1) looks like no label. "),
         (["glad", "sad", "nanny"], {}, ""),
         (["glad", "sad", "none"], {"words": {"none": "neither"}}, ""),
         (["glad", "Glad", "sad"], {"label_map": {"glad": "glad", "Glad": "Glad", "sad": "sad"}}, ""),
@@ -75,15 +77,19 @@ def test_labels_that_are_hardly_meant_as_classes_are_told(tmp_path, labels, sett
     assert all(notice.level == "warning" for notice in found)
 
 
-def test_the_map_that_joins_labels_can_be_pasted(tmp_path):
+def test_the_map_that_joins_labels_can_be_pasted(tmp_path, capsys):
     rows = "text 1,not bad\ntext 2,not bad\ntext 3,Not bad\ntext 4,sad\ntext 5,null\n"
     reading = {"text_column": "text", "label_column": "mood"}
     (found,) = notices(tmp_path, f"text,mood\n{rows}", **reading)
-    command = found.text.partition("otherwise: ")[2].rstrip(".")
+    assert "--" not in found.text, "the window shows it, too"
+    show_plain_map(Corpus.open(tmp_path / "out"), ImportSettings(**reading))
+    command = capsys.readouterr().out.partition("import with ")[2]
     pairs = mapping("label_map", [word for word in shlex.split(command) if word != "--label-map"])
     assert pairs == {"Not bad": "not bad", "not bad": "not bad", "sad": "sad"}
     assert not notices(tmp_path, f"text,mood\n{rows}", **reading, label_map=pairs)
     assert Corpus.open(tmp_path / "out").classes == ("not bad", "sad")
+    show_plain_map(Corpus.open(tmp_path / "out"), ImportSettings(**reading))
+    assert capsys.readouterr().out == ""
 
 
 def test_too_many_broken_rows_are_named_with_what_is_wrong_with_them(tmp_path):
@@ -94,4 +100,5 @@ def test_too_many_broken_rows_are_named_with_what_is_wrong_with_them(tmp_path):
     assert "5 of 6 rows are broken" in said
     assert all(f"0.csv, line {line}: " in said for line in (3, 4, 5))
     assert "line 6" not in said
-    assert "--maximum-broken-share" in said
+    assert "--maximum-broken-share" not in said, "the window shows it, too"
+    assert "raise --maximum-broken-share" in in_terminal(said)
