@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,26 +19,27 @@ from rich.table import Table
 from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
-from engine.command_line.display import write_utf8
-from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.display import in_terminal, write_utf8
+from engine.command_line.options import EVERY_ROW, PresetName, mapping, settings_as_options
 from engine.command_line.steps import (
     as_learned,
+    classify_files,
+    classify_sentences,
     engine_alone,
     engine_steps,
     known_starts,
-    label_words,
     named_starts,
     target_fields,
     training_corpus,
     tuned_prompt,
     tuned_prompt_in,
+    which_prompt,
 )
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
-from engine.running.process import EngineProcess
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -56,11 +56,12 @@ from resources import resource
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
-ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")]
+ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
 Words = Annotated[
     list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
 ]
+Texts = Annotated[str, typer.Option(help="Which texts to learn from, from now on: source or annotated.")]
 Data = Annotated[
     Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
 ]
@@ -93,7 +94,9 @@ def import_(
     files: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     settings: ImportSettings,
     role: Annotated[str, typer.Option("--as", help="What it is: source, open-text, target or test.")] = "source",
-    project: ProjectFolder = DEFAULT_PROJECT,
+    project: Annotated[
+        Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")
+    ] = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Read and clean texts from CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text (also gzip, zip, zstd)."""
@@ -102,7 +105,8 @@ def import_(
     with engine_steps(project, json, create=True) as steps:
         folder = steps.run(role, import_job(files, settings))
         if not json:
-            tables.show_corpus(Corpus.open(folder))
+            tables.show_corpus(corpus := Corpus.open(folder))
+            tables.show_plain_map(corpus, settings)
 
 
 @app.command()
@@ -124,11 +128,15 @@ def annotate(settings: AnnotateSettings, project: ProjectFolder = DEFAULT_PROJEC
 
 @app.command()
 @settings_as_options
-def cluster(settings: ClusterSettings, project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False) -> None:
+def cluster(
+    settings: ClusterSettings, texts: Texts = "", project: ProjectFolder = DEFAULT_PROJECT, json: AsJson = False
+) -> None:
     """Group the training texts (pseudo-labelled ones if there are any, the source otherwise) into meta tasks."""
     with engine_steps(project, json) as steps:
         cache = str(steps.project.cache.resolve())
-        folder = steps.run("clusters", jobs.ClusterJob(corpus=training_corpus(steps), cache=cache, settings=settings))
+        folder = steps.run(
+            "clusters", jobs.ClusterJob(corpus=training_corpus(steps, texts), cache=cache, settings=settings)
+        )
         if not json:
             tables.show_clusters(folder)
 
@@ -142,6 +150,7 @@ def meta_train(
     preset: PresetName = "",
     word: Words = None,
     start: Annotated[str, typer.Option(help="Prompt file to start from.")] = "",
+    texts: Texts = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
@@ -149,14 +158,14 @@ def meta_train(
     with engine_steps(project, json) as steps:
         clusters = steps.project.role("clusters")
         job = jobs.MetaTrainJob(
-            corpus=training_corpus(steps),
+            corpus=training_corpus(steps, texts),
             clusters=str(clusters),
             **task_fields(steps.project.cluster_edits(clusters)),
             start=start,
             settings=settings,
             prompt=as_learned(prompt, [start]),
             backbone=backbone,
-            words=label_words(word),
+            words=mapping("word", word or []),
         )
         steps.run("meta-train", job)
 
@@ -169,17 +178,18 @@ def pretrain_prompt(
     backbone: BackboneSettings,
     preset: PresetName = "",
     word: Words = None,
+    texts: Texts = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Pre-train a prompt on all training texts without tasks (PPT), to compare with."""
     with engine_steps(project, json) as steps:
         job = jobs.PretrainJob(
-            corpus=training_corpus(steps),
+            corpus=training_corpus(steps, texts),
             settings=settings,
             prompt=prompt,
             backbone=backbone,
-            words=label_words(word),
+            words=mapping("word", word or []),
         )
         steps.run("pretrain-prompt", job)
 
@@ -214,8 +224,7 @@ def tune(
             job = jobs.ProbeJob(source=source, cache=str(opened.cache.resolve()), device=backbone.device, **task)
             done.append(steps.run("linear-probe", job))
         if not json:
-            tables.show_comparison(merged_summaries(done))
-            tables.out.print(tables.kept(done[0]), soft_wrap=True)
+            tables.show_comparison(merged_summaries(done), done[0])
 
 
 @app.command()
@@ -242,7 +251,7 @@ def evaluate(
 @app.command()
 @settings_as_options
 def predict(
-    reading: ImportSettings,
+    reading: Annotated[ImportSettings, EVERY_ROW],
     files: Annotated[list[str] | None, typer.Argument(help="Files to classify.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A sentence to classify, instead of files.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv, .parquet or .jsonl.")] = Path(
@@ -255,25 +264,26 @@ def predict(
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
-    """Classify sentences or files with a prompt."""
+    """Classify sentences or files with a prompt; with --prompt there need be no project."""
     where = BackboneSettings(backbone=backbone, device=device)
     if not files and not text:
         raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
+    if files and text:
+        raise SettingsError("There are files and sentences to classify", remedy="Give either files or --text.")
     if text:
-        _classify(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
+        classify_sentences(text, str(prompt) if prompt is not None else tuned_prompt_in(project), where, json)
         return
-    with engine_steps(project, json) as steps:
-        job = jobs.PredictJob(
-            prompt=tuned_prompt(steps.project, prompt),
-            files=[str(Path(name).resolve()) for name in files or []],
-            output=str(output.resolve()),
-            backbone=where,
-            reading=reading,
-            spreadsheet=not plain_cells,
-        )
-        steps.run("predictions", job, fresh=True)
-        if not json:
-            tables.out.print(f"The predictions are in {output}", soft_wrap=True)
+    job = jobs.PredictJob(
+        prompt=str(prompt.resolve()) if prompt is not None else "",
+        files=[str(Path(name).resolve()) for name in files or []],
+        output=str(output.resolve()),
+        backbone=where,
+        reading=reading,
+        spreadsheet=not plain_cells,
+    )
+    classify_files(job, project, json)
+    if not json:
+        tables.out.print(f"The predictions are in {output}", soft_wrap=True)
 
 
 @app.command()
@@ -286,12 +296,13 @@ def export(
     """Take a prompt away as a small file, or as a folder that PEFT loads."""
     from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
 
-    loaded = load_prompt(prompt if prompt is not None else Path(tuned_prompt_in(project)))
+    path = prompt if prompt is not None else Path(tuned_prompt_in(project))
+    loaded = load_prompt(path)
     if peft:
         save_peft(loaded, output)
     else:
         save_prompt(loaded, output)
-    tables.out.print(f"Wrote {output}", soft_wrap=True)
+    tables.out.print(f"Wrote {output}: {which_prompt(path) if prompt is None else prompt}", soft_wrap=True)
 
 
 @app.command()
@@ -310,13 +321,12 @@ def run(
         summary = run_pipeline(settings, steps)
         write_json(folder / "comparison.json", summary)
         if not json:
-            tables.show_comparison(summary)
-            tables.out.print(tables.kept(steps.project.role("tune")), soft_wrap=True)
+            tables.show_comparison(summary, steps.project.role("tune"))
 
 
 @app.command()
 def demo(
-    project: Annotated[Path, typer.Option("--project", "-p", help="Where the demo's project goes.")] = Path(
+    project: Annotated[Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")] = Path(
         "demo.metapt"
     ),
     json: AsJson = False,
@@ -325,7 +335,7 @@ def demo(
     run(resource("sample") / "pipeline.toml", None, project, json)
     with Project.open(project, read_only=True) as opened:
         prompt = str(opened.role("tune") / "prompt.safetensors")
-    _classify(DEMO_SENTENCES, prompt, BackboneSettings(), json)
+    classify_sentences(DEMO_SENTENCES, prompt, BackboneSettings(), json)
 
 
 @app.command("pretrain-backbone")
@@ -365,13 +375,6 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _classify(sentences: Sequence[str], prompt: str, backbone: BackboneSettings, json: bool) -> None:
-    with EngineProcess() as engine:
-        for sentence in sentences:
-            question = {"backbone": backbone.model_dump(), "prompt": prompt, "text": sentence}
-            tables.show_classes(sentence, engine.ask("classify", timeout=600, **question), json)
-
-
 def main() -> None:
     """Entry point: every failure becomes one sentence on standard error and an exit code."""
     multiprocessing.freeze_support()  # in a frozen application the engine process begins here, and never returns
@@ -384,10 +387,9 @@ def main() -> None:
         print("Stopped. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
     except KeyboardInterrupt:
-        print("Cancelled. Run the same command again to start from the last checkpoint.", file=sys.stderr)
         sys.exit(130)
     except MetaPTError as error:
-        print(f"metapt: {error}", file=sys.stderr)
+        print(f"metapt: {in_terminal(str(error))}", file=sys.stderr)
         details = getattr(error, "details", "")
         if details:
             print(details, file=sys.stderr)

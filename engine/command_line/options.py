@@ -21,11 +21,21 @@ PresetName = Annotated[
 ]
 
 
+class Without(tuple[str, ...]):
+    """Names of settings that a command has no use for: ``Annotated[ImportSettings, Without(["balance"])]``."""
+
+
+EVERY_ROW = Without(
+    ("label_column", "label_map", "words", "keep_unlabelled", "drop_duplicates", "minimum_characters", "balance")
+)
+"""What says which rows of a file are kept as examples: those to classify are all kept."""
+
+
 def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace each parameter that is annotated with a `Settings` model by one option a field.
 
     Types, defaults, ranges, units and help come from the model; a mapping is given as ``--label-map 1=bad --label-map
-    2=good``. What the person leaves out keeps its default.
+    2=good``. What the person leaves out, and what is `Without` an option, keeps its default.
 
     A command that also declares ``preset: PresetName`` takes the values of that preset (`engine.presets`) where the
     person gives none.
@@ -36,13 +46,18 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
         When the command is called with a value that the model refuses, or names no preset.
     """
     hints = get_type_hints(command, include_extras=True)
-    models: dict[str, type[Settings]] = {}
+    models: dict[str, tuple[type[Settings], list[str]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         kind = hints.get(parameter.name)
-        if isinstance(kind, type) and issubclass(kind, Settings):
-            models[parameter.name] = kind
-            parameters += [_option(name, field, kind.__doc__ or "") for name, field in kind.model_fields.items()]
+        model = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        if isinstance(model, type) and issubclass(model, Settings):
+            left_out = {
+                name for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Without) for name in mark
+            }
+            fields = {name: field for name, field in model.model_fields.items() if name not in left_out}
+            models[parameter.name] = model, list(fields)
+            parameters += [_option(name, field, model.__doc__ or "") for name, field in fields.items()]
         else:
             parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     names = [parameter.name for parameter in parameters]
@@ -53,12 +68,12 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(**given: Any) -> Any:
         named = _preset(given.get("preset") or "", given.get("backbone"))
-        for parameter, model in models.items():
-            values = {name: given.pop(name) for name in model.model_fields}
+        for parameter, (model, fields) in models.items():
+            values = {name: given.pop(name) for name in fields}
             mappings = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is dict}
             chosen = {name: value for name, value in values.items() if value is not None and value != []}
             for name in mappings & set(chosen):
-                chosen[name] = _mapping(name, chosen[name])
+                chosen[name] = mapping(name, chosen[name])
             given[parameter] = validated(model, named.get(model, {}) | chosen)
         return command(**given)
 
@@ -102,15 +117,26 @@ def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
     )
 
 
-def _mapping(name: str, pairs: list[str]) -> dict[str, str]:
+def mapping(name: str, pairs: list[str]) -> dict[str, str]:
+    """Return key -> value of an option that is given once for each pair ``key=value``.
+
+    Raises
+    ------
+    SettingsError
+        If one is of another form, or several are written as one.
+    """
     found = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
+        where = f"--{name.replace('_', '-')}"
         if not sign or not key.strip():
+            raise SettingsError(f"'{pair}' is not of the form key=value", where=where, remedy="Write 1=bad, say.")
+        if "=" in value.partition(",")[2]:
+            again = " ".join(f"{where} {part.strip()}" for part in pair.split(","))
             raise SettingsError(
-                f"'{pair}' is not of the form key=value",
-                where=f"--{name.replace('_', '-')}",
-                remedy="Write 1=bad, say.",
+                f"'{pair}' holds more than one pair",
+                where=where,
+                remedy=f"Give the option once for each pair: {again}.",
             )
         found[key.strip()] = value.strip()
     return found

@@ -98,11 +98,12 @@ def command_reference() -> str:
     for name, command in group.commands.items():
         models = _models_of(name)
         from_models = {field for model in models for field in model.model_fields}
+        options = {parameter.name for parameter in command.params}
         own = [parameter for parameter in command.params if parameter.name not in from_models]
         lines += [f"## metapt {name}", "", command.help or "", "", "```text", _usage(name, command), "```", ""]
         lines += _option_table(own)
         for model in models:
-            shown = [_option_link(model, field) for field in model.model_fields]
+            shown = [_option_link(model, field) for field in model.model_fields if field in options]
             lines += [f"Settings of [{model.__name__}](settings.md#{_anchor(model)}): {', '.join(shown)}.", ""]
     return "\n".join(lines)
 

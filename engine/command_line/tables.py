@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
+from engine.settings import ImportSettings
 from engine.storage import read_json
 
 out = Console(highlight=False)
 SEEN = (
     "Some of these texts may be those that the prompt was tuned on; the figures are then too good. Import texts of "
     "their own with --as test, or see what metapt tune measured."
+)
+
+VALIDATED = (
+    "Nothing was set aside to test on. On the validation texts, which tuning has looked at, figures are too good:"
+)
+SET_ASIDE = (
+    "To measure, set labelled texts aside with --test-rows N (test_rows under [tune] in a pipeline file), or import "
+    "texts of their own with --as test."
 )
 
 
@@ -26,18 +37,33 @@ def show_corpus(corpus: Corpus) -> None:
         table.add_row(name, corpus.words.get(name, ""), f"{int((corpus.labels == number).sum()):,}")
     out.print(f"{corpus.rows:,} texts in {corpus.folder}")
     report = corpus.folder / "report.json"
-    dropped = read_json(report)["dropped"] if report.exists() else {}
-    if dropped:
+    found = read_json(report) if report.exists() else {}
+    if dropped := found.get("dropped"):
         out.print(f"Left out: {', '.join(f'{rows:,} {reason}' for reason, rows in dropped.items())}")
+    if broken := found.get("broken"):
+        out.print(f"Left out: {broken:,} broken, in {from_here(corpus.folder / 'rejected.jsonl')}", soft_wrap=True)
     if corpus.classes:
         out.print(table)
 
 
+def show_plain_map(corpus: Corpus, settings: ImportSettings) -> None:
+    """Print the options that mend labels which are hardly meant as classes, if there are such."""
+    pairs = plain_map(read_json(corpus.folder / "report.json")["classes"], settings)
+    if pairs:
+        options = " ".join(f"--label-map {shlex.quote(f'{label}={name}')}" for label, name in pairs.items())
+        out.print(f"To join them or leave them out, import with {options}", markup=False, soft_wrap=True)
+
+
 def kept(folder: Path) -> str:
     """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
-    path, here = (folder / "prompt.safetensors").resolve(), Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    shown = from_here(folder / "prompt.safetensors")
     return f"Kept for export: {shown} ({read_json(folder / 'results.json')['best']})"
+
+
+def from_here(file: Path) -> Path:
+    """Return the path of a file from the present folder on, if it is inside of it."""
+    path, here = file.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def show_clusters(folder: Path) -> None:
@@ -60,12 +86,20 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
         out.print(f"{best:>12}  ({shown})  {sentence}", markup=False, soft_wrap=True)
 
 
-def show_comparison(summary: dict[str, Any]) -> None:
-    """Print the table of methods."""
+def show_comparison(summary: dict[str, Any], tuning: Path) -> None:
+    """Print the table of methods, or what validation said if nothing was tested, and which prompt is kept."""
     from engine.evaluation.report import comparison_table
 
+    validated = {} if summary else read_json(tuning / "results.json").get("validation_summary", {})
     if summary:
         out.print(comparison_table(summary))
+    elif validated:
+        out.print(VALIDATED, soft_wrap=True)
+        out.print(comparison_table(validated, validation=True))
+        out.print(SET_ASIDE, soft_wrap=True)
+    else:
+        out.print(f"Nothing was measured: there are too few labels to hold texts out. {SET_ASIDE}", soft_wrap=True)
+    out.print(kept(tuning), soft_wrap=True)
 
 
 def show_evaluation(document: dict[str, Any]) -> None:

@@ -29,9 +29,11 @@ def column_names(cells: Iterable[str | None]) -> list[str]:
 
 
 def choose_columns(
-    columns: Sequence[str], head: Sequence[Row | Broken], settings: ImportSettings, source: Source
+    columns: Sequence[str], head: Sequence[Row | Broken], settings: ImportSettings, source: Source, like: str = ""
 ) -> tuple[int, int | None]:
-    """Return the numbers of the text and label columns; without a name the text is where the longest texts are.
+    """Return the numbers of the text and label columns.
+
+    Without a name the text is in the column ``like`` (that of an earlier file), else where the longest texts are.
 
     Raises
     ------
@@ -41,6 +43,8 @@ def choose_columns(
     label = _find(columns, settings.label_column, "label", source) if settings.label_column else None
     if settings.text_column:
         return _find(columns, settings.text_column, "text", source), label
+    if like in columns and columns.index(like) != label:
+        return columns.index(like), label
     return longest_texts(columns, head, besides=label), label
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from engine.corpus.chunks import ChunkCleaner, Kept
 from engine.corpus.columns import choose_columns
+from engine.corpus.doubtful import doubtful_labels
 from engine.corpus.readers import open_table
 from engine.corpus.report import LENGTH_EDGES, Report
 from engine.corpus.rows import Broken, Columns, Read, Row
@@ -28,7 +29,7 @@ from engine.events import Finished, Notice
 from engine.settings import ImportSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import replacing, write_json
-from engine.words import PAPER_WORDS, default_words, is_rating
+from engine.words import default_words
 
 STAGE = "import"
 HEAD = 200
@@ -97,6 +98,8 @@ def import_corpus(
             raise nothing_in(found)
         if empty:
             yield Notice(_left_out(empty, found), "warning")
+        if report.guessed:
+            yield Notice(_guessed(report.guessed))
         _check(report, found, settings)
     content = writer.content_hash
     if settings.maximum_rows is not None or settings.balance:
@@ -113,8 +116,8 @@ def import_corpus(
     summary = _write_report(folder, corpus, report, time.monotonic() - began)
     if len(classes) == 1:
         yield Notice(f"All labels are '{classes[0]}'. Nothing can be learnt from one class.", "warning")
-    if (odd := _odd_among_ratings(summary["classes"])) and not settings.words:
-        yield Notice(odd, "warning")
+    for told in doubtful_labels(summary["classes"], settings):
+        yield Notice(told, "warning")
     yield Finished(str(folder), "stopped" if stop.requested else "completed", summary)
 
 
@@ -133,7 +136,10 @@ def _read_source(
     with open_table(source, detected, settings) as table:
         chunks = _chunks(table.parts, max(1, min(CHUNK, CHUNK_CELLS // len(table.columns))))
         first, head = _begin(chunks)
-        text, label = choose_columns(table.columns, head, settings, source)
+        like = report.sources[0]["text_column"] if report.sources else ""
+        text, label = choose_columns(table.columns, head, settings, source, like)
+        if not settings.text_column and len(table.columns) > (1 if label is None else 2):
+            report.guessed.setdefault(table.columns[text], []).append(source.name)
         shown: dict[str, Any] = {
             "format": detected.format,
             "encoding": detected.encoding,
@@ -229,12 +235,21 @@ def _left_out(empty: Sequence[Source], found: Sequence[Source]) -> str:
     return f"{len(empty):,} of {len(found):,} files {verb} left out: {', '.join(names)}{more}."
 
 
+def _guessed(columns: Mapping[str, Sequence[str]]) -> str:
+    if len(columns) == 1:
+        told = f"the column '{next(iter(columns))}'"
+    else:
+        places = [f"'{name}' ({names[0]}{', ...' * (len(names) > 1)})" for name, names in columns.items()]
+        told = f"the columns {', '.join(places[:SHOWN])}{', ...' * (len(places) > SHOWN)}"
+    return f"Texts are read from {told}, which nobody named; --text-column names another."
+
+
 def _check(report: Report, found: Sequence[Source], settings: ImportSettings) -> None:
     if report.read and report.broken / report.read > settings.maximum_broken_share:
         raise DataError(
             f"{report.broken:,} of {report.read:,} rows are broken, more than {settings.maximum_broken_share:.2%}",
-            where=", ".join(source.name for source in found[:3]),
-            remedy="Look at the broken rows; check delimiter, quotes and encoding, or raise the maximum broken share.",
+            where="; ".join(report.examples["broken"][:SHOWN]),
+            remedy="Check delimiter, quotes and encoding, or raise the maximum broken share.",
         )
     if not report.kept:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.most_common())
@@ -254,18 +269,6 @@ def _classes(report: Report, settings: ImportSettings) -> tuple[str, ...]:
         return tuple(sorted(present, key=float))
     except ValueError:
         return tuple(sorted(present))
-
-
-def _odd_among_ratings(classes: Mapping[str, int]) -> str:
-    """Say which classes keep the others, which are ratings, from having the words of ratings; empty if none do."""
-    others = [f"'{name}' ({rows:,})" for name, rows in classes.items() if not is_rating(name)]
-    if not others or len(classes) - len(others) not in PAPER_WORDS:
-        return ""
-    verb = "is no rating" if len(others) == 1 else "are no ratings"
-    return (
-        f"{', '.join(others)} {verb} as the other labels are, so the label words are not those of ratings. If it is no "
-        "class, leave it out with a map of labels that names the others."
-    )
 
 
 def _words(classes: tuple[str, ...], settings: ImportSettings) -> dict[str, str]:

@@ -24,7 +24,10 @@ LENGTH_EDGES = (0, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 @dataclass
 class Report:
-    """What was read, kept and dropped, and why."""
+    """What was read, kept and dropped, and why.
+
+    ``guessed`` has the text columns that nobody named, with the sources that were read so.
+    """
 
     read: int = 0
     kept: int = 0
@@ -33,6 +36,7 @@ class Report:
     examples: dict[str, list[str]] = field(default_factory=dict)
     labels: Counter[str] = field(default_factory=Counter)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    guessed: dict[str, list[str]] = field(default_factory=dict)
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(len(LENGTH_EDGES), np.int64))
     _told: dict[str, int] = field(default_factory=dict)
     _told_at: float = -math.inf
@@ -55,6 +59,9 @@ class Report:
     def drop(self, reason: str, example: str) -> None:
         """Count a row that is not kept."""
         self.dropped[reason] += 1
+        self._show(reason, example)
+
+    def _show(self, reason: str, example: str) -> None:
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
             shown.append(example[:200])
@@ -62,6 +69,7 @@ class Report:
     def set_aside(self, row: Broken, source: Source, rejected: TextIO) -> None:
         """Count a row that cannot be used, and write down where it is and why."""
         self.broken += 1
+        self._show("broken", f"{source.name}, line {row.line:,}: {row.reason}")
         if self.broken <= REJECTED_ON_DISK:
             record = {"source": source.name, "line": row.line, "reason": row.reason, "excerpt": row.excerpt}
             rejected.write(json.dumps(record) + "\n")

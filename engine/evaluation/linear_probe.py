@@ -106,9 +106,10 @@ def probe_target(
         yield Finished(str(folder), "stopped")
         return
     if not len(test):
-        yield Notice(
-            "No labelled texts are left to test on: the probe is left out. Label more, or test on a file.", "warning"
-        )
+        free = int((labels >= 0).sum()) - max(len(draw.training) + len(draw.validation) for _, draw in draws)
+        more = f"Set some of {free:,} others aside with --test-rows" if free > 0 else "Label more"
+        text = f"No labelled texts are left to test on: the probe is left out. {more}, or test on a file."
+        yield Notice(text, "warning")
         write_json(folder / "results.json", {"summary": {}, "evaluations": {}})
         yield Finished(str(folder), "completed", {"summary": {}})
         return

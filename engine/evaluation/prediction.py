@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from engine.corpus.importing import import_corpus
+from engine.corpus.sources import find_sources
 from engine.corpus.store import OTHERS, Corpus
-from engine.errors import DataError, storage_errors
+from engine.errors import DataError, SettingsError, storage_errors
 from engine.evaluation.answers import check_ending, writing_answers
 from engine.evaluation.metrics import evaluate
-from engine.events import Finished
+from engine.events import Finished, Notice
 from engine.prompting.prompt_file import Prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import ImportSettings
@@ -36,24 +37,26 @@ def predict_files(
     """Classify every text of ``files`` and write ``output`` (.csv, .parquet or .jsonl, by its ending).
 
     Columns: ``source``, ``row``, ``text``, ``prediction``, ``p(CLASS)`` for each class, and the other columns of the
-    files. Duplicates are kept. The output appears when all is done; nothing is written when it is stopped. For
+    files. Duplicates are kept, and so are rows without a text, whose prediction and probabilities are empty; broken
+    rows are left out, with a notice. The output appears when all is done; nothing is written when it is stopped. For
     ``spreadsheet`` see `writing_answers`.
 
     Raises
     ------
     SettingsError
-        If the ending is none of the three.
+        If the ending is none of the three, or the output is one of the files.
     DataError, StorageError
-        If a file cannot be used.
+        If a file cannot be used, or there is no text in any.
     Stopped
         If stopping was requested while classifying.
     """
     check_ending(output)
+    _check_place(output, files)
     if output.exists():  # a spreadsheet may have it open: better known now than when everything is classified
         with storage_errors(output):
             output.open("r+b").close()
     bank = prompt.vectors.to(scorer.backbone.device)[None]
-    plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 1})
+    plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 0})
     for event in import_corpus(files, folder, plain, stop=stop, others=True):
         if not isinstance(event, Finished):
             yield event
@@ -62,33 +65,68 @@ def predict_files(
             return
     corpus = Corpus.open(folder)
     classes = scorer.verbalizer.classes
-    sources = read_json(folder / "report.json")["sources"]
-    others = list(dict.fromkeys(name for source in sources for name in source["others"]))
+    report = read_json(folder / "report.json")
+    others = list(dict.fromkeys(name for source in report["sources"] for name in source["others"]))
+    nothing = (None, [None] * len(classes))
     counts = np.zeros(len(classes), np.int64)
     meter = ProgressMeter("predict", corpus.rows, "rows")
     done = 0
     with writing_answers(output, classes, others, spreadsheet=spreadsheet) as write:
         for records in corpus.batches(CHUNK, ("source", "row", "text", OTHERS.name)):
             texts = records.column("text").to_pylist()
-            chances = yield from scorer.probabilities(bank, scorer.template.encode(texts), stop=stop)
+            chances = yield from scorer.probabilities(
+                bank, scorer.template.encode(list(filter(None, texts))), stop=stop
+            )
             if chances is None:
                 raise Stopped
             best = chances[0].argmax(1)
             counts += np.bincount(best, minlength=len(classes))
+            found = zip((classes[number] for number in best), chances[0].tolist(), strict=True)
+            said = [next(found) if text else nothing for text in texts]
             told = [json.loads(cells) for cells in records.column(OTHERS.name).to_pylist()]
             write(
                 [
                     *(records.column(name).to_pylist() for name in ("source", "row")),
                     texts,
-                    [classes[number] for number in best],
-                    *chances[0].T.tolist(),
+                    [name for name, _ in said],
+                    *zip(*(probabilities for _, probabilities in said), strict=True),
                     *([cells.get(name) for cells in told] for name in others),
                 ]
             )
             done += len(texts)
             yield meter.at(done)
-    summary = {"rows": corpus.rows, "output": str(output), "counts": dict(zip(classes, counts.tolist(), strict=True))}
+        rows = int(counts.sum())
+        if not rows:
+            raise DataError(
+                f"There is no text in {corpus.rows:,} rows",
+                where=", ".join(files[:3]),
+                remedy="Check the text column.",
+            )
+    if rows < done:
+        yield Notice(f"{done - rows:,} rows have no text; they stand in the output without an answer.")
+    if report["broken"]:
+        shown = "; ".join(report["examples"]["broken"])
+        yield Notice(f"{report['broken']:,} of {report['read']:,} rows are broken and left out: {shown}.", "warning")
+    summary = {
+        "rows": rows,
+        "read": report["read"],
+        "empty": done - rows,
+        "broken": report["broken"],
+        "output": str(output),
+        "counts": dict(zip(classes, counts.tolist(), strict=True)),
+    }
     yield Finished(str(folder), "completed", summary)
+
+
+def _check_place(output: Path, files: list[str]) -> None:
+    """Refuse to write the answers over what is to be classified, before anything is read."""
+    for source in find_sources(files):
+        if source.path.resolve() == output.resolve() or (output.exists() and source.path.samefile(output)):
+            raise SettingsError(
+                "The answers would be written over a file that is to be classified",
+                where=output,
+                remedy="Choose another name or folder for the answers.",
+            )
 
 
 def evaluate_prompt(

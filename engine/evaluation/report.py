@@ -24,9 +24,15 @@ def comparison_rows(summary: Mapping[str, Mapping[str, Any]]) -> list[tuple[str,
     ]
 
 
-def comparison_table(summary: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the table for a terminal, with what always answering the most frequent class would reach below it."""
-    table = Table(*COLUMNS, caption=_majority(summary), caption_justify="left")
+def comparison_table(summary: Mapping[str, Mapping[str, Any]], *, validation: bool = False) -> Table:
+    """Return the table for a terminal, with what always answering the most frequent class would reach below it.
+
+    With ``validation`` the columns say that the figures are those of validation texts.
+    """
+    method, *figures, predicted, seeds = COLUMNS
+    if validation:
+        figures = [f"validation {name}" for name in figures]
+    table = Table(method, *figures, predicted, seeds, caption=_majority(summary), caption_justify="left")
     for row in comparison_rows(summary):
         table.add_row(*row)
     return table

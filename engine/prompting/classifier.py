@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from engine.backbones.load import Backbone, load_backbone
+from engine.corpus.cleaning import clean
 from engine.errors import PromptFileError
 from engine.prompting.prompt_file import Prompt, check_backbone, load_prompt
 from engine.settings import BackboneSettings, validated
@@ -18,6 +19,9 @@ from engine.stage import result_of
 
 class PromptClassifier:
     """Classifies texts with a prompt, or with the mean of the probabilities of several.
+
+    Texts are cleaned as those of files are by default (`engine.corpus.cleaning.clean`, without HTML), so that a text
+    gets the same answer wherever it comes from.
 
     Parameters
     ----------
@@ -76,15 +80,39 @@ class PromptClassifier:
         return cls(loaded, result_of(load_backbone(validated(BackboneSettings, backbone))))
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the probability of each class, float32 [texts, classes]."""
-        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(list(texts))))
+        """Return the probability of each class, float32 [texts, classes].
+
+        Raises
+        ------
+        ValueError
+            If ``texts`` is a single string, or one of them holds half a character.
+        TypeError
+            If one of them is no string; both name the first one.
+        """
+        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(_cleaned(texts))))
         assert chances is not None, "nobody can stop it"
         return np.asarray(chances.mean(0))
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the name of the most probable class of each text, str [texts]."""
+        """Return the name of the most probable class of each text, str [texts]; raises as `predict_proba` does."""
         return np.asarray(self.classes_[self.predict_proba(texts).argmax(1)])
 
 
 def _kind(prompt: Prompt) -> tuple[Any, ...]:
     return list(prompt.words.items()), prompt.settings, prompt.vectors.shape
+
+
+def _cleaned(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)):
+        raise ValueError(f"Expected a list of texts, got a single one: {texts[:40]!r}. Put it into a list.")
+    cleaned = []
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"Every text has to be a string, but texts[{row}] is {str(text)[:40]} ({type(text).__name__})."
+            )
+        try:
+            cleaned.append(clean(text, strip_html=True))
+        except UnicodeEncodeError as error:
+            raise ValueError(f"texts[{row}] holds half a character (a lone surrogate): {text[:40]!a}.") from error
+    return cleaned

@@ -12,7 +12,8 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, ValidationError, model_validator
 
 from engine.corpus.sources import find_sources
-from engine.errors import SettingsError, TrainingError, storage_errors
+from engine.corpus.store import Corpus
+from engine.errors import DataError, SettingsError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
 from engine.project import Project
@@ -210,7 +211,8 @@ class Steps:
         job = with_whole_paths(job)
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
-            self.show(role, Finished(str(folder), "completed", {"reused": True}))
+            summary = read_json(folder / "result.json").get("summary", {})
+            self.show(role, Finished(str(folder), "completed", summary | {"reused": True}))
         else:
             self._run(role, job, folder)
         self.project.assign(role, folder)
@@ -262,6 +264,8 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
 
     Raises
     ------
+    DataError
+        If the source or the target has fewer than two classes.
     MetaPTError, Stopped
         As `Steps.run`.
     """
@@ -272,14 +276,26 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
         plain = ImportSettings(**corpus.model_dump(exclude={"files"}))
         return str(steps.run(role, import_job(corpus.files, plain)))
 
-    source = imported("source", settings.source)
-    training = source
-    if settings.open_text is not None:
-        unlabelled = imported("open-text", settings.open_text)
+    # All files are read, and refused if need be, before anything is computed from any.
+    source = training = imported("source", settings.source)
+    target = imported("target", settings.target)
+    test = imported("test", settings.test) if settings.test is not None else ""
+    unlabelled = imported("open-text", settings.open_text) if settings.open_text is not None else ""
+    prompting: dict[str, Any] = {"backbone": settings.backbone, "prompt": settings.prompt}
+    task: dict[str, Any] = {"corpus": target, "test": test, "tune": settings.tune}
+    for role, corpus in (("source", Corpus.open(source)), ("target", TuneJob(**task, **prompting).corpora()[0])):
+        if len(corpus.classes) < 2:
+            found = "only one class" if corpus.classes else "no labels"
+            raise DataError(
+                f"The {role} has {found}, so there is nothing to tell apart",
+                where=f"[{role}]",
+                remedy="Choose another label_column, or other texts.",
+            )
+
+    if unlabelled:
         annotation = AnnotateJob(labelled=source, unlabelled=unlabelled, cache=cache, settings=settings.annotate)
         training = str(steps.run("annotated", annotation))
     clusters = steps.run("clusters", ClusterJob(corpus=training, cache=cache, settings=settings.cluster))
-    prompting: dict[str, Any] = {"backbone": settings.backbone, "prompt": settings.prompt}
     learned = steps.run(
         "meta-train",
         MetaTrainJob(corpus=training, clusters=str(clusters), settings=settings.meta_train, **prompting),
@@ -291,9 +307,6 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
     if "PT" in settings.compare:
         starts["PT"] = "random"
 
-    target = imported("target", settings.target)
-    test = imported("test", settings.test) if settings.test is not None else ""
-    task: dict[str, Any] = {"corpus": target, "test": test, "tune": settings.tune}
     results = [steps.run("tune", TuneJob(starts=starts, **task, **prompting))]
     if "full model" in settings.compare:
         job = FullModelJob(

@@ -13,7 +13,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class EngineProcess:
             self._process = CONTEXT.Process(
                 target=_serve, args=(theirs, their_questions, threads, gives_way), name="MetaPT engine", daemon=True
             )
-            self._process.start()
+            with _interrupts_held_back():
+                self._process.start()
         finally:
             if before is None:
                 os.environ.pop("OMP_WAIT_POLICY", None)
@@ -84,7 +86,7 @@ class EngineProcess:
         """Whether the process is running."""
         return self._process.is_alive()
 
-    def run(self, job: Job, folder: Path) -> Iterator[Event]:
+    def run(self, job: Job, folder: Path) -> Generator[Event, None, None]:
         """Run ``job`` into ``folder`` and yield its events; the last one is `Finished` or `Failed`.
 
         Not asking for the next event pauses the job; closing the iterator, or `cancel` from another thread, cancels
@@ -204,6 +206,23 @@ class EngineProcess:
         )
 
 
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started here: it goes to the whole group, and the host decides on it.
+
+    A new process takes the mask over, and so is not killed before it can say that it ignores the signal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it beside the process would take the mask away
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Cancelled(Exception):
     """The host closed the iterator of the job."""
 
@@ -214,7 +233,7 @@ class _Quit(Exception):
 
 def _serve(events: Connection, questions: Connection, threads: int | None, gives_way: bool) -> None:
     """Main function of the engine process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the host decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # What Apple's GPU has no kernel for, the processor does.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import DataError
 from engine.settings import BackboneSettings, ImportSettings, validated
 from engine.stage import Part, result_of
 
@@ -110,10 +111,21 @@ class Session:
         return Template(PromptSettings(**prompt), tokenizer).preview(text)
 
     def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
-        """Return the probability of each class of the prompt file ``prompt`` for ``text``."""
+        """Return the probability of each class of the prompt file ``prompt`` for ``text``, cleaned as in files.
+
+        Raises
+        ------
+        DataError
+            If the text holds bytes that are no characters.
+        """
+        from engine.corpus.rows import LONE_SURROGATE
         from engine.prompting.classifier import PromptClassifier
         from engine.prompting.prompt_file import load_prompt
 
+        if LONE_SURROGATE.search(text):
+            raise DataError(
+                "The text holds bytes that are no characters", where=ascii(text)[:80], remedy="Type it anew."
+            )
         loaded = self._asked(backbone)
         key = f"{prompt} {Path(prompt).stat().st_mtime_ns if Path(prompt).exists() else 0}"
         if key not in self._classifiers:

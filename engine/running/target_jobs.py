@@ -38,23 +38,36 @@ class TargetJob(PromptJob):
         """Return the person's classes, or those of the corpus by their present names."""
         return tuple(self.classes) or tuple(present_names(corpus, self.renamed))
 
+    def corpora(self) -> tuple[Corpus, Corpus | None]:
+        """Return the corpus of the task, and that to test on if there is one.
+
+        Raises
+        ------
+        DataError
+            If that has classes that the task does not have.
+        """
+        corpus = Corpus.open(self.corpus)
+        if not self.test:
+            return corpus, None
+        other = Corpus.open(self.test)
+        unknown = sorted(set(present_names(other, self.renamed)) - set(self.class_names(corpus)))
+        if unknown:
+            raise DataError(
+                f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
+                where=self.test,
+                remedy="Import both with the same mapping of labels to classes.",
+            )
+        return corpus, other
+
     def target(self) -> tuple[Corpus, list[str], np.ndarray, np.ndarray, np.ndarray]:
         """Return the corpus, all texts, their labels, the rows to draw from, and the rows to test on."""
         import numpy as np
 
-        corpus = Corpus.open(self.corpus)
+        corpus, other = self.corpora()
         classes = self.class_names(corpus)
         labels = class_numbers(corpus, classes, self.renamed, self.labels)
         pool = np.flatnonzero(labels >= 0)
-        if self.test:
-            other = Corpus.open(self.test)
-            unknown = sorted(set(present_names(other, self.renamed)) - set(classes))
-            if unknown:
-                raise DataError(
-                    f"The test corpus has classes that the target does not have: {', '.join(unknown)}",
-                    where=self.test,
-                    remedy="Import both with the same mapping of labels to classes.",
-                )
+        if other is not None:
             mapped = class_numbers(other, classes, self.renamed)
             rows = corpus.rows + np.flatnonzero(mapped >= 0)
             return corpus, corpus.texts + other.texts, np.concatenate([labels, mapped]), pool, rows

@@ -80,6 +80,12 @@ def few_shot(
             f"{settings.epochs_without_validation} epochs without early stopping.",
             "warning",
         )
+    drawn, wanted = (len(first.training), len(first.validation)), (settings.training_rows, settings.validation_rows)
+    if drawn != wanted:
+        few, asked = (
+            f"{training:,} to train and {validation:,} to validate" for training, validation in (drawn, wanted)
+        )
+        yield Notice(f"There are labels for {few}, not for {asked}.")
     runs = [
         PromptRun(f"{name} seed {seed}", start, draw.training, draw.validation, seed)
         for name, prompts in starts.items()

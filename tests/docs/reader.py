@@ -126,8 +126,7 @@ class Reader:
         self.ran = 0
         prepare(folder)
         monkeypatch.chdir(folder)
-        for place in ("engine.cli", "engine.command_line.steps"):
-            monkeypatch.setattr(f"{place}.EngineProcess", EngineHere)
+        monkeypatch.setattr("engine.command_line.steps.EngineProcess", EngineHere)
         # A snippet's settings are read and checked as they stand there, and only then made small.
         for place in (
             "engine.command_line.options.validated",
@@ -207,8 +206,7 @@ class Reader:
     def _parse(self, snippet: Snippet, words: list[str]) -> None:
         """Let a command read its options and check its settings; it is refused when it wants to start the engine."""
         with self._patch.context() as patch:
-            for place in ("engine.cli", "engine.command_line.steps"):
-                patch.setattr(f"{place}.EngineProcess", EngineThatRefuses)
+            patch.setattr("engine.command_line.steps.EngineProcess", EngineThatRefuses)
             result = CliRunner().invoke(engine.cli.app, words[1:])
         # The page's files and projects need not exist here, but the options have to.
         missing = isinstance(result.exception, MetaPTError) and not isinstance(result.exception, SettingsError)

@@ -46,7 +46,11 @@ def test_data_that_cannot_be_used(reviews):
     refused(quick("import", "empty.csv", cwd=reviews), 3, "empty.csv")
     (reviews / "cut.parquet").write_bytes(b"PAR1 and then nothing")
     refused(quick("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
-    assert not list(reviews.glob("project.metapt/runs/*/corpus.parquet"))
+    assert not (reviews / "project.metapt").exists(), "an import that fails leaves no project behind"
+    done = quick("import", "reviews.csv", "--text-column", "review", "--label-column", "stars", cwd=reviews)
+    assert done.returncode == 0
+    refused(quick("import", "cut.parquet", cwd=reviews), 6, "cut.parquet")
+    assert list(reviews.glob("project.metapt/runs/*/corpus.parquet"))
 
 
 def test_steps_that_are_not_ready(project):
@@ -110,6 +114,24 @@ def test_a_project_that_is_open_elsewhere(project):
 
     with Project.open(project / "project.metapt"):
         refused(quick("import", "reviews.csv", cwd=project), 6, "open in another window")
+
+
+def test_a_pipeline_reads_all_files_before_it_computes(reviews):
+    (reviews / "one.csv").write_text("review,stars\nsoup,5\ntea,5\n")
+    (reviews / "other.csv").write_text("review,stars\nsoup,6\ntea,5\n")
+    columns = 'text_column = "review"\nlabel_column = "stars"\n'
+    for source, target, test, code, words in (
+        ("one.csv", "reviews.csv", "reviews.csv", 3, ["source", "only one class"]),
+        ("reviews.csv", "one.csv", "one.csv", 3, ["target", "only one class"]),
+        ("reviews.csv", "nothing.csv", "reviews.csv", 6, ["nothing.csv"]),
+        ("reviews.csv", "reviews.csv", "nothing.csv", 6, ["nothing.csv"]),
+        ("reviews.csv", "reviews.csv", "other.csv", 3, ["test corpus", "6"]),
+    ):
+        sections = {"source": source, "target": target, "test": test}
+        parts = [f'[{name}]\nfiles = ["{file}"]\n{columns}' for name, file in sections.items()]
+        (reviews / "a.toml").write_text('project = "a.metapt"\n' + "".join(parts))
+        refused(quick("run", "a.toml", cwd=reviews), code, *words)
+        assert not list(reviews.glob("a.metapt/runs/*-cluster"))
 
 
 def test_a_pipeline_file_with_a_wrong_setting(tmp_path):

@@ -95,6 +95,11 @@ def test_running_again_passes_over_what_is_done(finished, fork_server):
     answer = quick("run", "pipeline.toml", cwd=finished)
     assert answer.returncode == 0
     assert answer.stdout.count("done before") == 7
+    told = quick("run", "pipeline.toml", "--json", cwd=finished).stdout.splitlines()
+    summaries = {event["role"]: event["summary"] for event in map(json.loads, told) if event["event"] == "Finished"}
+    assert all(summary["reused"] for summary in summaries.values())
+    assert summaries["source"]["kept"] == 300
+    assert list(summaries["tune"]["summary"]) == ["MetaPT", "PPT", "PT"]
 
 
 def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):
@@ -117,6 +122,10 @@ def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):
     assert quick("export", "peft", "--peft", *project, cwd=finished).returncode == 0
     moved = quick("predict", "--text", "Thank you!", "--prompt", "peft", *target, "--json", cwd=finished)
     assert json.loads(moved.stdout) == json.loads(said.stdout)
+    alone = quick("predict", "new.csv", "-o", "alone.jsonl", "--prompt", "mine.safetensors", *target, cwd=finished)
+    assert alone.returncode == 0, alone.stderr
+    assert (finished / "alone.jsonl").read_bytes() == (finished / "out.jsonl").read_bytes()
+    assert not (finished / "project.metapt").exists(), "an exported prompt needs no project"
     measured = quick("evaluate", *target, *project, cwd=finished)
     assert "macro-F1" in measured.stdout, measured.stderr
     wrong = quick("predict", "new.csv", "-o", "out.docx", *target, *project, cwd=finished)
@@ -140,7 +149,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same(finished, tiny_t5, fork_se
     assert '"outcome": "stopped"' in rest
     again = quick("run", path, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    runs = ("0003-meta-train", "0004-pretrain-prompt", "0006-tune")
+    runs = ("0004-meta-train", "0005-pretrain-prompt", "0006-tune")
     for run in runs:
         found, expected = (
             (folder / "pipeline.metapt" / "runs" / run / "prompt.safetensors").read_bytes()

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from engine.errors import SettingsError
+from engine.errors import DataError, SettingsError
 from engine.evaluation.prediction import predict_files
-from engine.events import Finished
+from engine.events import Event, Finished, Notice
 from engine.settings import ImportSettings
 from engine.stage import StopToken
 
@@ -39,17 +39,22 @@ class LengthScorer:
         return np.stack([1 - good, good], 1)[None]
 
 
-def answers(
-    tmp_path: Path, *files: Path, ending: str = ".csv", spreadsheet: bool = True, **reading: Any
-) -> list[dict[str, Any]]:
-    """Classify files, and read what came out as it is on the disk."""
-    output = tmp_path / f"out{ending}"
+def said(tmp_path: Path, *files: Path | str, output: Path, spreadsheet: bool = True, **reading: Any) -> list[Event]:
+    """Classify files, and return what is told of it."""
     prompt = SimpleNamespace(vectors=torch.zeros(1, 1))
     stage = predict_files(
         prompt, LengthScorer(), [str(file) for file in files], output, ImportSettings(**reading), tmp_path / "run",
         spreadsheet=spreadsheet, stop=StopToken(),
     )  # fmt: skip
-    assert isinstance(list(stage)[-1], Finished)
+    return list(stage)
+
+
+def answers(
+    tmp_path: Path, *files: Path, ending: str = ".csv", spreadsheet: bool = True, **reading: Any
+) -> list[dict[str, Any]]:
+    """Classify files, and read what came out as it is on the disk."""
+    output = tmp_path / f"out{ending}"
+    assert isinstance(said(tmp_path, *files, output=output, spreadsheet=spreadsheet, **reading)[-1], Finished)
     if ending == ".parquet":
         return pq.read_table(output).to_pylist()
     if ending == ".jsonl":
@@ -67,11 +72,13 @@ def test_each_row_keeps_what_it_had(tmp_path: Path, ending: str) -> None:
     assert list(rows[0]) == [*OWN, "ticket", "channel"]
     assert [(row["ticket"], row["text"], row["channel"] or "") for row in rows] == [
         ("17", "good soup here", ""),
+        ("18", "", "mail"),
         ("19", "bad soup", "phone"),
         ("17", "good soup here", "mail"),
     ]
-    assert [float(row["p(good)"]) for row in rows] == [0.75, 0.75, 0.75]
-    assert [int(row["row"]) for row in rows] == [2, 4, 5]
+    assert [row["prediction"] or "" for row in rows] == ["good", "", "good", "good"]
+    assert [float(row["p(good)"] or -1) for row in rows] == [0.75, -1, 0.75, 0.75]
+    assert [int(row["row"]) for row in rows] == [2, 3, 4, 5]
 
 
 def test_columns_of_several_files_are_put_together_by_name(tmp_path: Path) -> None:
@@ -146,3 +153,37 @@ def test_a_sample_of_the_rows_keeps_them_whole(tmp_path: Path) -> None:
 def test_an_ending_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be written"):
         answers(tmp_path, tmp_path / "not there.csv", ending=".docx")
+
+
+@pytest.mark.parametrize("named", ["a.csv", "*.csv", "", "link.csv"])
+def test_answers_are_not_written_over_what_is_classified(tmp_path: Path, named: str) -> None:
+    file = tmp_path / "in" / "a.csv"
+    file.parent.mkdir()
+    file.write_text("text\na soup that was hot\n", encoding="utf-8")
+    (tmp_path / "in" / "link.csv").symlink_to(file)
+    before = file.read_bytes()
+    with pytest.raises(SettingsError, match="written over a file"):
+        said(tmp_path, f"{file.parent}/{named}", output=file)
+    assert file.read_bytes() == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_gets_no_answer_is_counted_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "".join(f"{n},a soup that was hot\n" for n in range(200))
+    file.write_text(f"id,text\n{rows}200,\n201,<br> \n202,one,too many\n", encoding="utf-8")
+    *events, end = said(tmp_path, file, output=tmp_path / "out.csv", text_column="text")
+    assert {name: end.summary[name] for name in ("rows", "read", "empty", "broken")} == {
+        "rows": 200, "read": 203, "empty": 2, "broken": 1,
+    }  # fmt: skip
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert "2 rows have no text" in told[-2]
+    assert "1 of 203 rows are broken" in told[-1]
+    assert "a.csv, line 204" in told[-1]
+
+
+def test_a_file_without_a_text_leaves_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n1,\n2,\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no text in 2 rows"):
+        said(tmp_path, tmp_path / "a.csv", output=tmp_path / "out.csv", text_column="text")
+    assert not (tmp_path / "out.csv").exists()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
-from engine.command_line.options import PresetName, settings_as_options
+from engine.command_line.options import PresetName, mapping, settings_as_options
 from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
 from engine.command_line.tables import kept, show_corpus
 from engine.command_line.template import pipeline_template
@@ -28,6 +28,14 @@ from engine.running.pipeline import PipelineSettings, Steps, read_pipeline
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PromptSettings
 from engine.storage import write_json
 from resources import resource
+
+
+def made(folder: Path) -> Path:
+    """A project with groups that no run is behind."""
+    with Project.create(folder / "made.metapt") as project:
+        for role in ("source", "clusters"):
+            project.assign(role, project.folder / "runs" / role)
+    return folder / "made.metapt"
 
 
 def test_every_setting_is_an_option_with_its_help():
@@ -77,8 +85,16 @@ def test_pseudo_labels_of_an_earlier_import_are_not_used_in_silence(source, told
         assert training_corpus(steps) == str(project.folder / "runs" / source)  # there are no pseudo-labels yet
         project.assign("annotated", annotated)
         assert training_corpus(steps) == str(annotated)
-    assert len(shown) == len(told)
-    assert all(words in event.text for words, event in zip(told, shown, strict=True))
+        expected = ["from the pseudo-labelled texts; --texts source", *told]
+        assert all(words in event.text for words, event in zip(expected, shown, strict=True))
+        del shown[:]
+        for texts in ("source", ""):
+            assert training_corpus(steps, texts) == str(project.folder / "runs" / source)
+        assert ["from the labelled source; --texts annotated" in event.text for event in shown] == [True, True]
+        assert project.value("learn from") == "source", "the window learns from the same"
+        assert training_corpus(steps, "annotated") == str(annotated)
+        with pytest.raises(SettingsError, match="source"):
+            training_corpus(steps, "target")
 
 
 def test_a_pipeline_takes_a_preset_and_what_it_says_itself_goes_before(tmp_path):
@@ -133,6 +149,25 @@ def test_options_become_settings():
     assert seen[1] == (expected, 4)
     wrong = runner.invoke(cli, ["--maximum-rows", "0"])
     assert isinstance(wrong.exception, SettingsError)
+
+
+@pytest.mark.parametrize("option", ["--words", "--word"])
+def test_pairs_in_one_option_are_refused(option, tmp_path):
+    command = ["import", "a.csv"] if option == "--words" else ["meta-train"]
+    wrong = CliRunner().invoke(app, [*command, option, "0=bad,1=good", "-p", str(made(tmp_path))])
+    assert isinstance(wrong.exception, SettingsError)
+    assert f"once for each pair: {option} 0=bad {option} 1=good" in str(wrong.exception)
+    assert mapping("label_map", ["a,b=good, or so"]) == {"a,b": "good, or so"}
+
+
+def test_predicting_takes_files_or_sentences_and_no_options_that_do_nothing():
+    both = CliRunner().invoke(app, ["predict", "a.csv", "--text", "soup"])
+    assert isinstance(both.exception, SettingsError)
+    help = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["predict", "--help"]).stdout
+    for option in ("--label-column", "--label-map", "--words", "--keep-unlabelled", "--drop-duplicates", "--balance"):
+        assert option not in help
+        assert CliRunner().invoke(app, ["predict", "a.csv", option]).exit_code == 2
+    assert all(option in help for option in ("--text-column", "--encoding", "--sheet", "--maximum-broken-share"))
 
 
 def test_the_shipped_template_is_the_generated_one_and_every_default_in_it_is_true():
@@ -209,6 +244,8 @@ def test_only_import_and_a_pipeline_make_a_project(tmp_path, monkeypatch):
     for command in ("annotate", "cluster", "meta-train", "pretrain-prompt", "tune", "evaluate", "predict"):
         answer = CliRunner().invoke(app, [command, "-p", "mistyped.metapt", *(["a.csv"] * (command == "predict"))])
         assert isinstance(answer.exception, ProjectError)
+        assert "metapt import" in str(answer.exception)
+        assert "--project" in str(answer.exception)
         assert not (tmp_path / "mistyped.metapt").exists()
 
 
@@ -220,10 +257,41 @@ def test_a_step_that_is_missing_is_named_with_its_command(tmp_path):
             tuned_prompt(project, None)
 
 
+def test_a_prompt_that_is_exported_is_called_what_it_is(tmp_path, make_scorer, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    described = describe_prompt(torch.zeros(4, 32), make_scorer(2), metrics={}, training={})
+    told = []
+    with Project.create(tmp_path / "project.metapt") as project:
+        runs = project.folder / "runs"
+    for number, role in enumerate(("meta-train", "tune"), 1):
+        folder = runs / f"000{number}-{role}"
+        save_prompt(described, folder / "prompt.safetensors")
+        if role == "tune":
+            write_json(folder / "results.json", {"best": "MetaPT seed 3"})
+        with Project.open(tmp_path / "project.metapt") as project:
+            project.assign(role, folder)
+        told.append(CliRunner().invoke(app, ["export", "mine.safetensors"]).stdout)
+    assert "starting prompt" in told[0]
+    assert "metapt tune" in told[0]
+    assert "the tuned prompt" in told[1]
+    assert "MetaPT seed 3" in told[1]
+    by_name = CliRunner().invoke(app, ["export", "again.safetensors", "--prompt", "mine.safetensors"]).stdout
+    assert by_name == "Wrote again.safetensors: mine.safetensors\n"
+
+
 def test_what_an_import_left_out_is_printed(tmp_path, capsys):
     file = write(tmp_path / "a.csv", rows=[("soup", "1"), ("soup", "1"), ("tea", "")])
     show_corpus(read(file, tmp_path / "corpus", text_column="review", label_column="stars"))
-    assert "Left out: 1 no label, 1 duplicate" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Left out: 1 no label, 1 duplicate" in said
+    assert "broken" not in said
+
+
+def test_where_broken_rows_are_kept_is_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("id,text\n1,soup\n2,tea,cold\n", encoding="utf-8")
+    show_corpus(read(tmp_path / "a.csv", tmp_path / "corpus", text_column="text", maximum_broken_share=1))
+    assert f"Left out: 1 broken, in {Path('corpus', 'rejected.jsonl')}" in capsys.readouterr().out
 
 
 def test_the_prompt_that_is_kept_is_named_from_here(tmp_path, monkeypatch):

@@ -117,12 +117,17 @@ def test_classes_are_mapped_by_name_and_ratings_by_their_place_on_the_scale(sour
     assert source_classes_on_target(source, target).tolist() == expected
 
 
-def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path):
+@pytest.mark.parametrize(("more", "advice"), [(0, "Label more"), (3, "3 others aside with --test-rows")])
+def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path, more, advice):
     draws = [(0, Draw(np.array([0, 1]), np.array([2, 3])))]
     options = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
-    labels, none = np.array([0, 1, 0, 1]), np.empty(0, np.int64)
-    events = list(probe_target(list("abcd"), labels, ("bad", "good"), draws, none, tmp_path / "out", **options))
-    assert any(isinstance(event, Notice) and "test on" in event.text for event in events)
+    labels, none = np.array([0, 1, 0, 1, *[1] * more, -1]), np.empty(0, np.int64)
+    events = list(
+        probe_target([*"abcdefghi"[: len(labels)]], labels, ("bad", "good"), draws, none, tmp_path / "out", **options)
+    )
+    (told,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "test on" in told
+    assert advice in told
     assert merged_summaries([tmp_path / "out"]) == {}
 
 

@@ -314,4 +314,4 @@ def test_what_is_no_rating_among_ratings_is_told(tmp_path, labels, words, told):
     settings = ImportSettings(text_column="review", label_column="stars", words=words)
     events = list(import_corpus([write(tmp_path / "a.csv", rows=rows)], tmp_path / "out", settings, stop=StopToken()))
     notices = [event.text for event in events if isinstance(event, Notice)]
-    assert [text.startswith("'n/a' (3) is no rating as the other labels are") for text in notices] == [True] * told
+    assert sum(text.startswith("'n/a' (3) is no rating as the other labels are") for text in notices) == told

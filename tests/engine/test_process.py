@@ -53,6 +53,15 @@ def test_not_reading_pauses(engine, tmp_path):
     stream.close()
 
 
+def test_an_interrupt_while_the_process_begins_does_not_end_it(tmp_path):
+    for pause in (0, 0.05, 0.2):
+        with EngineProcess(threads=1) as process:
+            time.sleep(pause)
+            os.kill(process.pid, signal.SIGINT)
+            assert list(process.run(CountJob(to=3), tmp_path / str(pause)))[-1].outcome == "completed"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the host hears of it as before"
+
+
 def test_stop_keeps_the_best(engine, tmp_path):
     stream = engine.run(CountJob(to=100_000, seconds=0.001), tmp_path)
     next(stream)

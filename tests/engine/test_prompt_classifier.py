@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import PromptFileError, SettingsError
+from engine.errors import DataError, PromptFileError, SettingsError
 from engine.prompting.classifier import PromptClassifier
 from engine.prompting.prompt_file import describe_prompt, save_peft, save_prompt
+from engine.running.session import Session
 from engine.stage import result_of
 
 TEXTS = ["soup of the day", "cold tea and a long wait for everybody", "what a lovely evening"]
@@ -41,6 +42,37 @@ def test_several_prompts_answer_with_their_mean(prompts, tiny_t5, tmp_path):
         assert classifier.classes_.tolist() == list(scorer.verbalizer.classes)
         best = [scorer.verbalizer.classes[number] for number in each[chosen].mean(0).argmax(1)]
         assert classifier.predict(TEXTS).tolist() == best
+
+
+def test_texts_are_cleaned_as_those_of_files_are(prompts, tiny_t5, tmp_path):
+    scorer, made = prompts
+    classifier = PromptClassifier(made[:1], scorer.backbone)
+    raw, clean = "  soup<br/>of the&nbsp;day\u200b ", "soup of the day"
+    assert scorer.template.encode([raw]).tokens.tolist() != scorer.template.encode([clean]).tokens.tolist()
+    expected = classifier.predict_proba([clean])
+    assert np.array_equal(classifier.predict_proba([raw]), expected)
+    save_prompt(made[0], tmp_path / "one.safetensors")
+    backbone = {"backbone": str(tiny_t5), "precision": "float32", "device": "cpu"}
+    asked = Session().classify(backbone, str(tmp_path / "one.safetensors"), raw)
+    assert np.allclose(list(asked.values()), expected[0])
+
+
+def test_what_is_no_list_of_texts_is_named(prompts):
+    classifier = PromptClassifier(prompts[1], prompts[0].backbone)
+    for ask in (classifier.predict, classifier.predict_proba):
+        with pytest.raises(ValueError, match=r"list of texts.*'soup'"):
+            ask("soup")
+        for wrong, kind in ((None, "NoneType"), (float("nan"), "float"), (b"soup", "bytes")):
+            with pytest.raises(TypeError, match=rf"texts\[1\].*{kind}"):
+                ask(["soup", wrong, 3])
+        with pytest.raises(ValueError, match=r"texts\[2\]"):
+            ask(["soup", "tea", "br\udcf6tchen"])
+    assert classifier.predict(np.array(TEXTS)).tolist() == classifier.predict(text for text in TEXTS).tolist()
+
+
+def test_a_sentence_that_is_no_text_is_refused_with_a_sentence():
+    with pytest.raises(DataError, match="no characters"):
+        Session().classify({}, "one.safetensors", "br\udcf6tchen")
 
 
 def test_no_texts_have_no_answers(prompts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from counting import CountJob
 
+from engine.command_line.steps import engine_alone
 from engine.corpus.store import Corpus
 from engine.events import Finished
 from engine.project import Project
@@ -35,6 +37,35 @@ def test_after_a_pause_stopping_takes_no_longer_than_before(tmp_path):
         rest = list(stream)
     assert rest[-1].outcome == "stopped"
     assert len(rest) <= 4
+
+
+@pytest.mark.parametrize("moment", ["starting", "asked"])
+def test_an_interrupt_before_the_engine_knows_of_a_job_stops_it(tmp_path, monkeypatch, capsys, moment):
+    class Engine(EngineProcess):
+        def __init__(self) -> None:
+            if moment == "starting":
+                signal.raise_signal(signal.SIGINT)
+            super().__init__(threads=1)
+
+        def run(self, job, folder):
+            signal.raise_signal(signal.SIGINT)
+            yield from super().run(job, folder)
+
+    monkeypatch.setattr("engine.command_line.steps.EngineProcess", Engine)
+    with pytest.raises(Stopped), engine_alone(json=False) as run:
+        run(CountJob(to=100_000, seconds=0.001), tmp_path / "run")
+    assert (tmp_path / "run").exists() == (moment == "asked")
+    assert "Stopping" in capsys.readouterr().err
+
+
+def test_a_second_interrupt_cancels(tmp_path, capsys):
+    def twice() -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), engine_alone(json=False):
+        twice()
+    assert "Cancelled" in capsys.readouterr().err
 
 
 def test_no_other_job_begins_after_stopping(tmp_path):

@@ -1,0 +1,52 @@
+"""What is shown of a tuning for which nothing was set aside to test on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.command_line.tables import show_comparison
+from engine.evaluation.metrics import evaluate, summarise
+from engine.events import Notice
+from engine.prompting.bank import initial_prompt
+from engine.settings import TuneSettings
+from engine.stage import StopToken
+from engine.storage import write_json
+from engine.training.few_shot import few_shot
+
+MEASURED = {"MetaPT": summarise([evaluate(np.eye(2), np.array([0, 1]), ("bad", "good"))])}
+
+
+def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
+    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": MEASURED})
+    show_comparison({}, tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Nothing was set aside to test on" in said
+    assert said.count("validation") == 3  # in the sentence, and in the heads of two columns
+    assert "100.0 %" in said
+    assert "--test-rows N" in said
+    assert "Kept for export" in said
+    show_comparison(MEASURED, tmp_path)
+    said = capsys.readouterr().out
+    assert "accuracy" in said
+    assert "validation" not in said
+    assert "--test-rows" not in said
+
+
+def test_without_validation_there_is_nothing_to_show(tmp_path, capsys):
+    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": {}})
+    show_comparison({}, tmp_path)
+    assert "Nothing was measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"), [(16, []), (12, ["There are labels for 6 to train and 6 to validate, not for 8 to train and 8"])]
+)
+def test_fewer_rows_than_asked_for_are_told(make_scorer, make_examples, tmp_path, rows, told):
+    scorer = make_scorer(2)
+    settings = TuneSettings(training_rows=8, validation_rows=8, seeds=1, epochs=1)
+    starts = {"PT": [initial_prompt("random", scorer.backbone, scorer.verbalizer, 4, 0)]}
+    stage = few_shot(scorer, make_examples(scorer, rows), starts, settings, tmp_path, stop=StopToken())
+    found = [event.text for event in stage if isinstance(event, Notice)]
+    assert len(found) == len(told)
+    assert all(text.startswith(start) for text, start in zip(found, told, strict=True))
