@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QSplitter,
-    QWidget,
-)
+from PySide6.QtWidgets import QSplitter, QWidget
 
 from engine.corpus.values import values_of
 from engine.errors import MetaPTError, SettingsError
@@ -38,17 +35,13 @@ from metapt_gui.widgets.import_report import (
 )
 from metapt_gui.widgets.pieces import Banner, Card, SideScroll, enable, label
 from metapt_gui.widgets.preview_table import PreviewTable, TableOrNothing, counted, detected, guess
-from metapt_gui.widgets.role_buttons import ROLES, RoleButtons
+from metapt_gui.widgets.role_buttons import DEFAULTS, NEED_LABELS, ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import IMPORT, not_imported, reasons_to_import
 
 READING = ("format", "encoding", "delimiter", "header", "skip_rows", "sheet")
-
 COUNTING_SECONDS = 60.0
 """So long the labels of all files are counted when an import has left out many."""
-NEED_LABELS = {"source": "Labelled texts", "test": "Test texts"}
-DEFAULTS = {"target": {"keep_unlabelled": True}}
-"""Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
 
 class ImportPage(Page):
@@ -64,9 +57,8 @@ class ImportPage(Page):
         super().__init__(context, IMPORT)
         self.role = "source"
         self._preview: dict[str, Any] = {}
-        self._set_aside = False
+        self._set_aside = self._showing = False
         self._preview_problem = self._other_files = ""
-        self._showing = False
         self._mapped: dict[str, int] = {}
         self._counted: dict[str, tuple[str, dict[str, int]]] = {}
         self._warned: dict[str, list[str]] = {}
@@ -260,9 +252,8 @@ class ImportPage(Page):
             self.guess.show_text(sentence, ("Change encoding", tooltip, self._choose_encoding))
 
     def _choose_encoding(self) -> None:
-        control = self.form.control("encoding")
-        self.side.ensureWidgetVisible(control)
-        control.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.side.ensureWidgetVisible(self.form.control("encoding"))
+        self.form.control("encoding").setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_no_preview(self, error: MetaPTError) -> None:
         if self._other_files == self.role:  # they may be read as those before were

@@ -21,6 +21,9 @@ ROLES = (
     ("target", "Your task", "Texts of the task that you care about; a handful of labels is enough, or none yet."),
     ("test", "Test texts", "Optional: labelled texts of your task that no prompt is tuned on, only measured."),
 )
+NEED_LABELS = {"source": "Labelled texts", "test": "Test texts"}
+DEFAULTS = {"target": {"keep_unlabelled": True}}
+"""Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
 
 class RoleButtons(QWidget):
