@@ -329,7 +329,7 @@ NAMES = [make.__name__ for make, *_ in FILLED]
 @pytest.mark.parametrize(("make", "names", "count", "first"), FILLED, ids=NAMES)
 def test_figures_are_saved(make, names, count, first, shown, tmp_path):
     shown(make()).save(tmp_path / "plot.csv")
-    with open(tmp_path / "plot.csv", newline="", encoding="utf-8") as stream:
+    with open(tmp_path / "plot.csv", newline="", encoding="utf-8-sig") as stream:
         header, *rows = csv.reader(stream)
     assert header == names
     assert len(rows) == count

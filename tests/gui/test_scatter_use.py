@@ -202,7 +202,7 @@ def test_the_csv_has_every_placed_row(qtbot, scatter: ClusterScatter, tmp_path: 
     scatter.begin(40_001)  # the last is never placed
     scatter.place(np.arange(40_000), positions, categories)
     scatter.save(tmp_path / "texts.csv")
-    with open(tmp_path / "texts.csv", encoding="utf-8", newline="") as stream:
+    with open(tmp_path / "texts.csv", encoding="utf-8-sig", newline="") as stream:
         names, *rows = csv.reader(stream)
     assert names == ["row", "x", "y", "group"]
     table = np.array([[*row[:3], row[3] or 0] for row in rows], float)
