@@ -38,6 +38,22 @@ class SetLabels(QUndoCommand):
             self._write(row, before)
 
 
+class SetThreshold(QUndoCommand):
+    """Moves the threshold of one class; ``write`` puts it somewhere."""
+
+    def __init__(self, write: Callable[[str, float], None], name: str, before: float, after: float) -> None:
+        super().__init__(f"Threshold of {name}")
+        self._write, self._name, self._before, self._after = write, name, before, after
+
+    def redo(self) -> None:
+        """Move it."""
+        self._write(self._name, self._after)
+
+    def undo(self) -> None:
+        """Move it back."""
+        self._write(self._name, self._before)
+
+
 def description(changes: Sequence[Change]) -> str:
     """Return ``Label 12 as good``, ``Label 3 texts as good``, ``Clear the label of 12``; rows are counted from 1."""
     classes = {after for _, _, after in changes}

@@ -241,9 +241,9 @@ class Page(QWidget):
         run = self.runner.current
         running = run is not None and self.mine(run)
         trial = run is not None and running and not run.role
-        done = state is State.DONE and not running
-        self._changed = self.document.changed_settings(self.step.roles[0]) if done else []
-        done = done and not self._changed
+        over = state is State.DONE and not running
+        self._changed = self.document.changed_settings(self.step.roles[0]) if over else []
+        done = over and not self._changed
         set_role(self.next, "primary" if done else "")
         set_role(self.primary, "" if done else "primary")
         self.primary.setVisible(not running)
@@ -268,18 +268,17 @@ class Page(QWidget):
         elif self._state is State.OUTDATED and not running:
             self._lead(self.outdated_text(), self.outdated_step)
         elif self._changed:
+            said = f"Set otherwise since this result was made: {', '.join(self._changed)}."
             again = f"Press ‘{self.primary.text()}’ to have a result with what is set now."
-            self.banner.show_text(f"Set otherwise since this result was made: {', '.join(self._changed)}. {again}")
+            self.banner.show_text("  ".join([*self._warnings[-WARNINGS_SHOWN:], f"{said} {again}"]))
         elif self._warnings:
             self.banner.show_text("  ".join(self._warnings[-WARNINGS_SHOWN:]))
         else:
             self.banner.hide()
 
     def _lead(self, text: str, step: Step | None) -> None:
-        if step is None:
-            self.banner.show_text(text)
-        else:
-            self.banner.show_text(text, (f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key)))
+        go = [(f"Go to {step.title}", step.sentence, partial(self.step_asked.emit, step.key))] if step else []
+        self.banner.show_text(text, *go)
 
     def update_primary(self) -> None:
         """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
 from engine.annotation.reselect import REJECTED
@@ -21,8 +20,8 @@ from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog, reporting
 from metapt_gui.job_runner import Run
-from metapt_gui.models.annotated import Annotated, audited_texts, read_annotated
-from metapt_gui.models.commands import SetLabels
+from metapt_gui.models.annotated import AUDIT, Annotated, audited_texts, read_annotated
+from metapt_gui.models.commands import SetLabels, SetThreshold
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
@@ -36,22 +35,6 @@ DRY_RUN = 20
 TUNED = ("model", "epochs", "learning_rate", "batch_size", "maximum_tokens")
 """Settings that only the annotator that is fine-tuned reads."""
 BINS = 40
-
-
-class SetThreshold(QUndoCommand):
-    """Moves the threshold of one class."""
-
-    def __init__(self, page: PseudoLabelPage, name: str, before: float, after: float) -> None:
-        super().__init__(f"Threshold of {name}")
-        self._page, self._name, self._before, self._after = page, name, before, after
-
-    def redo(self) -> None:
-        """Move it."""
-        self._page.set_threshold(self._name, self._after)
-
-    def undo(self) -> None:
-        """Move it back."""
-        self._page.set_threshold(self._name, self._before)
 
 
 class PseudoLabelPage(Page):
@@ -165,7 +148,8 @@ class PseudoLabelPage(Page):
             self._shown = None
             if self.document.has("annotated"):
                 folder = Path(self.document.path("annotated"))
-                self.context.background.run("annotation", partial(read_annotated, folder), self._show)
+                read = partial(read_annotated, folder, self._decided_elsewhere(folder))
+                self.context.background.run("annotation", read, self._show)
             else:
                 self._clear()
 
@@ -200,6 +184,10 @@ class PseudoLabelPage(Page):
 
     def _show(self, annotated: Annotated) -> None:
         self._shown = annotated
+        if annotated.decided and self.document.project is not None:
+            self.document.project.set_labels(annotated.subject, annotated.decided)
+            said = wording.count(len(annotated.decided), "decisions")
+            self.warn(f"{said} of the audit went over to the texts that were imported.")
         histograms = annotated.counts.histogram(BINS)
         self.histogram.set_histograms({name: histograms[number] for number, name in enumerate(annotated.classes)})
         self._show_thresholds()
@@ -254,7 +242,7 @@ class PseudoLabelPage(Page):
     @reporting
     def _on_dragged(self, name: str, before: float, after: float) -> None:
         if not self.document.read_only:
-            self.document.undo.push(SetThreshold(self, name, before, after))
+            self.document.undo.push(SetThreshold(self.set_threshold, name, before, after))
 
     def _on_form(self) -> None:
         if self._showing or self.document.read_only:
@@ -277,6 +265,16 @@ class PseudoLabelPage(Page):
     def _decisions_about(self, subject: str) -> dict[int, str]:
         project = self.document.project
         return project.labels(subject) if project is not None and subject else {}
+
+    def _decided_elsewhere(self, folder: Path) -> dict[str, dict[int, str]]:
+        """Return what was decided about other imports, if nothing ever was about the texts of this annotation."""
+        project, subject = self.document.project, audited_texts(folder)
+        if project is None or project.read_only or not subject or project.ever_labelled(subject):
+            return {}
+        decided = {
+            name.removeprefix(AUDIT): rows for name, rows in project.labelled().items() if name.startswith(AUDIT)
+        }
+        return {content: rows for content, rows in decided.items() if f"{AUDIT}{content}" != subject}
 
     def _edits(self, subject: str) -> dict[int, str]:
         """Return the decisions that can be applied; a class may be gone since."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from gui.driving import Hands
+from gui.driving import Hands, chosen
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication, QMenu
 
 from metapt_gui.models.audit_model import Audited
+from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.widgets.audit_table import AuditTable
 
@@ -142,3 +145,28 @@ def test_decisions_for_a_class_that_is_gone_are_left_out(hands: Hands, labelling
     hands.run(labelling)
     assert kept_rows(hands) == 99
     assert document.changed_settings("annotated") == []
+
+
+def test_decisions_go_over_to_the_same_texts_in_another_file(
+    hands: Hands, labelling: PseudoLabelPage, tmp_path: Path
+) -> None:
+    row = reject(hands, labelling, 3)
+    before = hands.window.document.corpus("open-text")
+    assert before is not None
+    rejected = before.texts[row]
+    posts = tmp_path / "more posts.csv"
+    posts.write_text("post\n" + "\n".join(["a post that came first", *before.texts]), encoding="utf-8")
+    imports = hands.step(0)
+    assert isinstance(imports, ImportPage)
+    hands.click(imports.roles["open-text"])
+    chosen(hands, imports, posts)
+    hands.run(imports)
+    hands.step(1)
+    hands.run(labelling)
+    hands.until(lambda: labelling.audit.model.rowCount() > 0 and bool(labelling._decisions()))
+    assert labelling._decisions() == {row + 1: ""}
+    assert "1 decision of the audit went over" in labelling.banner.text.text()
+    hands.run(labelling)
+    kept = hands.window.document.corpus("annotated")
+    assert kept is not None
+    assert rejected not in kept.texts
