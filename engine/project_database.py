@@ -113,6 +113,8 @@ class ProjectDatabase:
 
     def known_numbers(self) -> list[int]:
         """Return the numbers of runs with notes or changed groups: of one that is gone, no other may inherit them."""
+        if not (self.folder / "project.db").exists():
+            return []
         with self._connection() as database:
             names = database.execute("SELECT subject FROM notes UNION SELECT run FROM cluster_edits").fetchall()
         found = (str(name).split("-")[0] for (name,) in names)

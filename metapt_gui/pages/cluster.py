@@ -51,6 +51,7 @@ class ClusterPage(Page):
         super().__init__(context, CLUSTER)
         self._shown: Shown | None = None
         self._live = False
+        self._changes_before = 0
         self._fill_body()
 
     def _fill_body(self) -> None:

@@ -154,7 +154,7 @@ def test_a_label_that_cannot_be_written_is_told_and_is_not_on_the_screen(
     assert project._database is not None
     project._database.close()
     project._database = None  # it is opened anew at the next label
-    monkeypatch.setattr("engine.project._open_to_write", _full)
+    monkeypatch.setattr("engine.project_database._open_to_write", _full)
     hands.qtbot.keyClick(table.view, Qt.Key.Key_2)
     dialog = hands.dialog(ErrorDialog)
     assert "The disk is full" in dialog.report
