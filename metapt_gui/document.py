@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from PySide6.QtGui import QUndoStack
 
 from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus, parquet_errors
-from engine.errors import storage_errors
+from engine.errors import MetaPTError, storage_errors
 from engine.project import Project
 from engine.storage import write_json
 from metapt_gui.background import Background
@@ -132,8 +133,13 @@ class Document(QObject):
         return Clustering.open(self.path("clusters")) if self.has("clusters") else None
 
     def changed_settings(self, role: str) -> list[str]:
-        """Return the names of the settings that are others now than those that a role's result was made with."""
-        return changed_settings(self.project, role) if self.project is not None else []
+        """Return the names of the settings that are others now than those that a role's result was made with.
+
+        None, where that cannot be read: pages say so where they need it.
+        """
+        with contextlib.suppress(MetaPTError):
+            return changed_settings(self.project, role) if self.project is not None else []
+        return []
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return a small value of the project; if the window has kept none, what its runs were started with."""

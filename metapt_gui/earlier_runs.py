@@ -111,7 +111,7 @@ def changed_settings(project: Project, role: str) -> list[str]:
 
 def _edits(job: Mapping[str, Any]) -> dict[int, str]:
     edits = job.get("edits")
-    return {int(row): name for row, name in edits.items()} if isinstance(edits, dict) else {}
+    return {int(row): name for row, name in edits.items() if row.isdecimal()} if isinstance(edits, dict) else {}
 
 
 def _decisions(project: Project) -> dict[int, str]:

@@ -83,6 +83,8 @@ def test_a_run_that_cannot_be_read_says_nothing(project_folder: Path) -> None:
         assert changed_settings(project, "annotated") == []
         project.set_value("annotate", "no settings")
         assert changed_settings(project, "annotated") == []
+        (folder / "job.json").write_text('{"edits": {"x": "", "5": "good"}}')
+        assert changed_settings(project, "annotated") == ["decisions in the audit"]
 
 
 def test_the_page_says_so_and_offers_the_step_again(hands: Hands, trained: Path) -> None:
