@@ -19,7 +19,7 @@ from rich.table import Table
 from engine import __version__
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
-from engine.command_line.display import in_terminal, write_utf8
+from engine.command_line.display import write_utf8
 from engine.command_line.options import EVERY_ROW, PresetName, mapping, settings_as_options
 from engine.command_line.steps import (
     as_learned,
@@ -389,7 +389,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except MetaPTError as error:
-        print(f"metapt: {in_terminal(str(error))}", file=sys.stderr)
+        print(f"metapt: {error}", file=sys.stderr)
         details = getattr(error, "details", "")
         if details:
             print(details, file=sys.stderr)

@@ -113,11 +113,6 @@ def _in_brief(event: Finished) -> str:
     return (": " + ", ".join(shown[:6])) if shown else ""
 
 
-def in_terminal(text: str) -> str:
-    """Return a sentence with the option in the place of the name that a setting has in the window."""
-    return text.replace("the maximum broken share", "--maximum-broken-share (maximum_broken_share in a pipeline file)")
-
-
 def write_utf8(*streams: TextIO) -> None:
     """Let what is not a terminal take every text: a system's code page may know no Japanese, and no emoji."""
     for stream in streams:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import itertools
 import zipfile
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.corpus.columns import column_names
+from engine.corpus.columns import column_names, did_you_mean
 from engine.corpus.header import LOOKED_AT, title_rows
 from engine.corpus.parquet_pages import Pages, unpacked_pages
 from engine.corpus.rows import MAXIMUM_COLUMNS, Columns, Row, Table, whole
@@ -178,8 +177,5 @@ def _chosen_sheet(names: list[str], wanted: str, source: Source) -> str:
         return wanted
     if wanted.isdecimal() and 0 < int(wanted) <= len(names):
         return names[int(wanted) - 1]
-    close = difflib.get_close_matches(wanted, names, 1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise DataError(
-        f"There is no sheet '{wanted}'", where=source.path, remedy=f"The sheets are {', '.join(names)}.{hint}"
-    )
+    remedy = f"The sheets are {', '.join(names)}.{did_you_mean(wanted, names)}"
+    raise DataError(f"There is no sheet '{wanted}'", where=source.path, remedy=remedy)

@@ -71,12 +71,15 @@ def label_value(value: Any) -> str:
     return str(value)
 
 
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Return the question for a name that is none of ``names``; empty if none is like it."""
+    close = difflib.get_close_matches(name, names, 1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
 def _find(columns: Sequence[str], name: str, role: str, source: Source) -> int:
     if name in columns:
         return list(columns).index(name)
-    close = difflib.get_close_matches(name, columns, 1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
     shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
-    raise DataError(
-        f"There is no column '{name}' for the {role}", where=source.path, remedy=f"The columns are {shown}.{hint}"
-    )
+    remedy = f"The columns are {shown}.{did_you_mean(name, columns)}"
+    raise DataError(f"There is no column '{name}' for the {role}", where=source.path, remedy=remedy)

@@ -241,7 +241,7 @@ def _guessed(columns: Mapping[str, Sequence[str]]) -> str:
     else:
         places = [f"'{name}' ({names[0]}{', ...' * (len(names) > 1)})" for name, names in columns.items()]
         told = f"the columns {', '.join(places[:SHOWN])}{', ...' * (len(places) > SHOWN)}"
-    return f"Texts are read from {told}, which nobody named; --text-column names another."
+    return f"Texts are read from {told}, which nobody named. If the texts are in another one, name that."
 
 
 def _check(report: Report, found: Sequence[Source], settings: ImportSettings) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from engine.corpus.columns import column_names
 from engine.corpus.rows import LONE_SURROGATE
+from engine.corpus.sources import find_sources
 from engine.corpus.spreadsheet import plain_cell
 from engine.errors import SettingsError
 from engine.storage import replacing
@@ -41,6 +42,25 @@ def check_ending(output: Path) -> None:
             where=output,
             remedy="Let the name end with .csv, .parquet or .jsonl.",
         )
+
+
+def check_place(output: Path, files: Sequence[str | Path]) -> None:
+    """Refuse to write the answers over what is to be classified.
+
+    Raises
+    ------
+    SettingsError
+        If the output is one of the files, an archive of theirs, or in a folder or pattern that names it.
+    DataError, StorageError
+        If there are no such files.
+    """
+    for source in find_sources(files):
+        if source.path.resolve() == output.resolve() or (output.exists() and source.path.samefile(output)):
+            raise SettingsError(
+                "The answers would be written over a file that is to be classified",
+                where=output,
+                remedy="Choose another name or folder for the answers.",
+            )
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def probe_target(
         return
     if not len(test):
         free = int((labels >= 0).sum()) - max(len(draw.training) + len(draw.validation) for _, draw in draws)
-        more = f"Set some of {free:,} others aside with --test-rows" if free > 0 else "Label more"
+        more = f"Set some of {free:,} others aside as test rows" if free > 0 else "Label more"
         text = f"No labelled texts are left to test on: the probe is left out. {more}, or test on a file."
         yield Notice(text, "warning")
         write_json(folder / "results.json", {"summary": {}, "evaluations": {}})

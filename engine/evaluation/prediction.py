@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.corpus.importing import import_corpus
-from engine.corpus.sources import find_sources
 from engine.corpus.store import OTHERS, Corpus
-from engine.errors import DataError, SettingsError, storage_errors
-from engine.evaluation.answers import check_ending, writing_answers
+from engine.errors import DataError, storage_errors
+from engine.evaluation.answers import check_ending, check_place, writing_answers
 from engine.evaluation.metrics import evaluate
 from engine.events import Finished, Notice
 from engine.prompting.prompt_file import Prompt
@@ -51,7 +50,7 @@ def predict_files(
         If stopping was requested while classifying.
     """
     check_ending(output)
-    _check_place(output, files)
+    check_place(output, files)
     if output.exists():  # a spreadsheet may have it open: better known now than when everything is classified
         with storage_errors(output):
             output.open("r+b").close()
@@ -116,17 +115,6 @@ def predict_files(
         "counts": dict(zip(classes, counts.tolist(), strict=True)),
     }
     yield Finished(str(folder), "completed", summary)
-
-
-def _check_place(output: Path, files: list[str]) -> None:
-    """Refuse to write the answers over what is to be classified, before anything is read."""
-    for source in find_sources(files):
-        if source.path.resolve() == output.resolve() or (output.exists() and source.path.samefile(output)):
-            raise SettingsError(
-                "The answers would be written over a file that is to be classified",
-                where=output,
-                remedy="Choose another name or folder for the answers.",
-            )
 
 
 def evaluate_prompt(

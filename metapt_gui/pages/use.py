@@ -11,7 +11,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
 
-from engine.errors import DataError, MetaPTError
+from engine.errors import MetaPTError
+from engine.evaluation.answers import check_place
 from engine.events import Event, Finished
 from engine.running.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
@@ -269,12 +270,7 @@ class UsePage(Page):
         output = ask_where(self, "Where the answers go", suggestion, OUTPUTS, (".csv", ".parquet", ".jsonl"))
         if output is None:
             return
-        if any(_same_file(Path(name), output) for name in files):
-            raise DataError(
-                "The answers would be written over a file that is to be classified",
-                where=output,
-                remedy="Choose another name for the answers.",
-            )
+        check_place(output, files)  # the engine does so, too, but here nothing has begun
         self._ask_columns(files, output)
 
     def _ask_columns(self, files: Sequence[Path], output: Path) -> None:
@@ -378,10 +374,6 @@ class UsePage(Page):
 
     def _use_own(self) -> None:
         self.document.set_value("loaded prompt", None)
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _columns(folder: Path) -> str:

@@ -117,7 +117,7 @@ def test_classes_are_mapped_by_name_and_ratings_by_their_place_on_the_scale(sour
     assert source_classes_on_target(source, target).tolist() == expected
 
 
-@pytest.mark.parametrize(("more", "advice"), [(0, "Label more"), (3, "3 others aside with --test-rows")])
+@pytest.mark.parametrize(("more", "advice"), [(0, "Label more"), (3, "3 others aside as test rows")])
 def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path, more, advice):
     draws = [(0, Draw(np.array([0, 1]), np.array([2, 3])))]
     options = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
