@@ -40,6 +40,7 @@ from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
 from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
+from engine.running.session import Session
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -224,19 +225,19 @@ def tune(
             job = jobs.ProbeJob(source=source, cache=str(opened.cache.resolve()), device=backbone.device, **task)
             done.append(steps.run("linear-probe", job))
         if not json:
-            tables.show_comparison(merged_summaries(done), done[0])
+            tables.show_comparison(merged_summaries(done), opened, probed=probe)
 
 
 @app.command()
 @settings_as_options
 def evaluate(
     backbone: BackboneSettings,
-    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the tuned one.")] = None,
+    prompt: Annotated[Path | None, typer.Option(help="Prompt's or probe's file; default: the tuned prompt.")] = None,
     role: Annotated[str, typer.Option("--on", help="source, target or test; default: test, or else target.")] = "",
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
-    """Measure a prompt on a labelled corpus."""
+    """Measure a prompt, or a probe, on a labelled corpus."""
     with engine_steps(project, json) as steps:
         opened = steps.project
         role = role or ("test" if opened.has_role("test") else "target")
@@ -257,14 +258,14 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Ends with .csv, .parquet or .jsonl.")] = Path(
         "predictions.csv"
     ),
-    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the project's tuned one.")] = None,
+    prompt: Annotated[Path | None, typer.Option(help="Prompt's or probe's file; default: the tuned prompt.")] = None,
     backbone: Annotated[str, typer.Option(help="bundled, a T5 folder, or a name on the hub.")] = "bundled",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     plain_cells: Annotated[bool, typer.Option(help="CSV for programs: cells as they are, no byte order mark.")] = False,
     project: ProjectFolder = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
-    """Classify sentences or files with a prompt; with --prompt there need be no project."""
+    """Classify sentences or files with a prompt or a probe; with --prompt there need be no project."""
     where = BackboneSettings(backbone=backbone, device=device)
     if not files and not text:
         raise SettingsError("There is nothing to classify", remedy="Name a file, or give --text 'a sentence'.")
@@ -290,18 +291,12 @@ def predict(
 def export(
     output: Annotated[Path, typer.Argument(help="File to write, or folder with --peft.")],
     peft: Annotated[bool, typer.Option("--peft", help="Write a PEFT adapter folder.")] = False,
-    prompt: Annotated[Path | None, typer.Option(help="Prompt file; default: the project's tuned one.")] = None,
+    prompt: Annotated[Path | None, typer.Option(help="Prompt's or probe's file; default: the tuned prompt.")] = None,
     project: ProjectFolder = DEFAULT_PROJECT,
 ) -> None:
-    """Take a prompt away as a small file, or as a folder that PEFT loads."""
-    from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
-
+    """Take a prompt, or a probe, away as a small file, or a prompt as a folder that PEFT loads."""
     path = prompt if prompt is not None else Path(tuned_prompt_in(project))
-    loaded = load_prompt(path)
-    if peft:
-        save_peft(loaded, output)
-    else:
-        save_prompt(loaded, output)
+    Session().export_prompt(str(path), str(output), peft)
     tables.out.print(f"Wrote {output}: {which_prompt(path) if prompt is None else prompt}", soft_wrap=True)
 
 
@@ -321,7 +316,7 @@ def run(
         summary = run_pipeline(settings, steps)
         write_json(folder / "comparison.json", summary)
         if not json:
-            tables.show_comparison(summary, steps.project.role("tune"))
+            tables.show_comparison(summary, steps.project, probed="linear probe" in settings.compare)
 
 
 @app.command()

@@ -54,7 +54,8 @@ linear probe on
 Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels.""",
     "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files (the
 answers stand beside their own columns), save the prompt as a
-file of its own or as a PEFT folder, or copy the Python that loads it.""",
+file of its own or as a PEFT folder, or copy the Python that loads it. *What classifies* offers the probe that the
+prompt was compared with, too.""",
 }
 
 PAGE_KEYS = (

@@ -16,6 +16,7 @@ from engine.errors import PromptFileError, StorageError, storage_errors
 from engine.storage import read_json
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
+from metapt_gui.workflow import on_same_labels
 
 
 def results_of(document: Document) -> Callable[[], Results | None] | None:
@@ -53,10 +54,9 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
     found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     probed: dict[str, Any] = {}
-    if probe is not None and (probe / "results.json").exists():
-        other = read_json(probe / "job.json")
-        if all(other.get(name) == job.get(name) for name in ("labels", "classes", "renamed", "tune", "test")):
-            probed = dict(read_json(probe / "results.json")["summary"])
+    fitted = probe is not None and (probe / "results.json").exists()
+    if probe is not None and fitted and on_same_labels(job, read_json(probe / "job.json")):
+        probed = dict(read_json(probe / "results.json")["summary"])
     # Runs lie beside each other, wherever the project has been moved since.
     there = folder.parent / Path(job["corpus"]).name
     own = Corpus.open(there) if (there / "corpus.json").exists() else corpus

@@ -19,6 +19,8 @@ from engine.running.target_task import task_from
 from engine.settings import ImportSettings
 from engine.storage import read_json
 
+PROBES = {"probe.safetensors": "Sentence-BERT probe", "probe-with-source.safetensors": "Sentence-BERT probe + source"}
+"""What a run of linear probes may leave -> what it is called."""
 LOOKED_AT = 100
 """Of more files than these it is not asked whether they have changed."""
 
@@ -93,12 +95,50 @@ def test_path(project: Project) -> str:
     return str(project.role("test")) if wanted and project.has_role("test") else ""
 
 
-def prompt_path(project: Project) -> Path | None:
-    """Return the prompt that the last step uses: one that was loaded from a file, else the tuned one."""
-    loaded, step = project.value("loaded prompt"), _prompt_step(project)
-    if loaded:
+def embedded_source(project: Project) -> str:
+    """Return the folder of the labelled texts if something has made vectors of all of them; else empty.
+
+    A probe that learns from them, too, is a matter of seconds then.
+    """
+    if not project.has_role("source"):
+        return ""
+    source = project.role("source")
+    read = (_job(project, "clusters").get("corpus"), _job(project, "annotated").get("labelled"))
+    return str(source) if source.name in (Path(corpus or "").name for corpus in read) else ""
+
+
+def probe_files(project: Project) -> dict[str, Path]:
+    """Return name -> file of the linear probes that were fitted on the labels of the present tuning."""
+    if not (project.has_role("tune") and project.has_role("linear-probe")):
+        return {}
+    if not on_same_labels(_job(project, "tune"), _job(project, "linear-probe")):
+        return {}
+    files = {name: project.role("linear-probe") / name for name in PROBES}
+    return {name: path for name, path in files.items() if path.exists()}
+
+
+def on_same_labels(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two jobs learned from the same texts and labels."""
+    folders = all(Path(job.get(name) or "").name == Path(other.get(name) or "").name for name in ("corpus", "test"))
+    return folders and all(job.get(name) == other.get(name) for name in ("labels", "classes", "renamed", "tune"))
+
+
+def classifier_path(project: Project) -> Path | None:
+    """Return what the last step classifies with.
+
+    A prompt or a probe that was loaded from a file, else the probe that the person chose, else the tuned prompt.
+    """
+    if loaded := project.value("loaded prompt"):
         return Path(loaded)
-    return project.role(step.roles[0]) / "prompt.safetensors" if step is not None else None
+    if (chosen := project.value("used")) and (probe := probe_files(project).get(chosen)):
+        return probe
+    return tuned_prompt(project)
+
+
+def tuned_prompt(project: Project | None) -> Path | None:
+    """Return the prompt that was tuned, or else meta-trained, in the project."""
+    step = _prompt_step(project) if project is not None else None
+    return project.role(step.roles[0]) / "prompt.safetensors" if project is not None and step is not None else None
 
 
 def _prompt_step(project: Project) -> Step | None:
@@ -145,7 +185,7 @@ def missing(project: Project, step: Step) -> Step | None:
     if step is TUNE:
         return None if has("target") else IMPORT
     if step is USE:
-        return None if prompt_path(project) is not None else missing(project, TUNE) or TUNE
+        return None if classifier_path(project) is not None else missing(project, TUNE) or TUNE
     return None
 
 
@@ -167,7 +207,7 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
                 found[step.key] = State.OUTDATED if outdated(project, step.roles[0]) else State.DONE
         else:
             found[step.key] = State.TODO if missing(project, step) else State.READY
-    found[USE.key] = State.READY if prompt_path(project) is not None else State.TODO
+    found[USE.key] = State.READY if classifier_path(project) is not None else State.TODO
     made_in = None if project.value("loaded prompt") else _prompt_step(project)
     if made_in is not None and found[made_in.key] is State.OUTDATED:
         found[USE.key] = State.OUTDATED

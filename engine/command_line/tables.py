@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
+from engine.project import Project
 from engine.settings import ImportSettings
 from engine.storage import read_json
 
@@ -86,10 +87,11 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
         out.print(f"{best:>12}  ({shown})  {sentence}", markup=False, soft_wrap=True)
 
 
-def show_comparison(summary: dict[str, Any], tuning: Path) -> None:
-    """Print the table of methods, or what validation said if nothing was tested, and which prompt is kept."""
+def show_comparison(summary: dict[str, Any], project: Project, *, probed: bool) -> None:
+    """Print the table of methods, or what validation said if nothing was tested, which prompt is kept, and probes."""
     from engine.evaluation.report import comparison_table
 
+    tuning = project.role("tune")
     validated = {} if summary else read_json(tuning / "results.json").get("validation_summary", {})
     if summary:
         out.print(comparison_table(summary))
@@ -100,6 +102,9 @@ def show_comparison(summary: dict[str, Any], tuning: Path) -> None:
     else:
         out.print(f"Nothing was measured: there are too few labels to hold texts out. {SET_ASIDE}", soft_wrap=True)
     out.print(kept(tuning), soft_wrap=True)
+    if probed:
+        files = [str(from_here(file)) for file in sorted(project.role("linear-probe").glob("probe*.safetensors"))]
+        out.print(f"Probes, for --prompt of predict and evaluate: {', '.join(files)}", markup=False, soft_wrap=True)
 
 
 def show_evaluation(document: dict[str, Any]) -> None:

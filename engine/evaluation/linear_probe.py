@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +16,7 @@ from engine.corpus.store import Corpus
 from engine.embedding.cache import embed
 from engine.embedding.sentence_bert import Encoder
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.evaluation.probe_file import Probe, save_probe
 from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import write_json
@@ -24,40 +27,49 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 SOURCE_ROWS, LEAST_OF_A_CLASS = 20_000, 50
 """So many rows of a source are learned from; more would take hours that nothing can interrupt."""
 ALONE, WITH_SOURCE = "Sentence-BERT probe", "Sentence-BERT probe + source"
+FILES = {ALONE: "probe.safetensors", WITH_SOURCE: "probe-with-source.safetensors"}
+"""What a run of probes leaves of each kind: that of the seed with the best cross-validation."""
+NEVER = -1e4
+"""Bias of a class without training rows: its probability is 0 in float32."""
 
 
-def linear_probe(
-    vectors: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, *, seed: int, folds: int = 5
-) -> np.ndarray:
-    """Fit logistic regression, its regularisation chosen by cross-validation, and return probabilities.
+class Fit(NamedTuple):
+    """Weights [C, d] and bias [C], float32, and the mean log likelihood in cross-validation (-inf without one)."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    score: float
+
+
+def linear_probe(vectors: np.ndarray, labels: np.ndarray, classes: int, *, seed: int, folds: int = 5) -> Fit:
+    """Fit logistic regression, its regularisation chosen by cross-validation.
 
     Parameters
     ----------
     vectors, labels
         Training rows, float32 [n, d], and their classes, int64 [n].
-    test
-        float32 [m, d].
     classes
         C; a class without training rows gets probability 0.
     folds
-        Fewer are taken when a class has fewer rows; with a single row of a class C is 1.
-
-    Returns
-    -------
-    ndarray
-        float32 [m, C].
+        Fewer are taken when a class has fewer rows; with a single row of a class the strength is 1.
     """
     present, counts = np.unique(labels, return_counts=True)
-    probabilities = np.zeros((len(test), classes), np.float32)
+    weights = np.zeros((classes, vectors.shape[1]), np.float32)
+    bias = np.full(classes, NEVER, np.float32)
     if len(present) == 1:
-        probabilities[:, present[0]] = 1
-        return probabilities
-    model = LogisticRegression(max_iter=1000)
+        bias[present[0]] = 0
+        return Fit(weights, bias, -np.inf)
+    model, score = LogisticRegression(max_iter=1000), -np.inf
     if counts.min() >= 2:
         split = StratifiedKFold(min(folds, int(counts.min())), shuffle=True, random_state=seed)
-        model = GridSearchCV(model, {"C": STRENGTHS}, cv=split, scoring="neg_log_loss")
-    probabilities[:, present] = model.fit(vectors, labels).predict_proba(test)
-    return probabilities
+        search = GridSearchCV(model, {"C": STRENGTHS}, cv=split, scoring="neg_log_loss").fit(vectors, labels)
+        model, score = search.best_estimator_, float(search.best_score_)
+    else:
+        model.fit(vectors, labels)
+    two = len(present) == 2  # of two classes only the second has numbers
+    weights[present] = np.concatenate([np.zeros_like(model.coef_), model.coef_]) if two else model.coef_
+    bias[present] = np.append(0, model.intercept_) if two else model.intercept_
+    return Fit(weights, bias, score)
 
 
 def source_classes_on_target(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
@@ -90,9 +102,11 @@ def probe_target(
 ) -> Stage:
     """Fit a probe on each draw (training and validation rows together) and test it; writes ``folder/results.json``.
 
+    The probe of the seed with the best cross-validation stays as ``probe.safetensors``, to be used and taken away.
+
     With ``source`` a second probe also sees the labelled source: its rows, mapped onto the target's classes by
     `source_classes_on_target`, are added to those of the draw. Of a source of more than 20,000 such rows that many are
-    drawn at random, the same for all seeds and some of every class.
+    drawn at random, the same for all seeds and some of every class. It stays as ``probe-with-source.safetensors``.
 
     Parameters
     ----------
@@ -108,11 +122,8 @@ def probe_target(
     if not len(test):
         free = int((labels >= 0).sum()) - max(len(draw.training) + len(draw.validation) for _, draw in draws)
         more = f"Set some of {free:,} others aside as test rows" if free > 0 else "Label more"
-        text = f"No labelled texts are left to test on: the probe is left out. {more}, or test on a file."
-        yield Notice(text, "warning")
-        write_json(folder / "results.json", {"summary": {}, "evaluations": {}})
-        yield Finished(str(folder), "completed", {"summary": {}})
-        return
+        text = f"No labelled texts are left to test on: how good the probe is cannot be measured. {more}, or test on a "
+        yield Notice(f"{text}file.", "warning")
     extra: tuple[np.ndarray, np.ndarray] | None = None
     if source is not None and source.classes:
         source_vectors = yield from embed(source.texts, encoder, cache, stop=stop)
@@ -136,25 +147,36 @@ def probe_target(
                 f"The probe that sees the source learns from {len(drawn):,} of its {usable:,} labelled texts, drawn at "
                 "random: all of them would take too long."
             )
-    results: dict[str, list[Evaluation]] = {name: [] for name in (ALONE, WITH_SOURCE)[: 1 if extra is None else 2]}
+    results: dict[str, list[Evaluation]] = {ALONE: []} if extra is None else {ALONE: [], WITH_SOURCE: []}
+    best: dict[str, tuple[float, Probe]] = {}
     meter = ProgressMeter(STAGE, len(draws), "seeds")
     for done, (seed, draw) in enumerate(draws, 1):
         rows = np.concatenate([draw.training, draw.validation])
-        chances = linear_probe(vectors[rows], labels[rows], vectors[test], len(classes), seed=seed)
-        results[ALONE].append(evaluate(chances, labels[test], classes))
+        learned = {ALONE: (vectors[rows], labels[rows])}
         if extra is not None:
-            both = np.concatenate([vectors[rows], extra[0]]), np.concatenate([labels[rows], extra[1]])
-            chances = linear_probe(*both, vectors[test], len(classes), seed=seed, folds=3)
-            results[WITH_SOURCE].append(evaluate(chances, labels[test], classes))
+            learned[WITH_SOURCE] = np.concatenate([vectors[rows], extra[0]]), np.concatenate([labels[rows], extra[1]])
+        for name, (read, known) in learned.items():
+            fit = linear_probe(read, known, len(classes), seed=seed, folds=5 if name == ALONE else 3)
+            training = {"method": name, "seed": seed, "rows": len(rows), "source_rows": len(read) - len(rows)}
+            probe = Probe(fit.weights, fit.bias, tuple(classes), encoder.name, encoder.identity, training=training)
+            if len(test):
+                evaluation = evaluate(probe.probabilities(vectors[test]), labels[test], classes)
+                results[name].append(evaluation)
+                metrics = {"test_accuracy": evaluation.accuracy, "test_macro_f1": evaluation.macro_f1}
+                probe = replace(probe, metrics=metrics)
+            if name not in best or fit.score > best[name][0]:
+                best[name] = (fit.score, probe)
         yield meter.at(done)
         if stop.requested:
             yield Finished(str(folder), "stopped")
             return
-    summary = {name: summarise(evaluations) for name, evaluations in results.items()}
+    for name, (_, probe) in best.items():
+        save_probe(probe, folder / FILES[name])
+    summary = {name: summarise(evaluations) for name, evaluations in results.items() if evaluations}
     evaluations = {
         f"{name} seed {seed}": evaluation.to_dict()
         for name, found in results.items()
-        for (seed, _), evaluation in zip(draws, found, strict=True)
+        for (seed, _), evaluation in zip(draws, found, strict=False)
     }
     write_json(folder / "results.json", {"summary": summary, "evaluations": evaluations})
     yield Finished(str(folder), "completed", {"summary": summary})

@@ -1,9 +1,11 @@
-"""Use a prompt: classify the texts of files, or measure it on a labelled corpus."""
+"""Use what classifies texts: on files, or on a labelled corpus to measure it."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -12,19 +14,17 @@ from engine.corpus.store import OTHERS, Corpus
 from engine.errors import DataError, storage_errors
 from engine.evaluation.answers import check_ending, check_place, writing_answers
 from engine.evaluation.metrics import evaluate
-from engine.events import Finished, Notice
-from engine.prompting.prompt_file import Prompt
-from engine.prompting.scorer import PromptScorer
+from engine.events import Finished, Notice, Progress
+from engine.prompting.classifier import TextClassifier
 from engine.settings import ImportSettings
-from engine.stage import ProgressMeter, Stage, Stopped, StopToken
+from engine.stage import Part, ProgressMeter, Result, Stage, Stopped, StopToken
 from engine.storage import read_json, write_json
 
 CHUNK = 2048
 
 
 def predict_files(
-    prompt: Prompt,
-    scorer: PromptScorer,
+    classifier: TextClassifier,
     files: list[str],
     output: Path,
     reading: ImportSettings,
@@ -54,7 +54,6 @@ def predict_files(
     if output.exists():  # a spreadsheet may have it open: better known now than when everything is classified
         with storage_errors(output):
             output.open("r+b").close()
-    bank = prompt.vectors.to(scorer.backbone.device)[None]
     plain = reading.model_copy(update={"label_column": "", "drop_duplicates": False, "minimum_characters": 0})
     for event in import_corpus(files, folder, plain, stop=stop, others=True):
         if not isinstance(event, Finished):
@@ -63,7 +62,7 @@ def predict_files(
             yield event
             return
     corpus = Corpus.open(folder)
-    classes = scorer.verbalizer.classes
+    classes = classifier.classes_.tolist()
     report = read_json(folder / "report.json")
     others = list(dict.fromkeys(name for source in report["sources"] for name in source["others"]))
     nothing = (None, [None] * len(classes))
@@ -73,14 +72,13 @@ def predict_files(
     with writing_answers(output, classes, others, spreadsheet=spreadsheet) as write:
         for records in corpus.batches(CHUNK, ("source", "row", "text", OTHERS.name)):
             texts = records.column("text").to_pylist()
-            chances = yield from scorer.probabilities(
-                bank, scorer.template.encode(list(filter(None, texts))), stop=stop
-            )
+            part = classifier.probabilities(list(filter(None, texts)), stop=stop)
+            chances = yield from _counted_on(part, meter, done)
             if chances is None:
                 raise Stopped
-            best = chances[0].argmax(1)
+            best = chances.argmax(1)
             counts += np.bincount(best, minlength=len(classes))
-            found = zip((classes[number] for number in best), chances[0].tolist(), strict=True)
+            found = zip((classes[number] for number in best), chances.tolist(), strict=True)
             said = [next(found) if text else nothing for text in texts]
             told = [json.loads(cells) for cells in records.column(OTHERS.name).to_pylist()]
             write(
@@ -117,38 +115,40 @@ def predict_files(
     yield Finished(str(folder), "completed", summary)
 
 
-def evaluate_prompt(
-    prompt: Prompt,
-    scorer: PromptScorer,
-    corpus: Corpus,
-    folder: Path,
-    *,
-    stop: StopToken,
-) -> Stage:
-    """Measure a prompt on the labelled rows of a corpus; writes ``folder/evaluation.json``.
+def _counted_on(part: Part[Result], meter: ProgressMeter, done: int) -> Part[Result]:
+    """Do a part that counts its rows from 0, after so many ``done``."""
+    with closing(part):
+        while True:
+            try:
+                event = next(part)
+            except StopIteration as end:
+                return cast(Result, end.value)
+            yield meter.at(done + event.done) if isinstance(event, Progress) else event
+
+
+def evaluate_classifier(classifier: TextClassifier, corpus: Corpus, folder: Path, *, stop: StopToken) -> Stage:
+    """Measure what classifies texts on the labelled rows of a corpus; writes ``folder/evaluation.json``.
 
     Raises
     ------
     DataError
-        If the corpus has classes that the prompt does not know, or no labels.
+        If the corpus has classes that it does not know, or no labels.
     """
-    classes = scorer.verbalizer.classes
+    classes = classifier.classes_.tolist()
     unknown = [name for name in corpus.classes if name not in classes]
     rows = np.flatnonzero(corpus.labels >= 0)
     if unknown or not len(rows):
         raise DataError(
-            f"The prompt knows the classes {', '.join(classes)}; "
+            f"What classifies knows the classes {', '.join(classes)}; "
             f"the corpus has {', '.join(corpus.classes) or 'no labels'}",
             where=corpus.folder,
             remedy="Import the corpus with a label map onto the prompt's classes.",
         )
-    texts = scorer.template.encode([corpus.texts[row] for row in rows])
     labels = np.array([classes.index(name) for name in corpus.classes])[corpus.labels[rows]]
-    bank = prompt.vectors.to(scorer.backbone.device)[None]
-    chances = yield from scorer.probabilities(bank, texts, stop=stop, stage="evaluate")
+    chances = yield from classifier.probabilities([corpus.texts[row] for row in rows], stop=stop, stage="evaluate")
     if chances is None:
         yield Finished(str(folder), "stopped")
         return
-    result = evaluate(chances[0], labels, classes).to_dict()
+    result = evaluate(chances, labels, classes).to_dict()
     write_json(folder / "evaluation.json", result)
     yield Finished(str(folder), "completed", result)

@@ -1,7 +1,8 @@
-"""Exported prompts as a classifier for one's own programs, with scikit-learn's names."""
+"""What classifies texts, with scikit-learn's names; an exported prompt does so on its backbone."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,56 @@ from engine.corpus.cleaning import clean
 from engine.errors import PromptFileError
 from engine.prompting.prompt_file import Prompt, check_backbone, load_prompt
 from engine.settings import BackboneSettings, validated
-from engine.stage import result_of
+from engine.stage import Part, StopToken, result_of
 
 
-class PromptClassifier:
+class TextClassifier(ABC):
+    """Classifies texts: a prompt on its backbone, or a linear probe on Sentence-BERT.
+
+    Attributes
+    ----------
+    classes_
+        Names of the classes, str [classes].
+    """
+
+    classes_: np.ndarray
+
+    @abstractmethod
+    def probabilities(
+        self, texts: Sequence[str], *, stop: StopToken | None = None, stage: str = "predict"
+    ) -> Part[np.ndarray | None]:
+        """Classify texts as they are, which a stage has cleaned.
+
+        Returns
+        -------
+        ndarray or None
+            Probability of each class, float32 [texts, classes]; ``None`` if stopped on the way.
+        """
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the probability of each class, float32 [texts, classes].
+
+        Texts are cleaned as those of files are by default (`engine.corpus.cleaning.clean`, without HTML), so that a
+        text gets the same answer wherever it comes from.
+
+        Raises
+        ------
+        ValueError
+            If ``texts`` is a single string, or one of them holds half a character.
+        TypeError
+            If one of them is no string; both name the first one.
+        """
+        chances = result_of(self.probabilities(_cleaned(texts)))
+        assert chances is not None, "nobody can stop it"
+        return chances
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the name of the most probable class of each text, str [texts]; raises as `predict_proba` does."""
+        return np.asarray(self.classes_[self.predict_proba(texts).argmax(1)])
+
+
+class PromptClassifier(TextClassifier):
     """Classifies texts with a prompt, or with the mean of the probabilities of several.
-
-    Texts are cleaned as those of files are by default (`engine.corpus.cleaning.clean`, without HTML), so that a text
-    gets the same answer wherever it comes from.
 
     Parameters
     ----------
@@ -30,11 +73,6 @@ class PromptClassifier:
         have.
     backbone
         The T5 that they were made for.
-
-    Attributes
-    ----------
-    classes_
-        Names of the classes, str [classes].
 
     Raises
     ------
@@ -79,23 +117,13 @@ class PromptClassifier:
         loaded = [load_prompt(Path(path)) for path in prompts]
         return cls(loaded, result_of(load_backbone(validated(BackboneSettings, backbone))))
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the probability of each class, float32 [texts, classes].
-
-        Raises
-        ------
-        ValueError
-            If ``texts`` is a single string, or one of them holds half a character.
-        TypeError
-            If one of them is no string; both name the first one.
-        """
-        chances = result_of(self._scorer.probabilities(self._bank, self._scorer.template.encode(_cleaned(texts))))
-        assert chances is not None, "nobody can stop it"
-        return np.asarray(chances.mean(0))
-
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the name of the most probable class of each text, str [texts]; raises as `predict_proba` does."""
-        return np.asarray(self.classes_[self.predict_proba(texts).argmax(1)])
+    def probabilities(
+        self, texts: Sequence[str], *, stop: StopToken | None = None, stage: str = "predict"
+    ) -> Part[np.ndarray | None]:
+        """Return the mean of the prompts' probabilities."""
+        encoded = self._scorer.template.encode(texts)
+        chances = yield from self._scorer.probabilities(self._bank, encoded, stop=stop, stage=stage)
+        return None if chances is None else np.asarray(chances.mean(0))
 
 
 def _kind(prompt: Prompt) -> tuple[Any, ...]:

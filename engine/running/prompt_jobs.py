@@ -101,7 +101,7 @@ class PretrainJob(PromptJob):
 
 
 class PredictJob(Job):
-    """Classify the texts of files with a prompt into CSV, Parquet or JSONL."""
+    """Classify the texts of files with a prompt, or with a probe, into CSV, Parquet or JSONL."""
 
     stage = "predict"
     prompt: str
@@ -113,13 +113,9 @@ class PredictJob(Job):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import predict_files
-        from engine.prompting.prompt_file import load_prompt
 
-        prompt = load_prompt(Path(self.prompt))
-        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
         yield from predict_files(
-            prompt,
-            scorer,
+            (yield from session.classifier(Path(self.prompt), self.backbone)),
             self.files,
             Path(self.output),
             self.reading,
@@ -130,7 +126,7 @@ class PredictJob(Job):
 
 
 class EvaluateJob(Job):
-    """Measure a prompt on a labelled corpus."""
+    """Measure a prompt, or a probe, on a labelled corpus."""
 
     stage = "evaluate"
     prompt: str
@@ -138,10 +134,8 @@ class EvaluateJob(Job):
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.evaluation.prediction import evaluate_prompt
-        from engine.prompting.prompt_file import load_prompt
+        from engine.evaluation.prediction import evaluate_classifier
 
         corpus = Corpus.open(self.corpus)
-        prompt = load_prompt(Path(self.prompt))
-        scorer = prompt.scorer((yield from session.backbone(self.backbone)))
-        yield from evaluate_prompt(prompt, scorer, corpus, folder, stop=stop)
+        classifier = yield from session.classifier(Path(self.prompt), self.backbone)
+        yield from evaluate_classifier(classifier, corpus, folder, stop=stop)

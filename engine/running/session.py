@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.backbones.load import Backbone
     from engine.embedding.sentence_bert import SentenceEncoder
+    from engine.prompting.classifier import TextClassifier
 
 
 class Session:
@@ -24,7 +26,7 @@ class Session:
         self._backbone: tuple[BackboneSettings, Backbone] | None = None
         self._usual_threads: int | None = None
         self._encoders: dict[str, SentenceEncoder] = {}
-        self._classifiers: dict[str, Any] = {}
+        self._classifiers: dict[str, TextClassifier] = {}
         self._vectors: dict[str, np.ndarray] = {}
 
     def backbone(self, settings: BackboneSettings) -> Part[Backbone]:
@@ -58,6 +60,22 @@ class Session:
         if device not in self._encoders:
             self._encoders[device] = SentenceEncoder(device=device)
         return self._encoders[device]
+
+    def classifier(self, path: Path, settings: BackboneSettings) -> Part[TextClassifier]:
+        """Return what a file classifies with: a prompt on its backbone, or a probe on Sentence-BERT."""
+        return (yield from self._classifier(path, settings, self.backbone))
+
+    def _classifier(
+        self, path: Path, settings: BackboneSettings, backbone: Callable[[BackboneSettings], Part[Backbone]]
+    ) -> Part[TextClassifier]:
+        from engine.evaluation.probe_file import ProbeClassifier, is_probe, load_probe
+        from engine.prompting.classifier import PromptClassifier
+        from engine.prompting.prompt_file import load_prompt
+
+        if is_probe(path):
+            return ProbeClassifier(load_probe(path), self.sentence_encoder(settings.device))
+        prompt = load_prompt(path)
+        return PromptClassifier([prompt], (yield from backbone(settings)))
 
     def release_memory(self) -> None:
         """Give back what a GPU's memory holds beside the models: others want it while nothing is trained."""
@@ -111,7 +129,7 @@ class Session:
         return Template(PromptSettings(**prompt), tokenizer).preview(text)
 
     def classify(self, backbone: dict[str, Any], prompt: str, text: str) -> dict[str, float]:
-        """Return the probability of each class of the prompt file ``prompt`` for ``text``, cleaned as in files.
+        """Return the probability of each class of a prompt's or a probe's file for ``text``, cleaned as in files.
 
         Raises
         ------
@@ -119,17 +137,15 @@ class Session:
             If the text holds bytes that are no characters.
         """
         from engine.corpus.rows import LONE_SURROGATE
-        from engine.prompting.classifier import PromptClassifier
-        from engine.prompting.prompt_file import load_prompt
 
         if LONE_SURROGATE.search(text):
             raise DataError(
                 "The text holds bytes that are no characters", where=ascii(text)[:80], remedy="Type it anew."
             )
-        loaded = self._asked(backbone)
-        key = f"{prompt} {Path(prompt).stat().st_mtime_ns if Path(prompt).exists() else 0}"
+        path, settings = Path(prompt), BackboneSettings(**backbone)
+        key = f"{prompt} {path.stat().st_mtime_ns if path.exists() else 0} {settings}"
         if key not in self._classifiers:
-            self._classifiers = {key: PromptClassifier([load_prompt(Path(prompt))], loaded)}
+            self._classifiers = {key: result_of(self._classifier(path, settings, self._held))}
         classifier = self._classifiers[key]
         return dict(zip(classifier.classes_.tolist(), classifier.predict_proba([text])[0].tolist(), strict=True))
 
@@ -152,11 +168,16 @@ class Session:
         return {"name": torch.cuda.get_device_name(device), "used": total - free, "total": total}
 
     def describe_prompt(self, prompt: str) -> dict[str, Any]:
-        """Return what a prompt file or PEFT folder says of itself."""
+        """Return what a prompt file, a PEFT folder or a probe's file says of itself."""
+        from engine.evaluation.probe_file import is_probe, load_probe
         from engine.prompting.prompt_file import load_prompt
 
+        if is_probe(Path(prompt)):
+            probe = load_probe(Path(prompt))
+            return {"encoder": probe.encoder, "classes": list(probe.classes), "metrics": probe.metrics}
         found = load_prompt(Path(prompt))
         return {
+            "classes": list(found.words),
             "backbone": found.backbone.name if found.backbone else None,
             "words": found.words,
             "soft_tokens": len(found.vectors),
@@ -166,10 +187,15 @@ class Session:
         }
 
     def export_prompt(self, prompt: str, target: str, peft: bool) -> int:
-        """Write a prompt as a file of its own or as a PEFT folder, and return the bytes written."""
+        """Write a prompt as a file of its own or as a PEFT folder, or a probe's file; return the bytes written."""
+        from engine.evaluation.probe_file import is_probe, load_probe, save_probe
         from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
 
-        found, path = load_prompt(Path(prompt)), Path(target)
+        path = Path(target)
+        if is_probe(Path(prompt)) and not peft:
+            save_probe(load_probe(Path(prompt)), path)
+            return path.stat().st_size
+        found = load_prompt(Path(prompt))
         if peft:
             save_peft(found, path)
             return sum(item.stat().st_size for item in path.iterdir())

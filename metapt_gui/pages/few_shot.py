@@ -34,7 +34,7 @@ from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
-from metapt_gui.workflow import TUNE, test_path
+from metapt_gui.workflow import TUNE, embedded_source, test_path
 
 
 class FewShotPage(Page):
@@ -387,10 +387,11 @@ class FewShotPage(Page):
         if run.role == "tune" and event.outcome == "completed":
             assert isinstance(run.job, TuneJob)
             assert self.document.project is not None
-            if self.side.compare.isChecked() and (run.job.test or run.job.tune.test_rows):
+            if self.side.compare.isChecked():
                 cache = str(self.document.project.cache.resolve())
                 same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
-                probe = ProbeJob(cache=cache, **{name: getattr(run.job, name) for name in same})
+                source = embedded_source(self.document.project)
+                probe = ProbeJob(source=source, cache=cache, **{name: getattr(run.job, name) for name in same})
                 QTimer.singleShot(0, self, partial(self._follow_with, probe))
             self.tabs.setCurrentIndex(2)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
 
 from engine.errors import MetaPTError
@@ -19,14 +18,14 @@ from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import ask_where, reporting, show_error
-from metapt_gui.icons import icon
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.theme import GRID, Theme, fixed_font
+from metapt_gui.pages.use_side import TUNED, UseSide
+from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, button, enable, label, set_role
-from metapt_gui.workflow import TUNE, USE, backbone_of, prompt_path
+from metapt_gui.widgets.pieces import Card, label
+from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
@@ -35,17 +34,9 @@ CLEANED_ALIKE = ("strip_html",)
 READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "skip_rows", "sheet", "one_row_per")
 """Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
 
-PYTHON = """from engine.prompting.classifier import PromptClassifier
-
-classifier = PromptClassifier.load({path!r}, backbone={backbone!r})
-texts = ["Sorted out within minutes."]
-print(classifier.predict(texts))
-print(classifier.classes_, classifier.predict_proba(texts))
-"""
-
 
 class UsePage(Page):
-    """Uses and exports a prompt."""
+    """Uses and exports a prompt, or the probe that it was compared with."""
 
     primary_text = "Classify a file …"
     primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
@@ -56,8 +47,7 @@ class UsePage(Page):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, USE)
-        self._prompt: Path | None = None
-        self._facts: dict[str, Any] = {}
+        self._file: Path | None = None
         self._made_on = ""
         self._fill_body()
         self._typing = QTimer(self)
@@ -89,44 +79,17 @@ class UsePage(Page):
         left.addWidget(self.files)
         columns.addLayout(left, 3)
 
-        right = QVBoxLayout()
-        about = Card("The prompt")
-        self.about = label("", wrap=True)
-        about.box.addWidget(self.about)
-        row = QHBoxLayout()
-        self.load = button("Load a prompt …", "Use a prompt from a file or a PEFT folder instead.", self._load)
-        self.load_folder = button("PEFT folder …", "Use a prompt from a PEFT folder.", self._load_folder)
-        self.own = button("Use this project's", "Back to the prompt that was tuned here.", self._use_own)
-        for widget in (self.load, self.load_folder, self.own):
-            row.addWidget(widget)
-        about.box.addLayout(row)
-        right.addWidget(about)
-        away = Card("Take it away")
-        self.save = button("Save prompt …", "One small file that knows its classes, words and template.", self._save)
-        self.save_peft = button("Save PEFT folder …", "A folder that the peft library reads.", self._save_peft)
-        self.copy = button("Copy Python", "Copy the lines of Python that load and use the prompt.", self._copy)
-        row = QHBoxLayout()
-        for widget in (self.save, self.save_peft, self.copy):
-            row.addWidget(widget)
-        away.box.addLayout(row)
-        self.saved = label("", "good", wrap=True)
-        away.box.addWidget(self.saved)
-        self.python = QPlainTextEdit()
-        self.python.setReadOnly(True)
-        self.python.setFont(fixed_font())
-        self.python.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        self.python.setAccessibleName("Python that loads the prompt")
-        self.python.setToolTip("What Copy Python copies.")
-        away.box.addWidget(self.python, 1)
-        right.addWidget(away, 1)
-        columns.addLayout(right, 2)
+        self.side = UseSide()
+        self.side.chosen.connect(self._choose)
+        self.side.load_asked.connect(self.use)
+        self.side.export_asked.connect(self.export)
+        columns.addWidget(self.side, 2)
         self.body.addLayout(columns, 1)
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the plot and the icons."""
         super().set_theme(theme)
-        for name, widget in (("save", self.save), ("folder", self.save_peft), ("copy", self.copy), ("file", self.load)):
-            widget.setIcon(icon(name, theme))
+        self.side.set_theme(theme)
 
     def plots(self) -> list[Any]:
         """Return the plot."""
@@ -138,78 +101,56 @@ class UsePage(Page):
         """Show the prompt that is used."""
         if what == "opened":
             self.counts.setText(NONE_CLASSIFIED)
-        if what in ("opened", "tune", "meta-train", "values"):
+        if what in ("opened", "tune", "linear-probe", "meta-train", "values"):
             project = self.document.project
-            found = prompt_path(project) if project is not None else None
-            if found != self._prompt or what in ("opened", "tune", "meta-train"):
-                self._prompt, self._facts = found, {}
+            found = classifier_path(project) if project is not None else None
+            if found != self._file or what != "values":
+                self._file = found
                 self._made_on = backbone_of(found) if found is not None else ""
-                self.saved.setText("")
-                self._show_prompt()
-                if found is not None:
-                    self.host.ask("describe_prompt", self._on_facts, self._on_problem, prompt=str(found))
-            elif found is not None:
+                self._show_file()
+            else:
                 self._show_code()
         self.update_primary()
 
     def summary(self) -> str:
         """Return a line for the rail."""
-        return ", ".join(self._facts.get("words", {}))
+        return ", ".join(self.side.classes())
 
-    def _show_prompt(self) -> None:
-        reason = "" if self._prompt is not None else "Tune a prompt first, or load one."
-        for widget in (self.save, self.save_peft, self.copy):
-            enable(widget, reason)
-        loaded = bool(self.document.value("loaded prompt"))
+    def _show_file(self) -> None:
+        project, loaded = self.document.project, self.document.value("loaded prompt")
+        probes = probe_files(project) if project is not None else {}
+        titles = {"": TUNED, **{name: PROBES[name] for name in probes}} if tuned_prompt(project) is not None else {}
+        if loaded:
+            titles[loaded] = f"{Path(loaded).name}, loaded"
+        used = loaded or next((name for name, path in probes.items() if path == self._file), "")
         fixed = "The project is open for reading only." if self.document.read_only else ""
-        enable(self.load, fixed)
-        enable(self.load_folder, fixed)
-        enable(self.own, fixed or ("" if loaded else "It is in use."))
-        self.sentence.setEnabled(self._prompt is not None)
-        if self._prompt is None:
-            set_role(self.about, "muted")
-            self.about.setText("There is no prompt yet. Tune one in the step before, or load one from a file.")
-            self.python.setPlainText("")
+        self.side.show_choices(titles, used, fixed)
+        self.side.show_file(self._file)
+        self.sentence.setEnabled(self._file is not None)
+        if self._file is not None:
+            self.host.ask("describe_prompt", self._on_facts, self._on_problem, prompt=str(self._file))
+        else:
             self.chances.set_bars([], [], [])
             self.answer.setText("")
-            return
-        set_role(self.about, "")
-        self.about.setText(f"{self._prompt.name}: reading …")
-        self._show_code()
 
     def _show_code(self) -> None:
-        code = PYTHON.format(path=str(self._prompt), backbone=self._backbone().backbone)
-        if self.python.toPlainText() != code:
-            self.python.setPlainText(code)
+        if self._file is not None and self.side.show_code(self._file, self._backbone().backbone):
             self._typing.start()  # what was answered is of another prompt or backbone
 
     def _on_facts(self, facts: dict[str, Any]) -> None:
-        if self._prompt is None:
+        if self._file is None:
             return
-        self._facts = facts
-        words = ", ".join(f"{name} ({word})" for name, word in facts["words"].items())
-        metrics = facts["metrics"]
-        parts = [
-            f"Classes (label words): {words or 'not known'}",
-            f"{facts['soft_tokens']} soft tokens for the backbone {facts['backbone'] or 'it was made for'}",
-            f"Template: {facts['settings']['template']}",
-        ]
-        for name, text in (
-            ("test_accuracy", "Right on test texts"),
-            ("validation_accuracy", "Right on validation texts"),
-        ):
-            if metrics.get(name) is not None:
-                parts.append(f"{text}: {wording.percent(metrics[name])}")
-                break
-        loaded = self.document.value("loaded prompt")
-        origin = f"Loaded from a file, {loaded}" if loaded else "Learnt in this project"
-        self.about.setText("\n".join([f"{origin}.", *parts]))
+        self.side.show_facts(facts, self.document.value("loaded prompt") or "")
+        self._show_code()
         self._typing.start()
         self.host.state_changed.emit()
 
     def _on_problem(self, error: MetaPTError) -> None:
-        set_role(self.about, "bad")
-        self.about.setText(str(error))
+        self.side.show_problem(str(error))
+
+    def _choose(self, name: str) -> None:
+        if name != self.document.value("loaded prompt"):
+            self.document.set_values({"loaded prompt": None, "used": name})
 
     def _backbone(self) -> BackboneSettings:
         """The backbone that the prompt was made on; that of the page Meta-train if this is not known."""
@@ -223,7 +164,7 @@ class UsePage(Page):
 
     def _classify(self) -> None:
         text = self.sentence.toPlainText().strip()
-        if not text or self._prompt is None:
+        if not text or self._file is None:
             self.host.forget("classify")  # the answer about what stood there before
             self.answer.setText("")
             self.chances.set_bars([], [], [])
@@ -233,7 +174,7 @@ class UsePage(Page):
             self._on_chances,
             self._on_no_answer,
             backbone=self._backbone().model_dump(),
-            prompt=str(self._prompt),
+            prompt=str(self._file),
             text=text,
         )
 
@@ -255,7 +196,7 @@ class UsePage(Page):
 
     def blocked(self) -> str:
         """Return what is missing."""
-        return "" if self._prompt is not None else "Tune a prompt first, or load one."
+        return "" if self._file is not None else "Tune a prompt first, or load one."
 
     def start(self) -> None:
         """Ask for files and where to write, then classify."""
@@ -301,7 +242,7 @@ class UsePage(Page):
         self.run(
             "predictions",
             PredictJob(
-                prompt=str(self._prompt),
+                prompt=str(self._file),
                 files=[str(path.absolute()) for path in files],
                 output=str(output.absolute()),
                 backbone=self._backbone(),
@@ -321,59 +262,31 @@ class UsePage(Page):
 
     # Taking it away ---------------------------------------------------------------------------------------------------
 
-    def _save(self) -> None:
-        filters = "Prompt (*.safetensors)"
-        path = ask_where(self, "Save the prompt", Path("prompt.safetensors"), filters, (".safetensors",))
-        if path is not None:
-            self.export(path, peft=False)
-
-    def _save_peft(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save a PEFT folder", "prompt-peft", "")
-        if name:
-            self.export(Path(name), peft=True)
-
-    def export(self, path: Path, *, peft: bool) -> None:
-        """Write the prompt as a file, or as a folder that PEFT reads."""
-        self.saved.setText("")
+    def export(self, path: Path, peft: bool) -> None:
+        """Write the prompt or the probe as a file, or a prompt as a folder that PEFT reads."""
+        self.side.saved.setText("")
         self.host.ask(
             "export_prompt",
             partial(self._on_saved, path),
             self._on_not_saved,
-            prompt=str(self._prompt),
+            prompt=str(self._file),
             target=str(path.absolute()),
             peft=peft,
         )
 
     def _on_saved(self, path: Path, size: int) -> None:
-        self.saved.setText(f"Saved {path} ({wording.size(size)}).")
+        self.side.saved.setText(f"Saved {path} ({wording.size(size)}).")
 
     def _on_not_saved(self, error: MetaPTError) -> None:
         show_error(self.window(), error)
 
-    def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.python.toPlainText())
-        self.saved.setText("Copied.")
-
-    def _load(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Load a prompt", "", "Prompts (*.safetensors)")
-        if name:
-            self.use(name)
-
-    def _load_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Load a prompt from a PEFT folder")
-        if name:
-            self.use(name)
-
     @reporting
     def use(self, name: str) -> None:
-        """Use the prompt of a file or of a PEFT folder instead of the project's."""
+        """Use a prompt or a probe of a file, or the prompt of a PEFT folder, instead of the project's."""
         self.host.ask("describe_prompt", partial(self._on_loaded, name), self._on_not_saved, key="load", prompt=name)
 
     def _on_loaded(self, name: str, _facts: dict[str, Any]) -> None:
         self.document.set_value("loaded prompt", name)
-
-    def _use_own(self) -> None:
-        self.document.set_value("loaded prompt", None)
 
 
 def _columns(folder: Path) -> str:

@@ -92,9 +92,10 @@ class ResultsView(QWidget):
         self.note = label("Nothing has been tuned yet.", wrap=True)
         self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
         self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class")
-        figures = self.per_class.horizontalHeader()  # a long name gives way, the figures do not
-        figures.setSectionResizeMode(3, QHeaderView.ResizeMode.ResizeToContents)
-        figures.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for table, last in ((self.methods, 2), (self.per_class, 3)):  # a long name gives way, the figures do not
+            head = table.horizontalHeader()
+            head.setSectionResizeMode(last, QHeaderView.ResizeMode.ResizeToContents)
+            head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts")
         self.errors.setToolTip(ERRORS_TIP)
         across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
@@ -163,6 +164,7 @@ class ResultsView(QWidget):
             _fill(
                 self.methods, [(name, *(_mean(results, name, of) for of in ("accuracy", "macro_f1"))) for name in names]
             )
+            self.methods.resizeRowsToContents()  # long names are broken
             for row in (names.index(name) for name in results.unspread):
                 for column in (1, 2):
                     cell = self.methods.model().index(row, column)
@@ -254,6 +256,7 @@ def _exported(results: Results) -> str:
     return (
         f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
         f"{better} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
+        + (" The step Use and export can use it instead." if better.startswith("Sentence-BERT probe") else "")
     )
 
 

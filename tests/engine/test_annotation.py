@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_corpora import corpus_of
 from second_device import second_device
 
 from engine.annotation import roberta
@@ -16,8 +16,7 @@ from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.selection import select
 from engine.annotation.stage import _split, annotate
-from engine.corpus.store import SCHEMA, Corpus, describe
-from engine.corpus.writing import writing_corpus
+from engine.corpus.store import Corpus
 from engine.errors import BackboneError, DataError, SettingsError
 from engine.events import Finished, Metric, Notice
 from engine.settings import AnnotateSettings
@@ -36,13 +35,6 @@ class WordEncoder:
     def encode(self, texts):
         vectors = np.array([[*(text.split().count(word) for word in AXES), 0.1] for text in texts], np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def corpus_of(folder: Path, texts: list[str], labels: list[str | None], classes: tuple[str, ...]) -> Corpus:
-    table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(table, schema=SCHEMA))
-    return describe(folder, classes, len(texts), str(hash(tuple(texts))), dict.fromkeys(classes, "x"))
 
 
 @pytest.fixture

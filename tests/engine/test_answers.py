@@ -6,7 +6,6 @@ import csv
 import datetime
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,36 +13,33 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from engine.errors import DataError, SettingsError
 from engine.evaluation.prediction import predict_files
-from engine.events import Event, Finished, Notice
+from engine.events import Event, Finished, Notice, Progress
+from engine.prompting.classifier import TextClassifier
 from engine.settings import ImportSettings
 from engine.stage import StopToken
 
 OWN = ["source", "row", "text", "prediction", "p(bad)", "p(good)"]
 
 
-class LengthScorer:
+class LengthClassifier(TextClassifier):
     """Finds texts good whose number of characters is even."""
 
-    def __init__(self) -> None:
-        self.verbalizer = SimpleNamespace(classes=("bad", "good"))
-        self.template = SimpleNamespace(encode=lambda texts: texts)
-        self.backbone = SimpleNamespace(device="cpu")
+    classes_ = np.array(["bad", "good"])
 
-    def probabilities(self, bank, texts, *, stop):
-        yield from ()
+    def probabilities(self, texts, *, stop=None, stage="predict"):
+        for done in range(0, len(texts), 1000):
+            yield Progress(stage, done, len(texts), "rows")
         good = np.array([0.25 + 0.5 * (len(text) % 2 == 0) for text in texts], np.float32)
-        return np.stack([1 - good, good], 1)[None]
+        return np.stack([1 - good, good], 1)
 
 
 def said(tmp_path: Path, *files: Path | str, output: Path, spreadsheet: bool = True, **reading: Any) -> list[Event]:
     """Classify files, and return what is told of it."""
-    prompt = SimpleNamespace(vectors=torch.zeros(1, 1))
     stage = predict_files(
-        prompt, LengthScorer(), [str(file) for file in files], output, ImportSettings(**reading), tmp_path / "run",
+        LengthClassifier(), [str(file) for file in files], output, ImportSettings(**reading), tmp_path / "run",
         spreadsheet=spreadsheet, stop=StopToken(),
     )  # fmt: skip
     return list(stage)
@@ -61,6 +57,17 @@ def answers(
         return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     with open(output, newline="", encoding="utf-8-sig" if spreadsheet else "utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def test_progress_counts_the_rows_of_the_whole_file(tmp_path: Path) -> None:
+    """What classifies counts each of its portions from 0."""
+    file = tmp_path / "a.txt"
+    file.write_text("".join(f"soup number {number}\n" for number in range(5000)), encoding="utf-8")
+    told = [event for event in said(tmp_path, file, output=tmp_path / "out.csv") if isinstance(event, Progress)]
+    seen = [(event.done, event.total) for event in told if event.stage == "predict"]
+    assert seen == sorted(seen)
+    assert {0, 1000, 2000, 2048, 3048, 4096, 5000} <= {done for done, _ in seen}
+    assert {total for _, total in seen} == {5000}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])

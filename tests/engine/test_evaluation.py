@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
 from rich.console import Console
+from sklearn.linear_model import LogisticRegression
 
 from engine.corpus.store import SCHEMA, describe
 from engine.corpus.writing import writing_corpus
-from engine.evaluation.linear_probe import linear_probe, probe_target, source_classes_on_target
+from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
+from engine.evaluation.probe_file import Probe
 from engine.evaluation.report import comparison_markdown, comparison_table
 from engine.events import Notice
 from engine.running.pipeline import merged_summaries
@@ -85,18 +87,37 @@ def test_the_table_shows_figures_in_per_cent():
 # Linear probes --------------------------------------------------------------------------------------------------------
 
 
+def answers(fit: Fit, vectors: np.ndarray) -> np.ndarray:
+    """Return the probabilities that a fit gives."""
+    classes = tuple(str(number) for number in range(len(fit.bias)))
+    return Probe(fit.weights, fit.bias, classes, "", "").probabilities(vectors)
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 10, [0, 1, 2, 2] * 5, [0, 2] * 10])
+def test_a_probe_answers_as_the_regression_that_it_was_made_from(labels):
+    """The numbers are taken out of scikit-learn's model, which keeps two classes otherwise than three."""
+    random = np.random.default_rng(0)
+    vectors = np.eye(5)[labels] + random.normal(size=(20, 5))
+    plain = LogisticRegression(max_iter=1000, C=1.0).fit(vectors, labels)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("engine.evaluation.linear_probe.STRENGTHS", (1.0,))
+        found = answers(linear_probe(vectors, np.array(labels), 3, seed=0), vectors)
+    assert np.allclose(found[:, plain.classes_], plain.predict_proba(vectors), atol=1e-5)
+    assert np.allclose(found.sum(1), 1)
+
+
 def test_a_probe_separates_what_can_be_separated():
     random = np.random.default_rng(0)
     labels = np.arange(60) % 3
     vectors = np.eye(5)[labels] + 0.05 * random.normal(size=(60, 5))
-    chances = linear_probe(vectors[:30], labels[:30], vectors[30:], 3, seed=0)
+    chances = answers(linear_probe(vectors[:30], labels[:30], 3, seed=0), vectors[30:])
     assert (chances.argmax(1) == labels[30:]).all()
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 2, 2, 2], [0, 2, 2, 2, 2], [2, 2, 2, 2, 2]])
 def test_few_and_absent_classes(labels):
     vectors = np.eye(5)[labels]
-    chances = linear_probe(vectors, np.array(labels), vectors, 3, seed=0)
+    chances = answers(linear_probe(vectors, np.array(labels), 3, seed=0), vectors)
     assert chances.shape == (5, 3)
     assert (chances[:, 1] == 0).all(), "a class without training rows gets probability 0"
     assert np.allclose(chances.sum(1), 1)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from fake_encoder import FakeEncoder
+from made_corpora import corpus_of
 from sklearn.linear_model import LogisticRegression
 
 from engine.annotation import annotators, domain
@@ -16,8 +16,6 @@ from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.domain import domain_scores
 from engine.annotation.stage import annotate
 from engine.corpus.drawing import rows_of_every_class
-from engine.corpus.store import SCHEMA, Corpus, describe
-from engine.corpus.writing import writing_corpus
 from engine.evaluation import linear_probe as probes
 from engine.evaluation.linear_probe import probe_target
 from engine.events import Finished, Notice, Progress
@@ -29,13 +27,6 @@ from engine.training.examples import Draw
 def unit(rows: int, dimensions: int, seed: int) -> np.ndarray:
     vectors = np.random.default_rng(seed).normal(size=(rows, dimensions)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def corpus_of(folder: Path, texts: list[str], labels: list[str | None], classes: tuple[str, ...]) -> Corpus:
-    table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(table, schema=SCHEMA))
-    return describe(folder, classes, len(texts), folder.name, dict.fromkeys(classes, "x"))
 
 
 def test_rows_are_drawn_from_every_class_always_the_same() -> None:

@@ -11,13 +11,13 @@ import pytest
 from fake_encoder import FakeEncoder
 from hypothesis import given
 from hypothesis import strategies as st
+from made_corpora import corpus_of
 
 from engine.annotation.dry_run import dry_run
 from engine.annotation.reselect import reselect
 from engine.annotation.selection import LiveCounts, live_counts, select
 from engine.annotation.stage import annotate
-from engine.corpus.store import SCHEMA, Corpus, describe
-from engine.corpus.writing import writing_corpus
+from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
 from engine.events import Finished
 from engine.running.jobs import AnnotateJob, SelectJob, job_from
@@ -27,16 +27,6 @@ from engine.stage import StopToken
 from engine.storage import read_json
 
 LOOSE = AnnotateSettings(confidence=0, out_of_domain_share=0, balance=False)
-
-
-def corpus_of(folder: Path, texts: list[str], labels: list[str | None]) -> Corpus:
-    import pyarrow as pa
-
-    rows = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": list(range(1, len(texts) + 1))}
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(rows, schema=SCHEMA))
-    classes = tuple(sorted({label for label in labels if label}))
-    return describe(folder, classes, len(texts), f"{folder.name}", dict.fromkeys(classes, "x"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from engine.command_line.steps import engine_alone
 from engine.corpus.store import Corpus
 from engine.events import Finished
 from engine.project import Project
+from engine.prompting.classifier import PromptClassifier
 from engine.prompting.prompt_file import Prompt
 from engine.running import inputs
 from engine.running.perform import perform
@@ -147,13 +148,13 @@ def test_stopping_while_classifying_is_no_error_and_writes_nothing(make_scorer, 
         def run(self, session, folder, stop):
             reading = ImportSettings(text_column="text")
             yield from prediction.predict_files(
-                prompt, scorer, [str(source)], output, reading, folder, spreadsheet=True, stop=stop
+                classifier, [str(source)], output, reading, folder, spreadsheet=True, stop=stop
             )
 
     source, output = tmp_path / "new.csv", tmp_path / "out.csv"
     source.write_text("text\n" + "".join(f"soup number {number}\n" for number in range(50)))
     scorer = make_scorer(2)
-    prompt = a_prompt(scorer)
+    classifier = PromptClassifier([a_prompt(scorer)], scorer.backbone)
     looks = []
     monkeypatch.setattr(prediction, "import_corpus", watched(prediction.import_corpus, looks))
 

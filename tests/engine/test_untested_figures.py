@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import MagicMock
+
 import numpy as np
 import pytest
 
 from engine.command_line.tables import show_comparison
 from engine.evaluation.metrics import evaluate, summarise
 from engine.events import Notice
+from engine.project import Project
 from engine.prompting.bank import initial_prompt
 from engine.settings import TuneSettings
 from engine.stage import StopToken
@@ -17,16 +21,32 @@ from engine.training.few_shot import few_shot
 MEASURED = {"MetaPT": summarise([evaluate(np.eye(2), np.array([0, 1]), ("bad", "good"))])}
 
 
+def in_a_project(folder: Path) -> Project:
+    """Return a project whose runs all lie in ``folder``."""
+    project = MagicMock(spec=Project)
+    project.role.return_value = folder
+    return project
+
+
+def test_the_files_of_probes_are_named(tmp_path, capsys):
+    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0"})
+    (tmp_path / "probe.safetensors").touch()
+    show_comparison(MEASURED, in_a_project(tmp_path), probed=True)
+    assert str(tmp_path / "probe.safetensors") in capsys.readouterr().out
+    show_comparison(MEASURED, in_a_project(tmp_path), probed=False)
+    assert "Probes" not in capsys.readouterr().out
+
+
 def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
     write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": MEASURED})
-    show_comparison({}, tmp_path)
+    show_comparison({}, in_a_project(tmp_path), probed=False)
     said = " ".join(capsys.readouterr().out.split())
     assert "Nothing was set aside to test on" in said
     assert said.count("validation") == 3  # in the sentence, and in the heads of two columns
     assert "100.0 %" in said
     assert "--test-rows N" in said
     assert "Kept for export" in said
-    show_comparison(MEASURED, tmp_path)
+    show_comparison(MEASURED, in_a_project(tmp_path), probed=False)
     said = capsys.readouterr().out
     assert "accuracy" in said
     assert "validation" not in said
@@ -35,7 +55,7 @@ def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
 
 def test_without_validation_there_is_nothing_to_show(tmp_path, capsys):
     write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": {}})
-    show_comparison({}, tmp_path)
+    show_comparison({}, in_a_project(tmp_path), probed=False)
     assert "Nothing was measured" in capsys.readouterr().out
 
 

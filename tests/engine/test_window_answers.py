@@ -269,6 +269,7 @@ def test_a_prompt_describes_itself(kept_prompt, tiny_t5, tmp_path):
     session = Session()
     found = session.describe_prompt(str(kept_prompt))
     assert found == {
+        "classes": ["0", "1"],
         "backbone": tiny_t5.name,
         "words": {"0": "bad", "1": "great"},
         "soft_tokens": 4,

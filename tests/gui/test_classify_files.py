@@ -156,10 +156,10 @@ def test_a_file_of_the_longer_name_is_asked_about(
 
     monkeypatch.setattr(QMessageBox, "question", ask)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(tmp_path / "kept"), ""))
-    using._save()
+    using.side._save()
     assert questions == ["kept.safetensors exists already. Replace it?"]
     if answer == "Yes":
-        hands.until(lambda: using.saved.text().startswith("Saved"))
+        hands.until(lambda: using.side.saved.text().startswith("Saved"))
     assert (kept.read_bytes() == b"somebody's own") == (answer == "No")
 
 
@@ -203,14 +203,14 @@ def exporting(hands: Hands, project_folder: Path, tiny_t5: Path) -> UsePage:
 def test_a_tuned_prompt_keeps_its_backbone(hands: Hands, exporting: UsePage, tiny_t5: Path) -> None:
     hands.window.document.set_value("backbone", {"backbone": "t5-base"})
     assert exporting._backbone().backbone == str(tiny_t5)
-    assert repr(str(tiny_t5)) in exporting.python.toPlainText()
+    assert repr(str(tiny_t5)) in exporting.side.python.toPlainText()
 
 
 def test_what_is_copied_is_what_is_shown(hands: Hands, using: UsePage) -> None:
     hands.window.document.set_value("backbone", {"backbone": "t5-base"})
-    assert "backbone='t5-base'" in using.python.toPlainText(), "the run that a loaded prompt is of is not known"
-    hands.click(using.copy)
-    assert QGuiApplication.clipboard().text() == using.python.toPlainText()
+    assert "backbone='t5-base'" in using.side.python.toPlainText(), "the run that a loaded prompt is of is not known"
+    hands.click(using.side.copy)
+    assert QGuiApplication.clipboard().text() == using.side.python.toPlainText()
 
 
 def test_a_prompt_that_is_out_of_date_says_so_where_it_is_taken_away(hands: Hands, exporting: UsePage) -> None:

@@ -36,8 +36,8 @@ def test_a_prompt_is_used_and_texts_are_imported_in_a_project_beside_them(hands:
     page = hands.window.page
     assert isinstance(page, UsePage)
     assert hands.window.document.folder == tmp_path / "mood.metapt"
-    hands.until(lambda: "unhappy (bad)" in page.about.text())
-    assert page.about.text().startswith("Loaded from a file")
+    hands.until(lambda: "unhappy (bad)" in page.side.about.text())
+    assert page.side.about.text().startswith("Loaded from a file")
 
     hands.window.document.close()
     texts = tmp_path / "texts.csv"

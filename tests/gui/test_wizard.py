@@ -99,9 +99,9 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
         qtbot.keyClicks(spin, value)
         qtbot.keyClick(spin, Qt.Key.Key_Tab)
     hands.run(tuning)
-    hands.until(lambda: tuning.results.methods.rowCount() == 3)
-    methods = [tuning.results.methods.item(row, 0).text() for row in range(3)]
-    assert methods == ["MetaPT", "PT", "Sentence-BERT probe"]
+    hands.until(lambda: tuning.results.methods.rowCount() == 4)
+    methods = [tuning.results.methods.item(row, 0).text() for row in range(4)]
+    assert methods == ["MetaPT", "PT", "Sentence-BERT probe", "Sentence-BERT probe + source"]
     assert tuning.results.per_class.rowCount() == 2
     uses = {tuning.table.model.index(row, 3).data() for row in range(220)}
     assert {"training", "validation", "test"} <= uses
@@ -109,7 +109,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     # 6. Use it: a sentence, a file, and away with it.
     using = hands.step(5)
     assert isinstance(using, UsePage)
-    hands.until(lambda: "unhappy (bad)" in using.about.text())
+    hands.until(lambda: "unhappy (bad)" in using.side.about.text())
     using.sentence.setFocus()
     qtbot.keyClicks(using.sentence, "Sorted out within minutes.")
     hands.until(lambda: using.answer.text().startswith(("happy", "unhappy")))
@@ -124,10 +124,10 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
 
     exported = tmp_path / "mood.safetensors"
     hands.next_file(exported)
-    hands.click(using.save)
+    hands.click(using.side.save)
     hands.until(exported.exists)
-    hands.until(lambda: "Saved" in using.saved.text())
-    hands.click(using.copy)
+    hands.until(lambda: "Saved" in using.side.saved.text())
+    hands.click(using.side.copy)
     copied = QApplication.clipboard().text()
     assert "PromptClassifier.load" in copied
     exec(copied, {})

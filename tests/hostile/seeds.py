@@ -221,6 +221,18 @@ def make_prompts(folder: Path) -> tuple[Path, Path]:
     return folder / "prompt.safetensors", folder / "peft"
 
 
+def make_probe(folder: Path) -> Path:
+    """Write a linear probe of three classes on vectors of eight numbers."""
+    import numpy as np
+
+    from engine.evaluation.probe_file import Probe, save_probe
+
+    numbers = np.arange(24, dtype=np.float32).reshape(3, 8)
+    probe = Probe(numbers, np.zeros(3, np.float32), ("bad", "so-so", "good"), "a model", "0" * 16, {"test": 0.5})
+    save_probe(probe, folder / "probe.safetensors")
+    return folder / "probe.safetensors"
+
+
 def make_checkpoint(folder: Path) -> Path:
     """Write a checkpoint of an optimiser over one prompt, for the run ``run``."""
     import torch

@@ -73,6 +73,25 @@ def _read_prompt(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
     yield use
 
 
+def _probe_files(folder: Path) -> st.SearchStrategy[Input]:
+    made = mutations.mutated_safetensors([seeds.make_probe(folder).read_bytes()])
+    return _plain(made.map(lambda content: {"probe.safetensors": content}))
+
+
+def _read_probe(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
+    import numpy as np
+
+    from engine.evaluation.probe_file import load_probe, save_probe
+
+    def use() -> None:
+        probe = load_probe(folder / "in" / "probe.safetensors")
+        chances = probe.probabilities(np.ones((2, probe.weights.shape[1]), np.float32))
+        assert chances.shape == (2, len(probe.classes))
+        save_probe(probe, folder / "again.safetensors")
+
+    yield use
+
+
 def _corpus_folders(folder: Path) -> st.SearchStrategy[Input]:
     files = seeds.read_folder(seeds.make_corpus(folder / "corpus"))
     wholes = [files["corpus.parquet"], *seeds.parquet_files()]
@@ -337,6 +356,7 @@ def _read_run(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
 TARGETS: dict[str, Target] = {
     **TEXT_TARGETS,
     "prompt file": Target(_prompt_files, _read_prompt, 0.005),
+    "probe file": Target(_probe_files, _read_probe, 0.005),
     "PEFT folder": Target(_peft_folders, _read_prompt, 0.005),
     "project": Target(_projects, _read_project, 0.02),
     "corpus folder": Target(_corpus_folders, _read_corpus, 0.005),

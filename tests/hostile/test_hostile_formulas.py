@@ -12,6 +12,7 @@ import pytest
 
 from engine.corpus.spreadsheet import FORMULA_STARTS, plain_cell
 from engine.events import Finished
+from engine.prompting.classifier import TextClassifier
 from engine.settings import AnnotateSettings, ImportSettings
 from engine.stage import StopToken
 
@@ -40,31 +41,26 @@ def test_no_other_module_writes_tables() -> None:
     assert found == WRITERS
 
 
-class _Scorer:
+class FirstClass(TextClassifier):
     """Finds the first of the classes, whatever the text."""
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.verbalizer = SimpleNamespace(classes=classes)
-        self.template = SimpleNamespace(encode=lambda texts: texts)
-        self.backbone = SimpleNamespace(device="cpu")
+    def __init__(self, *classes: str) -> None:
+        self.classes_ = np.array(classes)
 
-    def probabilities(self, bank, texts, *, stop):
+    def probabilities(self, texts, *, stop=None, stage="predict"):
         yield from ()
-        return np.tile(np.linspace(1, 0.5, len(self.verbalizer.classes), dtype=np.float32), (1, len(texts), 1))
+        return np.tile(np.linspace(1, 0.5, len(self.classes_), dtype=np.float32), (len(texts), 1))
 
 
 def predict(folder: Path, ending: str, *, neutralise: bool) -> Path:
     """Classify the evil texts of a file with an evil name into evil classes."""
-    import torch
-
     from engine.evaluation.prediction import predict_files
 
     source = folder / "=a.txt"
     source.write_text("\n".join([*EVIL, "plain soup"]), encoding="utf-8")
     output = folder / f"out{ending}"
-    prompt = SimpleNamespace(vectors=torch.zeros(1, 1))
     stage = predict_files(
-        prompt, _Scorer(("=evil", "good")), [str(source)], output, ImportSettings(), folder / "run",
+        FirstClass("=evil", "good"), [str(source)], output, ImportSettings(), folder / "run",
         spreadsheet=neutralise, stop=StopToken(),
     )  # fmt: skip
     assert isinstance(list(stage)[-1], Finished)

@@ -69,13 +69,13 @@ def test_the_whole_way_needs_no_network(tmp_path: Path, touched: list[str]) -> N
     made = Prompt(torch.zeros(4, 8), backbone.identity, {}, PromptSettings(soft_tokens=4, text_tokens=16))
     save_prompt(made, tmp_path / "p.safetensors")
     save_peft(made, tmp_path / "peft")
-    prompt = load_prompt(tmp_path / "p.safetensors")
+    load_prompt(tmp_path / "p.safetensors")
     source = tmp_path / "a.txt"
     source.write_text("soup and bread\ntea and cake\n")
-    from test_hostile_formulas import _Scorer
+    from test_hostile_formulas import FirstClass
 
     stage = predict_files(
-        prompt, _Scorer(tuple(words)), [str(source)], tmp_path / "out.csv", ImportSettings(), tmp_path / "run",
+        FirstClass(*words), [str(source)], tmp_path / "out.csv", ImportSettings(), tmp_path / "run",
         spreadsheet=True, stop=StopToken(),
     )  # fmt: skip
     assert isinstance(list(stage)[-1], Finished)
