@@ -245,13 +245,13 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
 
 
 def learning_rates() -> str:
-    """Return what ``choose`` found of each way of learning, all tuned at the same rate."""
-    return _chosen("choose", lambda found: found["tuned at 0.03"])
+    """Return what ``choose`` and ``choose-batches`` found of each way of learning, all tuned at the same rate."""
+    return _chosen(["choose", "choose-batches"], lambda found: found["tuned at 0.03"])
 
 
 def pseudo_label_rates() -> str:
     """Return what ``choose-pseudo`` found of learning from pseudo-labelled text."""
-    return _chosen("choose-pseudo", lambda found: found["tuned at 0.03"])
+    return _chosen(["choose-pseudo"], lambda found: found["tuned at 0.03"])
 
 
 def tuning_rates() -> str:
@@ -262,14 +262,17 @@ def tuning_rates() -> str:
         few = {at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in TUNED}
         return dict(sorted(few.items()))
 
-    return _chosen("choose", rates)
+    return _chosen(["choose"], rates)
 
 
-def _chosen(experiment: str, part: Callable[[Mapping[str, Figures]], Figures]) -> str:
-    document = read_json(RESULTS / "paper.json").get(experiment, {})
-    if not document:
+def _chosen(experiments: Sequence[str], part: Callable[[Mapping[str, Figures]], Figures]) -> str:
+    document = read_json(RESULTS / "paper.json")
+    columns: dict[str, dict[str, Any]] = {}
+    for found in (document.get(experiment, {}) for experiment in experiments):
+        for target in (target for target in TARGETS if target in found):
+            columns.setdefault(TARGETS[target], {}).update(part(found[target]["figures"]))
+    if not columns:
         return markdown(["", "accuracy"], [["not measured", ""]])
-    columns = {TARGETS[target]: part(document[target]["figures"]) for target in TARGETS if target in document}
     methods = {method: method for figures in columns.values() for method in figures}
     return spread(list(columns.values()), methods, "accuracy", list(columns))
 
