@@ -116,7 +116,7 @@ def reporting(slot: Slot) -> Slot:
 
 
 class Question(QMessageBox):
-    """A question with named answers; each answer calls what belongs to it."""
+    """A question with named answers, the first of them by default; each calls what belongs to it."""
 
     def __init__(
         self,
@@ -124,8 +124,6 @@ class Question(QMessageBox):
         text: str,
         more: str,
         answers: Sequence[tuple[str, Callable[[], object] | None]],
-        *,
-        default: int = 0,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("question")
@@ -135,13 +133,12 @@ class Question(QMessageBox):
         self.setText(text)
         self.setInformativeText(more)
         self._answers = {}
-        for number, (label, action) in enumerate(answers):
+        for label, action in answers:
             button = self.addButton(label, QMessageBox.ButtonRole.ActionRole)
             self._answers[button] = action
-            if number == default:
-                self.setDefaultButton(button)
             if action is None:
                 self.setEscapeButton(button)
+        self.setDefaultButton(next(iter(self._answers)))
         self.buttonClicked.connect(self._chosen)
 
     def _chosen(self, button: QPushButton) -> None:

@@ -38,12 +38,6 @@ def comparison_table(summary: Mapping[str, Mapping[str, Any]], *, validation: bo
     return table
 
 
-def comparison_markdown(summary: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table as Markdown."""
-    lines = [COLUMNS, tuple("---" for _ in COLUMNS), *comparison_rows(summary)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{_majority(summary)}\n"
-
-
 def _figure(mean: float, deviation: float | None) -> str:
     return f"{100 * mean:.1f}" + (f" ± {100 * deviation:.1f}" if deviation is not None else "") + " %"
 

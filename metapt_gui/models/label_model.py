@@ -48,13 +48,10 @@ class LabelModel(QAbstractTableModel):
         `set_classes` was called.
     counts_changed
         Labels changed, and `counts` with them.
-    filter_ready
-        The table shows what `set_filter` or `set_order` asked for.
     """
 
     classes_changed = Signal()
     counts_changed = Signal()
-    filter_ready = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -81,21 +78,10 @@ class LabelModel(QAbstractTableModel):
 
     # What is shown ----------------------------------------------------------------------------------------------------
 
-    def set_texts(
-        self, texts: pa.ChunkedArray | Sequence[str], imported: Mapping[int, str] | pa.ChunkedArray | None = None
-    ) -> None:
-        """Show another corpus; labels, uses and order of the one before are gone, the filter stays.
-
-        Parameters
-        ----------
-        texts
-            The texts, in memory; kept, not copied.
-        imported
-            Labels that came with the corpus: row -> class, or the column of labels (null = none), as long as
-            ``texts``.
-        """
+    def set_texts(self, texts: pa.ChunkedArray | Sequence[str]) -> None:
+        """Show another corpus, kept, not copied; labels, uses and order of the one before go, the filter stays."""
         self._texts = texts
-        self._number_imported(imported, {})
+        self._number_imported(None, {})
         self._labels, self._uses, self._order = {}, {}, None
         self._show_rows(np.empty(0, np.int64))
         self._search()
@@ -104,7 +90,15 @@ class LabelModel(QAbstractTableModel):
     def set_imported(
         self, imported: Mapping[int, str] | pa.ChunkedArray | None, renamed: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Show other imported labels for the same texts; ``renamed`` is imported name -> name to show."""
+        """Show labels that came with the corpus.
+
+        Parameters
+        ----------
+        imported
+            Row -> class, or the column of labels (null = none), as long as the texts.
+        renamed
+            Imported name -> name to show.
+        """
         self._number_imported(imported, renamed)
         self._labels_changed()
 
@@ -216,11 +210,11 @@ class LabelModel(QAbstractTableModel):
 
     @property
     def searching(self) -> bool:
-        """Whether a search is under way; the table shows the rows from before until `filter_ready`."""
+        """Whether a search is under way; the table shows the rows from before until it ends."""
         return self._timer.isActive()
 
     def set_filter(self, text: str, only: str = "all") -> None:
-        """Show the rows whose text contains ``text`` and whose label fits; see `filter_ready`.
+        """Show the rows whose text contains ``text`` and whose label fits, as soon as they are found.
 
         Parameters
         ----------
@@ -291,7 +285,6 @@ class LabelModel(QAbstractTableModel):
             first = self._order if fits is None else self._order[fits[self._order]]
             shown = np.concatenate([first, shown[~np.isin(shown, first)]])
         self._show_rows(shown)
-        self.filter_ready.emit()
 
     def _show_rows(self, shown: np.ndarray) -> None:
         self.beginResetModel()

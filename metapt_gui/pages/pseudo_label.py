@@ -42,7 +42,6 @@ class PseudoLabelPage(Page):
 
     primary_text = "Pseudo-label"
     primary_tooltip = "Learn from the labelled texts and label the unlabelled ones."
-    pausable = True
     stoppable = False
 
     def __init__(self, context: Context) -> None:

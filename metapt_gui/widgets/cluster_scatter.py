@@ -34,15 +34,12 @@ class ClusterScatter(PlotCard):
 
     Signals
     -------
-    hovered
-        Row under the mouse, -1 for none.
     category_clicked
         Category (of `place` or `set_points`) of the point that was clicked, -1 for the background.
     picked
         Rows that the person drew a line around with the Shift key held, int64 [k], at least one.
     """
 
-    hovered = Signal(int)
     category_clicked = Signal(int)
     picked = Signal(object)
 
@@ -352,7 +349,6 @@ class ClusterScatter(PlotCard):
         if row == self._under:
             return
         self._under = row
-        self.hovered.emit(row)
         if row >= 0 and self._text is not None:
             text = html.escape(self._text(row))
             QToolTip.showText(self.plot.viewport().mapToGlobal(self._mouse.toPoint()), f"<p>{text}</p>", self.plot)

@@ -73,7 +73,6 @@ class RunHistory(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             state = f"{line.state}, in use" if line.used else line.state
-            state = f"{line.state}, in use" if line.used else line.state
             for column, text in enumerate(("", line.started, state, line.steps, line.best, line.note)):
                 item = QTableWidgetItem(text)
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable

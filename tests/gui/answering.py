@@ -31,7 +31,8 @@ class Page:
         self.labels: dict[int, str] = project.labels("hash") if project else {}
         self.stack = QUndoStack()
         self.model.set_classes(CLASSES)
-        self.model.set_texts(TEXTS if texts is None else texts, imported)
+        self.model.set_texts(TEXTS if texts is None else texts)
+        self.model.set_imported(imported)
         self.model.set_labels(self.labels)
         self.failures: list[Exception] = []
         table.label_asked.connect(self.answer)
