@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QFont
 
 from metapt_gui.theme import Theme, tabular
+from metapt_gui.widgets.pieces import tooltip
 
 NUMBER, TEXT, LABEL, USE = range(4)
 COLUMNS = {
@@ -28,7 +28,6 @@ KEYS = 9
 """Number of classes that have a key of their own."""
 
 _LINE = 1_000
-_TOOLTIP = 2_000
 _SLICE_SECONDS = 0.01
 _FIRST_SLICE = 1_024
 _LARGEST_SLICE = 1 << 17
@@ -335,9 +334,7 @@ class LabelModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.FontRole and column == NUMBER:
             return tabular(QFont())
         if role == Qt.ItemDataRole.ToolTipRole and column == TEXT:
-            text = self.text(row)
-            shown = text if len(text) <= _TOOLTIP else text[:_TOOLTIP] + " …"
-            return f'<div style="white-space: pre-wrap">{html.escape(shown)}</div>'
+            return tooltip(self.text(row))
         return self._label_data(row, role) if column == LABEL else None
 
     def _words_of(self, row: int, column: int) -> str:

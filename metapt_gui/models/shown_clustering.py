@@ -17,7 +17,6 @@ from engine.corpus.store import Corpus
 from metapt_gui.document import read_texts
 from metapt_gui.theme import Theme
 
-HOVER = 240
 NAMED = 20
 """Labels whose colours are explained; more would be a list as long as the page."""
 Edits = Mapping[int, ClusterEdit]
@@ -34,13 +33,13 @@ class Shown(NamedTuple):
     texts: pa.ChunkedArray
 
     def hover(self, row: int) -> str:
-        """Return the label and the beginning of the text of a row."""
+        """Return the label and the text of a row, on one line."""
         if not 0 <= row < len(self.texts):
             return ""
         text = " ".join(self.texts[row].as_py().split())
         number = int(self.labels[row])
         head = f"{self.classes[number]}: " if number >= 0 else ""
-        return head + (text if len(text) <= HOVER else text[:HOVER] + " …")
+        return head + text
 
 
 def read_shown(folder: Path, corpus: Corpus) -> Shown:

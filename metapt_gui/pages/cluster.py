@@ -100,6 +100,7 @@ class ClusterPage(Page):
         row.addWidget(self.colour, 1)
         how.box.addLayout(row)
         self.legend = label("", wrap=True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.hide()
         how.box.addWidget(self.legend)
         self.quality = Figure("silhouette (−1 to 1): how well apart the groups are", "Mean over a sample of texts.")

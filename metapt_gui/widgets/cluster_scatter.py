@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.lasso import Lasso
+from metapt_gui.widgets.pieces import tooltip
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
 
@@ -350,8 +350,8 @@ class ClusterScatter(PlotCard):
             return
         self._under = row
         if row >= 0 and self._text is not None:
-            text = html.escape(self._text(row))
-            QToolTip.showText(self.plot.viewport().mapToGlobal(self._mouse.toPoint()), f"<p>{text}</p>", self.plot)
+            where = self.plot.viewport().mapToGlobal(self._mouse.toPoint())
+            QToolTip.showText(where, tooltip(self._text(row)), self.plot)
         else:
             QToolTip.hideText()
 
