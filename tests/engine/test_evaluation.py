@@ -10,12 +10,12 @@ from fake_encoder import FakeEncoder
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
+from engine.command_line.tables import comparison_table
 from engine.corpus.store import SCHEMA, describe
 from engine.corpus.writing import writing_corpus
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
 from engine.evaluation.probe_file import Probe
-from engine.evaluation.report import comparison_table
 from engine.events import Notice
 from engine.running.pipeline import merged_summaries
 from engine.stage import StopToken
