@@ -90,14 +90,15 @@ class ProjectDatabase:
             ).fetchall()
         return {cluster: ClusterEdit(name, bool(included), into) for cluster, name, included, into in found}
 
-    def set_cluster_edit(self, clustering: Path, cluster: int, edit: ClusterEdit | None) -> None:
-        """Change a cluster, or take its changes back with ``None``; on disk before this returns."""
+    def set_cluster_edits(self, clustering: Path, edits: Mapping[int, ClusterEdit | None]) -> None:
+        """Change clusters, or take their changes back with ``None``, all or none; on disk before this returns."""
         self.check_writable()
         with self._connection() as database:
-            database.execute("DELETE FROM cluster_edits WHERE run = ? AND cluster = ?", (clustering.name, cluster))
-            if edit is not None and edit != ClusterEdit():
-                values = (clustering.name, cluster, edit.name, edit.included, edit.merged_into)
-                database.execute("INSERT INTO cluster_edits VALUES (?, ?, ?, ?, ?)", values)
+            for cluster, edit in edits.items():
+                database.execute("DELETE FROM cluster_edits WHERE run = ? AND cluster = ?", (clustering.name, cluster))
+                if edit is not None and edit != ClusterEdit():
+                    values = (clustering.name, cluster, edit.name, edit.included, edit.merged_into)
+                    database.execute("INSERT INTO cluster_edits VALUES (?, ?, ?, ?, ?)", values)
 
     def note(self, subject: str) -> str:
         """Return the note on a subject, such as a run."""

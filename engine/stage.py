@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from engine.events import Event, Progress
 
@@ -26,38 +26,14 @@ Part: TypeAlias = Generator[Event, None, Result]
 """A part of a stage: streams events, returns a ``Result``."""
 
 
-class Flag(Protocol):
-    """What a stop token needs of an event object (``threading.Event`` and ``multiprocessing.Event`` have it)."""
-
-    def is_set(self) -> bool: ...
-    def set(self) -> None: ...
-
-
-class _LocalFlag:
-    def __init__(self) -> None:
-        self._set = False
-
-    def is_set(self) -> bool:
-        return self._set
-
-    def set(self) -> None:
-        self._set = True
-
-
 class StopToken:
-    """Asks a stage to stop and keep the best so far; may be shared with another thread or process through ``flag``."""
+    """Asks a stage to stop and keep the best so far; ``requested`` says whether it was asked to."""
 
-    def __init__(self, flag: Flag | None = None) -> None:
-        self._flag: Flag = flag if flag is not None else _LocalFlag()
-
-    @property
-    def requested(self) -> bool:
-        """Whether stopping was asked for."""
-        return self._flag.is_set()
+    requested = False
 
     def request(self) -> None:
         """Ask the stage to stop at its next progress point."""
-        self._flag.set()
+        self.requested = True
 
 
 class Stopped(Exception):

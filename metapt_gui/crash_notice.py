@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from pathlib import Path
 
@@ -32,8 +31,7 @@ class CrashNotice(QObject):
 
     def _show(self, error: BaseException, report: Path | None) -> None:
         if report is not None:
-            with contextlib.suppress(OSError):  # it may have been marked already
-                self._crashes.mark_seen(report)
+            self._crashes.mark_seen(report)
         if self._shown:
             return  # one that comes again and again must not bury the window
         self._shown = True

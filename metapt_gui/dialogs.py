@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QMessageBox,
     QPlainTextEdit,
     QPushButton,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
+from metapt_gui.widgets.pieces import label, tooltip
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 FORBIDDEN = r'[<>:"|?*]'
@@ -48,22 +48,16 @@ class ErrorDialog(QDialog):
             details = error.details or details
         parts = [error.what.rstrip(".") + ".", f"Where: {error.where}" if error.where else "", error.remedy or ""]
         self.report = "\n".join([*filter(None, parts), "", details]).strip()
-        self.sentence = QLabel(parts[0])
-        self.sentence.setProperty("role", "heading")
-        self.sentence.setWordWrap(True)
-        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence = label(parts[0], "heading", wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
         layout.setSpacing(GRID)
         layout.addWidget(self.sentence)
         for text, role in ((parts[1], "muted"), (parts[2], "")):
             if text:
-                label = QLabel(text)
-                label.setProperty("role", role)
-                label.setWordWrap(True)
-                label.setTextFormat(Qt.TextFormat.PlainText)
-                label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-                layout.addWidget(label)
+                line = label(text, role, wrap=True)
+                line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                layout.addWidget(line)
         self.details = QPlainTextEdit(details)
         self.details.setReadOnly(True)
         self.details.setFont(fixed_font())
@@ -116,7 +110,7 @@ def reporting(slot: Slot) -> Slot:
 
 
 class Question(QMessageBox):
-    """A question with named answers; each answer calls what belongs to it."""
+    """A question with named answers, the first of them by default; each calls what belongs to it."""
 
     def __init__(
         self,
@@ -124,8 +118,6 @@ class Question(QMessageBox):
         text: str,
         more: str,
         answers: Sequence[tuple[str, Callable[[], object] | None]],
-        *,
-        default: int = 0,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("question")
@@ -135,13 +127,12 @@ class Question(QMessageBox):
         self.setText(text)
         self.setInformativeText(more)
         self._answers = {}
-        for number, (label, action) in enumerate(answers):
-            button = self.addButton(label, QMessageBox.ButtonRole.ActionRole)
+        for name, action in answers:
+            button = self.addButton(name, QMessageBox.ButtonRole.ActionRole)
             self._answers[button] = action
-            if number == default:
-                self.setDefaultButton(button)
             if action is None:
                 self.setEscapeButton(button)
+        self.setDefaultButton(next(iter(self._answers)))
         self.buttonClicked.connect(self._chosen)
 
     def _chosen(self, button: QPushButton) -> None:
@@ -189,9 +180,7 @@ class TableDialog(QDialog):
         self.resize(760, 480)
         layout = QVBoxLayout(self)
         if note:
-            label = QLabel(note)
-            label.setWordWrap(True)
-            layout.addWidget(label)
+            layout.addWidget(label(note, wrap=True))
         self.table = QTableWidget(len(rows), len(names))
         self.table.setAccessibleName(title)
         self.table.setHorizontalHeaderLabels(list(names))
@@ -203,7 +192,7 @@ class TableDialog(QDialog):
         for number, row in enumerate(rows):
             for column, text in enumerate(row):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(tooltip(text))
                 self.table.setItem(number, column, item)
         self.table.resizeColumnsToContents()
         self.table.horizontalHeader().setSectionResizeMode(len(names) - 1, QHeaderView.ResizeMode.Stretch)

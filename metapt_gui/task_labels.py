@@ -13,7 +13,7 @@ from engine.running.target_task import TargetTask, present_names, renamed_once_m
 from metapt_gui import wording
 from metapt_gui.document import Document, Texts
 from metapt_gui.models.annotated import AUDIT
-from metapt_gui.models.label_commands import ChangeClasses, ChangeLabels, Names, RenameClass
+from metapt_gui.models.commands import Change, description
 from metapt_gui.models.label_model import LabelModel
 
 
@@ -111,12 +111,12 @@ class TaskLabels(QObject):
     def give(self, labels: Mapping[int, str | None], how: str = "") -> None:
         """Let rows have these labels, as one step that can be undone; ``how`` they are given, if not one by one."""
         own = self._model.own_label
-        changes = [(row, own(row), name) for row, name in labels.items() if own(row) != name]
-        if not changes or self.texts is None or self._document.read_only:
+        after = {row: name for row, name in labels.items() if own(row) != name}
+        if not after or self.texts is None or self._document.read_only:
             return
-        text = f"{how} {len(changes):,} labels" if how else ""
-        corpus = self.texts.corpus.content_hash
-        self._document.undo.push(ChangeLabels(self._write, corpus, changes, self.failed.emit, text))
+        text = f"{how} {len(after):,} labels" if how else description(after)
+        write, before = partial(self._write, self.texts.corpus.content_hash), {row: own(row) for row in after}
+        self._document.undo.push(Change(text, partial(write, after), partial(write, before), self.failed.emit))
 
     def to_carry_over(self, *, imported_anew: bool) -> dict[str, dict[int, str]]:
         """Return the labels of other texts of the project, which some of the task's may be.
@@ -160,24 +160,25 @@ class TaskLabels(QObject):
         }
         test = self._document.corpus("test")
         imported = {*corpus.classes, *(test.classes if test is not None else ())}
-        names = Names(before, renamed), Names(after, renamed_once_more(renamed, imported, before, after))
-        self._document.undo.push(RenameClass(self._write_name, places, *names, self._not_renamed))
+        there = partial(self._write_name, places, before, after, renamed_once_more(renamed, imported, before, after))
+        back = partial(self._write_name, places, after, before, renamed)
+        self._document.undo.push(Change(f"Rename {before} to {after}", there, back, self._not_renamed))
 
-    def _write_name(self, places: Mapping[str, Sequence[int]], old: str, new: Names) -> None:
+    def _write_name(self, places: Mapping[str, Sequence[int]], old: str, new: str, renamed: Mapping[str, str]) -> None:
         project = self._document.project
         if project is None:
             return
         classes, words = self.classes()
         for content, rows in places.items():
-            project.set_labels(content, dict.fromkeys(rows, new.name))
-        named = {name: new.name if name == old else name for name in classes}
+            project.set_labels(content, dict.fromkeys(rows, new))
+        named = {name: new if name == old else name for name in classes}
         kept = self._document.value("task")
         task = {
             **(kept if isinstance(kept, dict) else {}),
             "classes": list(dict.fromkeys(named.values())),
             # A word that nobody has chosen is the name itself, and follows it.
             "words": {named[name]: named[name] if word == name else word for name, word in words.items()},
-            "renamed": dict(new.renamed),
+            "renamed": dict(renamed),
         }
         self._document.set_value("task", task)
         if self.texts is not None:
@@ -190,7 +191,7 @@ class TaskLabels(QObject):
         left = [other for other in classes if other != name]
         write = partial(self._write_classes, words)
         text = f"Take the class {name} away"
-        self._document.undo.push(ChangeClasses(write, classes, left, self._not_renamed, text))
+        self._document.undo.push(Change(text, partial(write, left), partial(write, classes), self._not_renamed))
 
     def _write_classes(self, words: Mapping[str, str], classes: Sequence[str]) -> None:
         kept = self._document.value("task")

@@ -107,16 +107,14 @@ class Tour:
             self.wait(lambda: self.window.runner.current is None, what)
             self.rest(0.3)
 
-    def work(self, *, prepare: Callable[[MainWindow], None] | None = None) -> None:
-        """Take every step of the project that is open; ``prepare`` may change the settings before training."""
+    def work(self) -> None:
+        """Take every step of the project that is open."""
         window = self.window
         self.import_all()
         for number in (1, 2):
             window.show_step(number)
             self.press(window.pages[number])
         window.show_step(3)
-        if prepare is not None:
-            prepare(window)
         self.press(window.pages[3])
         window.show_step(4)
         self.press(window.pages[4])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
+from engine.annotation.results import write_audit, write_corpus, write_scores
 from engine.annotation.selection import (
     Scores,
     Selection,
@@ -104,7 +104,6 @@ def reselect(
             "edits": len(edits),
             "thresholds": dict(zip(classes, class_thresholds(classes, settings).tolist(), strict=True)),
             "domain_threshold": bar,
-            "histograms": histograms(classes, scores.predicted, scores.confidence),
         },
     )
     for notice in notices(chosen, classes, kept, settings):

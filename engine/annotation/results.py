@@ -18,7 +18,6 @@ from engine.settings import AnnotateSettings
 from engine.storage import replacing
 
 AUDITED = 50
-HISTOGRAM = 20
 
 
 def write_corpus(
@@ -87,11 +86,3 @@ def write_audit(
         for row in itertools.chain(sorted(decided), *(np.sort(sample[:AUDITED]) for sample in samples)):
             name, text = plain_cell(classes[predicted[row]]), plain_cell(unlabelled.texts[row])
             writer.writerow([int(row), name, f"{confidence[row]:.3f}", text])
-
-
-def histograms(classes: Sequence[str], predicted: np.ndarray, confidence: np.ndarray) -> dict[str, list[int]]:
-    """Rows of each class by confidence in 20 bins from 0 to 1."""
-    return {
-        name: np.histogram(confidence[predicted == number], HISTOGRAM, (0, 1))[0].tolist()
-        for number, name in enumerate(classes)
-    }

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from engine.annotation.annotators import STAGE, Annotator, EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities, reliability
 from engine.annotation.domain import domain_scores
-from engine.annotation.results import histograms, write_audit, write_corpus, write_scores
+from engine.annotation.results import write_audit, write_corpus, write_scores
 from engine.annotation.selection import (
     check_classes,
     check_kept,
@@ -123,7 +123,6 @@ def annotate(
             "reliability": reliability(held_out_chances[1].max(1), correct),
             "thresholds": dict(zip(classes, class_thresholds(classes, settings).tolist(), strict=True)),
             "domain_threshold": bar,
-            "histograms": histograms(classes, predicted, confidence),
         },
     )
     annotator.forget()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from engine import wording
 from engine.events import Checkpointed, Event, Finished, Metric, Notice, Progress, to_json
 
 
@@ -24,25 +25,6 @@ class Display(Protocol):
     def close(self) -> None:
         """Leave the terminal as it was."""
         ...
-
-
-def duration(seconds: float) -> str:
-    """Return ``1:02:03``, or ``0:08``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def progress_line(event: Progress) -> str:
-    """Return how far, how fast, how long still, in one line."""
-    parts = [f"{event.done:,}" + (f" of {event.total:,}" if event.total is not None else "") + f" {event.unit}"]
-    if event.total:
-        parts.append(f"{100 * event.done / event.total:.0f} %")
-    if event.rate is not None:
-        parts.append(f"{event.rate:,.1f} {event.unit}/s")
-    if event.seconds_left is not None:
-        parts.append(f"{duration(event.seconds_left)} left")
-    return "  ".join([*parts, event.message] if event.message else parts)
 
 
 class JsonDisplay:
@@ -73,18 +55,19 @@ class TextDisplay:
             self._role, self._accuracy = role, ""
             self._began = self._printed = time.monotonic()
         if isinstance(event, Metric) and event.name == "validation accuracy" and not event.group:
-            self._accuracy = f"  validation accuracy {100 * event.value:.1f} %"
+            self._accuracy = f"   validation accuracy {wording.percent(event.value)}"
         elif isinstance(event, Progress):
-            self._progress(f"{role}: {progress_line(event)}{self._accuracy}")
+            said = "   ".join(filter(None, [wording.progress(event, share=True), event.message]))
+            self._progress(f"{role}: {said}{self._accuracy}")
         elif isinstance(event, Notice):
             style = "yellow" if event.level == "warning" else ""
             self._console.print(Text(f"{role}: {event.text}", style=style), soft_wrap=True)
         elif isinstance(event, Finished):
-            took = duration(time.monotonic() - self._began)
+            took = wording.duration(time.monotonic() - self._began)
             how = "done before" if event.summary.get("reused") else f"{event.outcome} in {took}"
             self._console.print(Text(f"{role}: {how}{_in_brief(event)}", style="bold"), soft_wrap=True)
         elif isinstance(event, Checkpointed):
-            self._accuracy = self._accuracy.split("  saved")[0] + f"  saved at {event.step:,}"
+            self._accuracy = self._accuracy.split("   saved")[0] + f"   saved at {event.step:,}"
 
     def close(self) -> None:
         if self._live is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from engine import wording
 from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
 from engine.project import Project
@@ -25,6 +27,7 @@ SEEN = (
 VALIDATED = (
     "Nothing was set aside to test on. On the validation texts, which tuning has looked at, figures are too good:"
 )
+SPREAD = "mean ± standard deviation over seeds"
 SET_ASIDE = (
     "To measure, set labelled texts aside with --test-rows N (test_rows under [tune] in a pipeline file), or import "
     "texts of their own with --as test."
@@ -36,7 +39,7 @@ def show_corpus(corpus: Corpus) -> None:
     table = Table("class", "label word", "rows")
     for number, name in enumerate(corpus.classes):
         table.add_row(name, corpus.words.get(name, ""), f"{int((corpus.labels == number).sum()):,}")
-    out.print(f"{corpus.rows:,} texts in {corpus.folder}")
+    out.print(f"{wording.count(corpus.rows, 'texts')} in {corpus.folder}")
     report = corpus.folder / "report.json"
     found = read_json(report) if report.exists() else {}
     if dropped := found.get("dropped"):
@@ -89,8 +92,6 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
 
 def show_comparison(summary: dict[str, Any], project: Project, *, probed: bool) -> None:
     """Print the table of methods, or what validation said if nothing was tested, which prompt is kept, and probes."""
-    from engine.evaluation.report import comparison_table
-
     tuning = project.role("tune")
     validated = {} if summary else read_json(tuning / "results.json").get("validation_summary", {})
     if summary:
@@ -107,14 +108,31 @@ def show_comparison(summary: dict[str, Any], project: Project, *, probed: bool) 
         out.print(f"Probes, for --prompt of predict and evaluate: {', '.join(files)}", markup=False, soft_wrap=True)
 
 
+def comparison_table(summary: Mapping[str, Mapping[str, Any]], *, validation: bool = False) -> Table:
+    """Return the table of methods, with what always answering the most frequent class would reach below it.
+
+    With ``validation`` the columns say that the figures are those of validation texts.
+    """
+    figures = [f"{'validation ' if validation else ''}{name}" for name in ("accuracy", "macro-F1")]
+    majority = max((found["majority_accuracy"] for found in summary.values()), default=0.0)
+    caption = f"{SPREAD}; always answering the most frequent class: {wording.percent(majority)}"
+    table = Table("method", *figures, "most predicted class", "seeds", caption=caption, caption_justify="left")
+    for method, found in summary.items():
+        shown = [wording.percent(found[f"{name}_mean"], found[f"{name}_std"]) for name in ("accuracy", "macro_f1")]
+        table.add_row(
+            method, *shown, f"at most {100 * found['largest_predicted_share_max']:.0f} %", str(found["seeds"])
+        )
+    return table
+
+
 def show_evaluation(document: dict[str, Any]) -> None:
     """Print accuracy, macro-F1, calibration and the figures of each class."""
     out.print(
-        f"accuracy {100 * document['accuracy']:.1f} %, macro-F1 {100 * document['macro_f1']:.1f} %, "
-        f"expected calibration error {100 * document['expected_calibration_error']:.1f} %"
+        f"accuracy {wording.percent(document['accuracy'])}, macro-F1 {wording.percent(document['macro_f1'])}, "
+        f"expected calibration error {wording.percent(document['expected_calibration_error'])}"
     )
     table = Table("class", "precision", "recall", "F1", "texts")
     for name, row in document["per_class"].items():
-        shown = [f"{100 * row[key]:.1f} %" for key in ("precision", "recall", "f1")]
+        shown = [wording.percent(row[key]) for key in ("precision", "recall", "f1")]
         table.add_row(name, *shown, f"{row['support']:,}")
     out.print(table)

@@ -9,6 +9,8 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QFont
 
+from metapt_gui.widgets.pieces import tooltip
+
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
 REJECTED = ""
@@ -85,7 +87,7 @@ class AuditModel(QAbstractTableModel):
                 index.column()
             ]
         if role == Qt.ItemDataRole.ToolTipRole and index.column() == 3:
-            return "<p>" + item.text[:600].replace("&", "&amp;").replace("<", "&lt;") + "</p>"
+            return tooltip(item.text)
         if role == Qt.ItemDataRole.FontRole and decision == REJECTED:
             font = QFont()
             font.setStrikeOut(True)

@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from PySide6.QtGui import QUndoCommand
 
-Change = tuple[int, str | None, str | None]
-"""Row of the corpus (from 0), class before, class after; ``None`` for no label."""
+from engine.errors import MetaPTError
 
 
-class SetLabels(QUndoCommand):
-    """Label rows, or clear their labels.
+class Change(QUndoCommand):
+    """Writes what comes after and, when it is undone, what was before.
+
+    It is for what it was made for (a corpus, a clustering), whichever is shown when it is undone. What cannot be
+    written makes it obsolete: the stack drops it.
 
     Parameters
     ----------
-    write
-        Puts a class, or ``None``, on a row: into the project and into what is shown. Failures are for it to tell.
-    changes
-        What changes.
     text
-        What the menu calls it after "Undo"; made from the changes if empty.
+        What the menu calls it after "Undo".
+    after, before
+        Write the one and the other, into the project and into what is shown, or raise.
+    failed
+        Is told what kept it from being written.
     """
 
-    def __init__(self, write: Callable[[int, str | None], None], changes: Sequence[Change], text: str = "") -> None:
-        super().__init__(text or description(changes))
-        self._write, self._changes = write, list(changes)
+    def __init__(
+        self,
+        text: str,
+        after: Callable[[], object],
+        before: Callable[[], object],
+        failed: Callable[[MetaPTError], object],
+    ) -> None:
+        super().__init__(text)
+        self._after, self._before, self._failed = after, before, failed
 
     def redo(self) -> None:
         """Write what comes after."""
-        for row, _, after in self._changes:
-            self._write(row, after)
+        self._write(self._after)
 
     def undo(self) -> None:
-        """Write what was before, in the opposite order."""
-        for row, before, _ in reversed(self._changes):
-            self._write(row, before)
+        """Write what was before."""
+        self._write(self._before)
+
+    def _write(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except MetaPTError as error:
+            self.setObsolete(True)
+            self._failed(error)
 
 
-class SetThreshold(QUndoCommand):
-    """Moves the threshold of one class; ``write`` puts it somewhere."""
-
-    def __init__(self, write: Callable[[str, float], None], name: str, before: float, after: float) -> None:
-        super().__init__(f"Threshold of {name}")
-        self._write, self._name, self._before, self._after = write, name, before, after
-
-    def redo(self) -> None:
-        """Move it."""
-        self._write(self._name, self._after)
-
-    def undo(self) -> None:
-        """Move it back."""
-        self._write(self._name, self._before)
-
-
-def description(changes: Sequence[Change]) -> str:
+def description(labels: Mapping[int, str | None]) -> str:
     """Return ``Label 12 as good``, ``Label 3 texts as good``, ``Clear the label of 12``; rows are counted from 1."""
-    classes = {after for _, _, after in changes}
-    one = len(changes) == 1
-    what = f"{changes[0][0] + 1:,}" if one else f"{len(changes):,} texts"
+    classes = set(labels.values())
+    one = len(labels) == 1
+    what = f"{next(iter(labels)) + 1:,}" if one else f"{len(labels):,} texts"
     if len(classes) != 1:
         return f"Label {what}"
     name = classes.pop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QFont
 
 from metapt_gui.theme import Theme, tabular
+from metapt_gui.widgets.pieces import tooltip
 
 NUMBER, TEXT, LABEL, USE = range(4)
 COLUMNS = {
@@ -28,7 +28,6 @@ KEYS = 9
 """Number of classes that have a key of their own."""
 
 _LINE = 1_000
-_TOOLTIP = 2_000
 _SLICE_SECONDS = 0.01
 _FIRST_SLICE = 1_024
 _LARGEST_SLICE = 1 << 17
@@ -48,13 +47,10 @@ class LabelModel(QAbstractTableModel):
         `set_classes` was called.
     counts_changed
         Labels changed, and `counts` with them.
-    filter_ready
-        The table shows what `set_filter` or `set_order` asked for.
     """
 
     classes_changed = Signal()
     counts_changed = Signal()
-    filter_ready = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -81,21 +77,10 @@ class LabelModel(QAbstractTableModel):
 
     # What is shown ----------------------------------------------------------------------------------------------------
 
-    def set_texts(
-        self, texts: pa.ChunkedArray | Sequence[str], imported: Mapping[int, str] | pa.ChunkedArray | None = None
-    ) -> None:
-        """Show another corpus; labels, uses and order of the one before are gone, the filter stays.
-
-        Parameters
-        ----------
-        texts
-            The texts, in memory; kept, not copied.
-        imported
-            Labels that came with the corpus: row -> class, or the column of labels (null = none), as long as
-            ``texts``.
-        """
+    def set_texts(self, texts: pa.ChunkedArray | Sequence[str]) -> None:
+        """Show another corpus, kept, not copied; labels, uses and order of the one before go, the filter stays."""
         self._texts = texts
-        self._number_imported(imported, {})
+        self._number_imported(None, {})
         self._labels, self._uses, self._order = {}, {}, None
         self._show_rows(np.empty(0, np.int64))
         self._search()
@@ -104,7 +89,15 @@ class LabelModel(QAbstractTableModel):
     def set_imported(
         self, imported: Mapping[int, str] | pa.ChunkedArray | None, renamed: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Show other imported labels for the same texts; ``renamed`` is imported name -> name to show."""
+        """Show labels that came with the corpus.
+
+        Parameters
+        ----------
+        imported
+            Row -> class, or the column of labels (null = none), as long as the texts.
+        renamed
+            Imported name -> name to show.
+        """
         self._number_imported(imported, renamed)
         self._labels_changed()
 
@@ -216,11 +209,11 @@ class LabelModel(QAbstractTableModel):
 
     @property
     def searching(self) -> bool:
-        """Whether a search is under way; the table shows the rows from before until `filter_ready`."""
+        """Whether a search is under way; the table shows the rows from before until it ends."""
         return self._timer.isActive()
 
     def set_filter(self, text: str, only: str = "all") -> None:
-        """Show the rows whose text contains ``text`` and whose label fits; see `filter_ready`.
+        """Show the rows whose text contains ``text`` and whose label fits, as soon as they are found.
 
         Parameters
         ----------
@@ -291,7 +284,6 @@ class LabelModel(QAbstractTableModel):
             first = self._order if fits is None else self._order[fits[self._order]]
             shown = np.concatenate([first, shown[~np.isin(shown, first)]])
         self._show_rows(shown)
-        self.filter_ready.emit()
 
     def _show_rows(self, shown: np.ndarray) -> None:
         self.beginResetModel()
@@ -342,9 +334,7 @@ class LabelModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.FontRole and column == NUMBER:
             return tabular(QFont())
         if role == Qt.ItemDataRole.ToolTipRole and column == TEXT:
-            text = self.text(row)
-            shown = text if len(text) <= _TOOLTIP else text[:_TOOLTIP] + " …"
-            return f'<div style="white-space: pre-wrap">{html.escape(shown)}</div>'
+            return tooltip(self.text(row))
         return self._label_data(row, role) if column == LABEL else None
 
     def _words_of(self, row: int, column: int) -> str:

@@ -7,9 +7,12 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
+from metapt_gui.widgets.pieces import tooltip
+
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
-WRAP = 300
+SHORT = 40
+"""Characters that a column has room for."""
 
 
 class PreviewModel(QAbstractTableModel):
@@ -50,7 +53,7 @@ class PreviewModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return " ".join(text.split())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"<p>{_escaped(text[:WRAP])}</p>" if len(text) > 40 else None
+            return tooltip(text) if len(text) > SHORT else None
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -64,7 +67,3 @@ class PreviewModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return "Click to use this column as the text or as the label."
         return None
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

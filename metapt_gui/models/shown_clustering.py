@@ -1,26 +1,21 @@
-"""What the cluster page shows of a clustering, and the change of its groups that can be undone."""
+"""What the cluster page shows of a clustering."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from PySide6.QtGui import QUndoCommand
 
-from engine.clustering.edits import ClusterEdit
 from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus
 from metapt_gui.document import read_texts
 from metapt_gui.theme import Theme
 
-HOVER = 240
 NAMED = 20
 """Labels whose colours are explained; more would be a list as long as the page."""
-Edits = Mapping[int, ClusterEdit]
 
 
 class Shown(NamedTuple):
@@ -34,13 +29,13 @@ class Shown(NamedTuple):
     texts: pa.ChunkedArray
 
     def hover(self, row: int) -> str:
-        """Return the label and the beginning of the text of a row."""
+        """Return the label and the text of a row, on one line."""
         if not 0 <= row < len(self.texts):
             return ""
         text = " ".join(self.texts[row].as_py().split())
         number = int(self.labels[row])
         head = f"{self.classes[number]}: " if number >= 0 else ""
-        return head + (text if len(text) <= HOVER else text[:HOVER] + " …")
+        return head + text
 
 
 def read_shown(folder: Path, corpus: Corpus) -> Shown:
@@ -69,30 +64,3 @@ def legend(shown: Shown, theme: Theme) -> str:
 
 def _entry(theme: Theme, number: int, name: str) -> str:
     return f'<span style="color: {theme.category(number).name()}">■</span>&nbsp;{html.escape(name)}'
-
-
-class EditClusters(QUndoCommand):
-    """Changes what the person says of some clusters of one clustering, which need not be the one that is shown later.
-
-    Parameters
-    ----------
-    write
-        Makes edits all that is said of the clustering in a folder.
-    folder
-        The run of the clustering.
-    """
-
-    def __init__(
-        self, write: Callable[[Path, Edits], None], folder: Path, text: str, before: Edits, after: Edits
-    ) -> None:
-        super().__init__(text)
-        self._write, self._folder = write, folder
-        self._before, self._after = dict(before), dict(after)
-
-    def redo(self) -> None:
-        """Write the new state."""
-        self._write(self._folder, self._after)
-
-    def undo(self) -> None:
-        """Write the state before."""
-        self._write(self._folder, self._before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from engine.events import Event, Finished, Metric, Points
 from engine.running.jobs import ClusterJob
 from engine.settings import ClusterSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog, reporting
+from metapt_gui.dialogs import TableDialog, reporting, show_error
 from metapt_gui.job_runner import Run
-from metapt_gui.models.shown_clustering import EditClusters, Edits, Shown, legend, read_shown
+from metapt_gui.models.commands import Change
+from metapt_gui.models.shown_clustering import Shown, legend, read_shown
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import SweepPlot
@@ -100,6 +101,7 @@ class ClusterPage(Page):
         row.addWidget(self.colour, 1)
         how.box.addLayout(row)
         self.legend = label("", wrap=True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.hide()
         how.box.addWidget(self.legend)
         self.quality = Figure("silhouette (−1 to 1): how well apart the groups are", "Mean over a sample of texts.")
@@ -246,21 +248,22 @@ class ClusterPage(Page):
             return {}
         return self.document.project.cluster_edits(self._shown.clustering.folder)
 
-    def write_edits(self, folder: Path, edits: Edits) -> None:
-        """Make ``edits`` all that is said of the clusters of the clustering in ``folder``."""
+    def write_edits(self, folder: Path, edits: Mapping[int, ClusterEdit]) -> None:
+        """Make ``edits`` all that is said of the clusters of the clustering in ``folder``, and show what is kept."""
         project = self.document.project
         if project is None:
             return
-        for number in set(project.cluster_edits(folder)) | set(edits):
-            project.set_cluster_edit(folder, number, edits.get(number))
-        if self.document.has("clusters") and project.role("clusters").name == folder.name:
-            self.document.changed.emit("cluster edits")
+        try:
+            project.set_cluster_edits(folder, {**dict.fromkeys(project.cluster_edits(folder)), **edits})
+        finally:
+            if self.document.has("clusters") and project.role("clusters").name == folder.name:
+                self.document.changed.emit("cluster edits")
 
-    def _push(self, text: str, after: Edits) -> None:
+    def _push(self, text: str, after: Mapping[int, ClusterEdit]) -> None:
         before = self._edits()
         if self._shown is not None and dict(after) != before and not self.document.read_only:
-            folder = self._shown.clustering.folder
-            self.document.undo.push(EditClusters(self.write_edits, folder, text, before, after))
+            there, back = (partial(self.write_edits, self._shown.clustering.folder, edits) for edits in (after, before))
+            self.document.undo.push(Change(text, there, back, partial(show_error, self.window())))
 
     @reporting
     def _rename(self, number: int, name: str) -> None:

@@ -14,7 +14,7 @@ from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label, tooltip
 from metapt_gui.widgets.results_view import FROM_A_FILE
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
@@ -198,7 +198,7 @@ class FewShotSide(SideScroll):
         best = LEARNED if self._learned else VOCABULARY
         shown = best if self._chosen in ("", LEARNED) else self._chosen
         self.start_from.setCurrentText(shown)
-        self.start_from.setToolTip(f"{START}\nThe file: {self._file}" if shown == FILE else START)
+        self.start_from.setToolTip(tooltip(f"{START}\nThe file: {self._file}") if shown == FILE else START)
 
     def starts(self, learned: Path | None) -> tuple[dict[str, str], Path | None]:
         """Return name -> prompt file or way to begin, the chosen start first, and its file if it has one.

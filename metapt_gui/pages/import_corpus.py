@@ -81,9 +81,7 @@ class ImportPage(Page):
         self.model = self.preview.rows
         self.preview.horizontalHeader().sectionClicked.connect(self._on_header)
         self.shown = TableOrNothing(self.preview, "Choose files …", "Choose one or more files.", self.drop.browse.click)
-        self.empty_text, self.empty_button = self.shown.text, self.shown.button
         self.charts = ReportCharts()
-        self.lengths, self.classes = self.charts.lengths, self.charts.classes
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.shown)
         left.addWidget(self.charts)
@@ -94,7 +92,6 @@ class ImportPage(Page):
         side = self.side = SideScroll(336)
         self.report = ImportReport()
         self.report.broken_asked.connect(self._show_broken)
-        self.figures, self.show_broken = self.report.figures, self.report.show_broken
         side.box.addWidget(self.report)
 
         self.columns = ColumnChoice()
@@ -119,7 +116,7 @@ class ImportPage(Page):
 
     def plots(self) -> list[Any]:
         """Return the plots."""
-        return [self.lengths, self.classes]
+        return [self.charts.lengths, self.charts.classes]
 
     # What is chosen ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +126,7 @@ class ImportPage(Page):
             self._show_role()
         reason = "The project is open for reading only." if self.document.read_only else ""
         self.drop.set_fixed(reason)
-        enable(self.empty_button, reason)
+        enable(self.shown.button, reason)
         self._count_roles(self.document.corpus)
 
     def forget(self) -> None:

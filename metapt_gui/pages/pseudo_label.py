@@ -18,10 +18,10 @@ from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog, reporting
+from metapt_gui.dialogs import TableDialog, reporting, show_error
 from metapt_gui.job_runner import Run
 from metapt_gui.models.annotated import AUDIT, Annotated, audited_texts, read_annotated
-from metapt_gui.models.commands import SetLabels, SetThreshold
+from metapt_gui.models.commands import Change
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
@@ -42,7 +42,6 @@ class PseudoLabelPage(Page):
 
     primary_text = "Pseudo-label"
     primary_tooltip = "Learn from the labelled texts and label the unlabelled ones."
-    pausable = True
     stoppable = False
 
     def __init__(self, context: Context) -> None:
@@ -228,13 +227,15 @@ class PseudoLabelPage(Page):
     # What the person does ---------------------------------------------------------------------------------------------
 
     def set_threshold(self, name: str, value: float) -> None:
-        """Put the threshold of a class at ``value`` and keep it with the project."""
+        """Keep ``value`` as the threshold of a class with the project, and show what is kept."""
         kept = dict(self.document.value("annotate", {}))
         kept["class_confidence"] = {**kept.get("class_confidence", {}), name: round(value, 4)}
-        self.document.set_value("annotate", kept)
-        self.histogram.set_threshold(name, value)
-        self._count()
-        self.update_primary()
+        try:
+            self.document.set_value("annotate", kept)
+        finally:
+            self._show_thresholds()
+            self._count()
+            self.update_primary()
 
     def _on_drag(self, _name: str, _value: float) -> None:
         self._count()
@@ -242,7 +243,8 @@ class PseudoLabelPage(Page):
     @reporting
     def _on_dragged(self, name: str, before: float, after: float) -> None:
         if not self.document.read_only:
-            self.document.undo.push(SetThreshold(self.set_threshold, name, before, after))
+            there, back = (partial(self.set_threshold, name, value) for value in (after, before))
+            self.document.undo.push(Change(f"Threshold of {name}", there, back, partial(show_error, self.window())))
 
     def _on_form(self) -> None:
         if self._showing or self.document.read_only:
@@ -300,8 +302,8 @@ class PseudoLabelPage(Page):
         if self._shown is None or decision == before or self._audit_reason():
             return
         said = "reject" if decision == "" else f"label {decision}" if decision else "undecide"
-        write = partial(self.write_decision, self._shown.subject)
-        self.document.undo.push(SetLabels(write, [(row, before, decision)], f"Audit: {said}"))
+        there, back = (partial(self.write_decision, self._shown.subject, row, what) for what in (decision, before))
+        self.document.undo.push(Change(f"Audit: {said}", there, back, partial(show_error, self.window())))
 
     def _audit_reason(self) -> str:
         """Return why nothing can be decided about the texts that are shown."""

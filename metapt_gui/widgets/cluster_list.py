@@ -23,7 +23,7 @@ from engine.clustering.store import Cluster
 from metapt_gui import wording
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
-from metapt_gui.widgets.pieces import Card, button, dense, enable, label
+from metapt_gui.widgets.pieces import Card, button, dense, enable, label, tooltip
 
 CENTRAL = 5
 LONGEST = 160
@@ -129,7 +129,6 @@ class ClusterList(QWidget):
         self.facts = label("", wrap=True)
         self.terms = label("", "muted", wrap=True)
         self.central = label("", wrap=True)
-        self.central.setTextFormat(Qt.TextFormat.PlainText)
         for text in (self.facts, self.terms, self.central):
             about.box.addWidget(text)
         box = QVBoxLayout(self)
@@ -146,7 +145,7 @@ class ClusterList(QWidget):
         self.table.setRowCount(len(groups))
         for row, group in enumerate(self.groups):
             name = QTableWidgetItem(group.name if group.included else f"{group.name} (left out)")
-            name.setToolTip(group.name)
+            name.setToolTip(tooltip(group.name))
             size = QTableWidgetItem(f"{group.size:,}")
             size.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column, item in enumerate((name, size)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.lasso import Lasso
+from metapt_gui.widgets.pieces import tooltip
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
 
@@ -34,15 +34,12 @@ class ClusterScatter(PlotCard):
 
     Signals
     -------
-    hovered
-        Row under the mouse, -1 for none.
     category_clicked
         Category (of `place` or `set_points`) of the point that was clicked, -1 for the background.
     picked
         Rows that the person drew a line around with the Shift key held, int64 [k], at least one.
     """
 
-    hovered = Signal(int)
     category_clicked = Signal(int)
     picked = Signal(object)
 
@@ -352,10 +349,9 @@ class ClusterScatter(PlotCard):
         if row == self._under:
             return
         self._under = row
-        self.hovered.emit(row)
         if row >= 0 and self._text is not None:
-            text = html.escape(self._text(row))
-            QToolTip.showText(self.plot.viewport().mapToGlobal(self._mouse.toPoint()), f"<p>{text}</p>", self.plot)
+            where = self.plot.viewport().mapToGlobal(self._mouse.toPoint())
+            QToolTip.showText(where, tooltip(self._text(row)), self.plot)
         else:
             QToolTip.hideText()
 

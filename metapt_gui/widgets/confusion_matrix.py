@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QWidget
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mixed
+from metapt_gui.widgets.pieces import tooltip
 
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""
@@ -174,6 +175,5 @@ class ConfusionMatrix(StillPlot):
         if cell is not None:
             count, share = self._matrix[cell], self._shares()[cell]
             labelled, predicted = self._classes[cell[0]], self._classes[cell[1]]
-            self._cells.setToolTip(
-                f"{count:,} texts labelled as {labelled} ({share:.0%} of them) predicted {predicted}"
-            )
+            said = f"{count:,} texts labelled as {labelled} ({share:.0%} of them) predicted {predicted}"
+            self._cells.setToolTip(tooltip(said))

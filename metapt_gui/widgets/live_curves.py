@@ -108,7 +108,6 @@ class LiveCurves(PlotCard):
         self._raw = raw
         self._curves: dict[str, _Curve] = {}
         self._overlays: dict[str, dict[str, _Curve]] = {}
-        self._dashed: set[str] = set()
         self._stale: set[str] = set()
         self._waiting: list[str] = []
         for axis in ("bottom", "left"):
@@ -161,11 +160,6 @@ class LiveCurves(PlotCard):
             self._timer.start()
         return self._curves[name]
 
-    def set_curve_style(self, curve: str, dashed: bool = False) -> None:
-        """Draw ``curve`` dashed or solid, also if it has no points yet."""
-        (self._dashed.add if dashed else self._dashed.discard)(curve)
-        self.repaint_items()
-
     def overlay(self, key: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Draw curves of another run, dashed and thin.
 
@@ -204,11 +198,6 @@ class LiveCurves(PlotCard):
         self.show_data(bool(self._overlays))
         self.plot.enableAutoRange()
 
-    def last(self, curve: str) -> float | None:
-        """Return the newest value of ``curve``, ``None`` before there is one."""
-        found = self._curves.get(curve)
-        return float(found.values[-1]) if found is not None and found.size else None
-
     def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
         """Return curve, step and raw value of every point, those of other runs last."""
         return ("curve", "step", "value"), [
@@ -231,11 +220,11 @@ class LiveCurves(PlotCard):
         """Give curves and legend the colours of the theme."""
         if self.theme is None:
             return
-        for name, curve in self._curves.items():
-            self._paint(curve, self.theme, 1, name in self._dashed)
+        for curve in self._curves.values():
+            self._paint(curve, self.theme)
         for curves in self._overlays.values():
             for curve in curves.values():
-                self._paint(curve, self.theme, 0.5, True)
+                self._paint(curve, self.theme, other=True)
         if self._legend is not None:
             self._legend.setLabelTextColor(self.theme.text)
             for _, label in self._legend.items:
@@ -246,10 +235,10 @@ class LiveCurves(PlotCard):
             self._legend.setPen(self.theme.border)
 
     @staticmethod
-    def _paint(curve: _Curve, theme: Theme, width: float, dashed: bool) -> None:
+    def _paint(curve: _Curve, theme: Theme, *, other: bool = False) -> None:
         colour = theme.category(curve.number)
-        style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
-        curve.line.setPen(pg.mkPen(colour, width=width, style=style))
+        style = Qt.PenStyle.DashLine if other else Qt.PenStyle.SolidLine
+        curve.line.setPen(pg.mkPen(colour, width=0.5 if other else 1, style=style))
         # Not by opacity: values that share a pixel column would add up to a solid band.
         curve.faint.setPen(pg.mkPen(mixed(colour, theme.colour("surface"), FAINT), width=1))
 
@@ -281,7 +270,7 @@ class LiveCurves(PlotCard):
                 label.setText(label.text, color=self.theme.text)
             self._arrange()
         if self.theme is not None:
-            self._paint(curve, self.theme, 1, name in self._dashed)
+            self._paint(curve, self.theme)
 
     def _remove(self, curve: _Curve) -> None:
         self.plot.removeItem(curve.faint)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import Qt as Markup
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -19,6 +21,10 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui.theme import GRID, tabular
+
+TOOLTIP = 600
+"""Characters of a text that a tooltip shows."""
+ONE_LINE = 80
 
 
 class ElidedLabel(QLabel):
@@ -38,7 +44,7 @@ class ElidedLabel(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the text, or its beginning; then the tooltip has all of it."""
         shown = self.shown()
-        self.setToolTip("" if shown == self.text() else self.text())
+        self.setToolTip("" if shown == self.text() else tooltip(self.text()))
         painter = QPainter(self)
         where, enabled, role = self.contentsRect(), self.isEnabled(), self.foregroundRole()
         self.style().drawItemText(painter, where, self.alignment(), self.palette(), enabled, shown, role)
@@ -48,11 +54,23 @@ class ElidedLabel(QLabel):
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """Return a label; ``role`` is ``title``, ``heading``, ``figure``, ``muted``, ``good``, ``warning`` or ``bad``."""
     made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)  # it may be a person's, who writes <b> as others write *
     made.setProperty("role", role)
     made.setWordWrap(wrap)
     if role == "figure":
         made.setFont(tabular(made.font()))
     return made
+
+
+def tooltip(text: str) -> str:
+    """Return what a tooltip shows a person's text with: as it is written, its lines broken and, if long, cut.
+
+    A short line stays as it is unless Qt would take it for markup: a screen reader may read it.
+    """
+    if len(text) <= ONE_LINE and not Markup.mightBeRichText(text):
+        return text
+    shown = text if len(text) <= TOOLTIP else text[:TOOLTIP] + " …"
+    return f'<div style="white-space: pre-wrap">{html.escape(shown)}</div>'
 
 
 def set_role(widget: QWidget, role: str) -> None:
@@ -123,7 +141,6 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setProperty("role", "banner")
         self.text = label(wrap=True)
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.buttons = [button("", "") for _ in range(2)]
         self._actions: list[Callable[[], object] | None] = [None, None]
         row = QHBoxLayout(self)

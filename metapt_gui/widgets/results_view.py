@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
-from metapt_gui.widgets.pieces import Card, dense, label
+from metapt_gui.widgets.pieces import Card, dense, label, tooltip
 
 WIDEST_CLASS = 90
 LEAST = (560, 460)
@@ -304,5 +304,5 @@ def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
         for column, text in enumerate(row):
             item = QTableWidgetItem(" ".join(text.split()))
             if len(text) > 10:
-                item.setToolTip("<p>" + text[:600].replace("&", "&amp;").replace("<", "&lt;") + "</p>")
+                item.setToolTip(tooltip(text))
             table.setItem(number, column, item)

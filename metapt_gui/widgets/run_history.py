@@ -9,7 +9,7 @@ from functools import partial
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QMenu, QTableWidget, QTableWidgetItem
 
-from metapt_gui.widgets.pieces import dense
+from metapt_gui.widgets.pieces import dense, tooltip
 
 COLUMNS = ("show", "started", "state", "steps", "best", "note")
 
@@ -73,7 +73,6 @@ class RunHistory(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             state = f"{line.state}, in use" if line.used else line.state
-            state = f"{line.state}, in use" if line.used else line.state
             for column, text in enumerate(("", line.started, state, line.steps, line.best, line.note)):
                 item = QTableWidgetItem(text)
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
@@ -83,7 +82,7 @@ class RunHistory(QTableWidget):
                     item.setToolTip(f"Show the curves of {line.name}")
                 elif column == len(COLUMNS) - 1:
                     flags |= Qt.ItemFlag.ItemIsEditable
-                    item.setToolTip(text or "Double-click to write a note.")
+                    item.setToolTip(tooltip(text) or "Double-click to write a note.")
                 item.setFlags(flags)
                 self.setItem(row, column, item)
         self.blockSignals(False)

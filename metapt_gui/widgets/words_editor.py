@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from engine.errors import MetaPTError
 from metapt_gui.engine_host import EngineHost
-from metapt_gui.widgets.pieces import button, in_turn, label, set_role
+from metapt_gui.widgets.pieces import button, in_turn, label, set_role, tooltip
 
 DELAY_MS = 300
 
@@ -107,7 +107,8 @@ class WordsEditor(QWidget):
     def _add_line(self, number: int, name: str, word: str) -> list[QWidget]:
         named, worded, said = QLineEdit(name), QLineEdit(word), label("", "muted")
         named.setAccessibleName(f"Class {number + 1}")
-        named.setToolTip("Name of the class; Enter keeps it. Its labels go with it." if self._names_editable else name)
+        renaming = "Name of the class; Enter keeps it. Its labels go with it."
+        named.setToolTip(renaming if self._names_editable else tooltip(name))
         named.setReadOnly(not self._names_editable)
         worded.setAccessibleName(f"Label word of class {number + 1}")
         worded.setToolTip(
@@ -218,7 +219,7 @@ class WordsEditor(QWidget):
             else:
                 text, role, several = f"{len(pieces)} tokens", "warning", True
             said.setText(text)
-            said.setToolTip("  ".join(pieces or []))
+            said.setToolTip(tooltip("  ".join(pieces or [])))
             line.setAccessibleDescription(text)
             set_role(said, role)
         if not several:

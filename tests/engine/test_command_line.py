@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.command_line.display import TextDisplay, duration, progress_line, write_utf8
+from engine.command_line.display import TextDisplay, write_utf8
 from engine.command_line.options import PresetName, mapping, settings_as_options
 from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
 from engine.command_line.tables import kept, show_corpus
@@ -198,10 +199,13 @@ def test_shipped_pipelines_are_valid(path, tmp_path):
 
 
 def test_progress_says_how_far_how_fast_how_long():
-    event = Progress("cluster", 12_400, 20_000, "rows", 310.04, 24.5, "Grouping")
-    assert progress_line(event) == "12,400 of 20,000 rows  62 %  310.0 rows/s  0:24 left  Grouping"
-    assert duration(3_723) == "1:02:03"
-    assert progress_line(Progress("x", 3)) == "3 steps"
+    shown = io.StringIO()
+    display = TextDisplay(Console(file=shown, width=120))
+    display.show("cluster", Metric("validation accuracy", 3, 0.5))
+    display._printed -= 60
+    display.show("cluster", Progress("cluster", 12_400, 20_000, "rows", 310.04, 24.5, "Grouping"))
+    said = "12,400 of 20,000 rows   62 %   310 rows/s   0:24 left   Grouping   validation accuracy 50.0 %"
+    assert said in shown.getvalue()
 
 
 def test_text_display_without_a_terminal(capsys):

@@ -90,7 +90,6 @@ class Impatient(StopToken):
     """Is requested from the n-th look on."""
 
     def __init__(self, looks: int) -> None:
-        super().__init__()
         self.left = looks
 
     @property

@@ -161,12 +161,12 @@ def test_a_value_that_was_changed_in_place_is_written(tmp_path):
 def test_a_read_only_project_takes_no_values_and_no_edits(tmp_path):
     with Project.create(tmp_path / "a.metapt") as first:
         first.set_value("task", 1)
-        first.set_cluster_edit(Path("0002-cluster"), 1, ClusterEdit("soups"))
+        first.set_cluster_edits(Path("0002-cluster"), {1: ClusterEdit("soups")})
         with Project.open(tmp_path / "a.metapt", read_only=True) as second:
             for change in (
                 lambda: second.set_value("task", 2),
                 lambda: second.set_value("task", 1),
-                lambda: second.set_cluster_edit(Path("0002-cluster"), 1, None),
+                lambda: second.set_cluster_edits(Path("0002-cluster"), {1: None}),
             ):
                 with pytest.raises(ProjectError, match="reading only"):
                     change()
@@ -188,14 +188,14 @@ def test_edits_of_clusters_are_set_replaced_and_taken_back(tmp_path):
     with Project.create(folder) as project:
         run, other = folder / "runs" / "0002-cluster", folder / "runs" / "0003-cluster"
         assert project.cluster_edits(run) == {}
-        project.set_cluster_edit(run, 0, ClusterEdit("soups", included=False))
-        project.set_cluster_edit(run, 3, ClusterEdit(merged_into=0))
-        project.set_cluster_edit(run, 4, ClusterEdit("gone"))
-        project.set_cluster_edit(run, 5, ClusterEdit("gone too"))
-        project.set_cluster_edit(run, 0, ClusterEdit("stews", included=False, merged_into=2))
-        project.set_cluster_edit(run, 4, None)
-        project.set_cluster_edit(run, 5, ClusterEdit())
-        project.set_cluster_edit(run, 9, None)
+        project.set_cluster_edits(run, {0: ClusterEdit("soups", included=False)})
+        project.set_cluster_edits(run, {3: ClusterEdit(merged_into=0)})
+        project.set_cluster_edits(run, {4: ClusterEdit("gone")})
+        project.set_cluster_edits(run, {5: ClusterEdit("gone too")})
+        project.set_cluster_edits(run, {0: ClusterEdit("stews", included=False, merged_into=2)})
+        project.set_cluster_edits(run, {4: None})
+        project.set_cluster_edits(run, {5: ClusterEdit()})
+        project.set_cluster_edits(run, {9: None})
         expected = {0: ClusterEdit("stews", False, 2), 3: ClusterEdit(merged_into=0)}
         assert project.cluster_edits(run) == expected
         assert project.cluster_edits(other) == {}, "each clustering has edits of its own"
@@ -332,9 +332,9 @@ def test_meta_train_respects_the_edits_that_the_project_keeps(tmp_path, tiny_t5)
         write_clusters(clusters, np.arange(100) // 20)
         project.assign("source", source)
         project.assign("clusters", clusters)
-        project.set_cluster_edit(clusters, 0, ClusterEdit("soups"))
-        project.set_cluster_edit(clusters, 2, ClusterEdit(included=False))
-        project.set_cluster_edit(clusters, 4, ClusterEdit("part", merged_into=1))
+        project.set_cluster_edits(clusters, {0: ClusterEdit("soups")})
+        project.set_cluster_edits(clusters, {2: ClusterEdit(included=False)})
+        project.set_cluster_edits(clusters, {4: ClusterEdit("part", merged_into=1)})
     command = ["meta-train", "--project", str(tmp_path / "a.metapt"), "--json", "--backbone", str(tiny_t5)]
     command += ["--device", "cpu", "--soft-tokens", "4", "--text-tokens", "16"]
     command += ["--shots", "2", "--steps", "1", "--validate-every", "1"]

@@ -43,7 +43,7 @@ def check_migrated(folder: Path) -> None:
     with Project.open(folder) as project:
         assert project.labels("hash") == {3: "good"}
         assert project.note("0001-import") == "first try"
-        project.set_cluster_edit(folder / "runs" / "0002-cluster", 1, ClusterEdit("soups"))
+        project.set_cluster_edits(folder / "runs" / "0002-cluster", {1: ClusterEdit("soups")})
         project.set_value("task", 1)
         assert project.cluster_edits(folder / "runs" / "0002-cluster") == {1: ClusterEdit("soups")}
     assert read_json(folder / "project.json")["schema"] == migrations.SCHEMA

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoStack
 
 from engine.project import Project
-from metapt_gui.models.label_commands import ChangeLabels
+from metapt_gui.models.commands import Change, description
 from metapt_gui.models.label_model import LabelModel
 from metapt_gui.widgets.label_table import LabelTable
 
@@ -31,14 +31,16 @@ class Page:
         self.labels: dict[int, str] = project.labels("hash") if project else {}
         self.stack = QUndoStack()
         self.model.set_classes(CLASSES)
-        self.model.set_texts(TEXTS if texts is None else texts, imported)
+        self.model.set_texts(TEXTS if texts is None else texts)
+        self.model.set_imported(imported)
         self.model.set_labels(self.labels)
         self.failures: list[Exception] = []
         table.label_asked.connect(self.answer)
 
     def answer(self, rows: list[int], name: str | None) -> None:
-        changes = [(row, self.labels.get(row), name) for row in rows]
-        self.stack.push(ChangeLabels(self.write, "hash", changes, self.failures.append))
+        after, before = dict.fromkeys(rows, name), {row: self.labels.get(row) for row in rows}
+        there, back = (lambda: self.write("hash", after)), (lambda: self.write("hash", before))
+        self.stack.push(Change(description(after), there, back, self.failures.append))
 
     def write(self, corpus: str, labels: Mapping[int, str | None]) -> None:
         if self.project is not None:

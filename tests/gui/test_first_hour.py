@@ -61,8 +61,8 @@ def test_broken_rows_can_be_looked_at_before_they_are_imported(
     lines = [f"soup number {n},{1 + n % 5}" + (",one too many" if n % 20 == 0 else "") for n in range(100)]
     path.write_text("\n".join(["review,stars", *lines]), encoding="utf-8")
     importing.set_files([str(path)])
-    hands.until(importing.show_broken.isEnabled)
-    hands.click(importing.show_broken)
+    hands.until(importing.report.show_broken.isEnabled)
+    hands.click(importing.report.show_broken)
     dialog = hands.dialog(TableDialog)
     assert dialog.table.rowCount() == 5
     dialog.reject()
@@ -71,7 +71,7 @@ def test_broken_rows_can_be_looked_at_before_they_are_imported(
     assert "5 of 100 rows are broken" in failure.report
     assert "--" not in failure.report, "there is no command line here"
     failure.reject()
-    assert importing.show_broken.isEnabled()
+    assert importing.report.show_broken.isEnabled()
 
 
 def test_files_that_are_dropped_take_nobodys_place_unasked(hands: Hands, importing: ImportPage, tmp_path: Path) -> None:

@@ -181,11 +181,11 @@ def test_nothing_is_counted_of_an_import_that_was_cancelled(
 ) -> None:
     chosen(hands, importing, written(tmp_path / "a.csv", 300_000))
     hands.press(importing)
-    hands.until(lambda: importing.figures["kept"].value.text() not in ("0", "–"))
+    hands.until(lambda: importing.report.figures["kept"].value.text() not in ("0", "–"))
     hands.click(importing.cancel)
     hands.idle()
     assert importing.progress_text.text() == "Cancelled."
-    assert {figure.value.text() for figure in importing.figures.values()} == {"–"}
+    assert {figure.value.text() for figure in importing.report.figures.values()} == {"–"}
 
 
 def test_a_file_dropped_on_the_last_page_is_classified(

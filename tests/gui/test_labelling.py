@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 
 from engine.errors import StorageError
 from engine.project import Project
-from metapt_gui.models.commands import SetLabels
+from metapt_gui.models.commands import description
 from metapt_gui.models.label_model import LABEL
 from metapt_gui.widgets.label_table import MOST_AT_ONCE
 
@@ -109,14 +109,6 @@ def test_undo_and_redo(table, qtbot):
     assert page.labels == {0: "good"}
 
 
-def test_undo_goes_backwards():
-    written: list[tuple[int, str | None]] = []
-    command = SetLabels(lambda row, name: written.append((row, name)), [(0, None, "bad"), (0, "bad", None)])
-    command.redo()
-    command.undo()
-    assert written == [(0, "bad"), (0, None), (0, "bad"), (0, None)]
-
-
 def test_what_cannot_be_written_leaves_no_step_and_no_label(table, qtbot, monkeypatch):
     page = Page(table)
     qtbot.keyClick(table.view, Qt.Key.Key_1)
@@ -140,16 +132,16 @@ def test_what_cannot_be_written_leaves_no_step_and_no_label(table, qtbot, monkey
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    ("labels", "text"),
     [
-        ([(11, None, "good")], "Label 12 as good"),
-        ([(11, "good", None)], "Clear the label of 12"),
-        ([(0, "good", None), (1, "bad", None)], "Clear the labels of 2 texts"),
-        ([(0, None, "good"), (1, None, "bad")], "Label 2 texts"),
+        ({11: "good"}, "Label 12 as good"),
+        ({11: None}, "Clear the label of 12"),
+        ({0: None, 1: None}, "Clear the labels of 2 texts"),
+        ({0: "good", 1: "bad"}, "Label 2 texts"),
     ],
 )
-def test_commands_have_names(changes, text):
-    assert SetLabels(lambda row, name: None, changes).text() == text
+def test_commands_have_names(labels, text):
+    assert description(labels) == text
 
 
 def test_a_label_is_in_the_database_at_once(table, qtbot, tmp_path):

@@ -58,9 +58,9 @@ def test_a_messy_file_dropped_on_the_window_becomes_a_project(hands: Hands, mess
     assert corpus is not None
     assert set(corpus.classes) == {"low", "high"}
     assert corpus.rows == 96
-    shown = {name: figure.value.text() for name, figure in page.figures.items()}
+    shown = {name: figure.value.text() for name, figure in page.report.figures.items()}
     assert shown == {"kept": "96", "duplicate": "1", "empty": "1", "other": "24", "broken": "1"}
-    hands.click(page.show_broken)
+    hands.click(page.report.show_broken)
     dialog = hands.dialog(TableDialog)
     assert dialog.table.rowCount() == 1
     assert dialog.table.item(0, 1).text() == "124"
@@ -73,7 +73,7 @@ def test_a_click_on_a_head_chooses_the_column(hands: Hands, messy: Path, tmp_pat
     page = hands.window.page
     assert isinstance(page, ImportPage)
     hands.next_file(messy)
-    hands.click(page.empty_button)
+    hands.click(page.shown.button)
     hands.until(lambda: page.model.rowCount() > 0)
     header = page.preview.horizontalHeader()
     where = QPoint(header.sectionViewportPosition(1) + 10, header.height() // 2)
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_text_is_refused_with_a_sentence(hands: Hands, tmp_pat
     assert isinstance(page, ImportPage)
     hands.next_file(picture)
     hands.click(page.drop.browse)
-    hands.until(lambda: "binary" in page.empty_text.text())
+    hands.until(lambda: "binary" in page.shown.text.text())
     assert not page.primary.isEnabled()
     assert "binary" in page.primary.toolTip()
 

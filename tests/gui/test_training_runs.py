@@ -134,7 +134,7 @@ def test_notes_and_groups_of_a_run_that_is_gone_are_nobodys(project_folder: Path
     with Project.open(project_folder) as project:
         first, second, third = (trained(project, steps) for steps in (30, 40, 50))
         project.set_note(second.name, "the good one")
-        project.set_cluster_edit(second, 0, ClusterEdit("soups"))
+        project.set_cluster_edits(second, {0: ClusterEdit("soups")})
         project.delete_run(second)
         assert project.note(second.name) == ""
         assert project.cluster_edits(second) == {}

@@ -206,7 +206,7 @@ def test_plots_are_saved_as_csv(hands: Hands, project_folder: Path, tmp_path: Pa
     assert isinstance(page, ImportPage)
     target = tmp_path / "classes.csv"
     hands.next_file(target)
-    page.classes.export("CSV")
+    page.charts.classes.export("CSV")
     with open(target, newline="", encoding="utf-8") as stream:
         assert [row[0] for row in csv.reader(stream)][1:] == ["1", "2", "3", "4", "5"]
 

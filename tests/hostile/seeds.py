@@ -292,7 +292,7 @@ def make_project(folder: Path) -> Path:
             project.assign(role, place)
         project.set_value("task", {"classes": ["1", "2"]})
         project.set_label("hash", 1, "1")
-        project.set_cluster_edit(groups, 1, ClusterEdit("soups", False))
+        project.set_cluster_edits(groups, {1: ClusterEdit("soups", False)})
         project.set_note("0001-import", "first")
     (folder / "project.lock").unlink(missing_ok=True)
     return folder

@@ -260,7 +260,7 @@ def _read_project(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
             yield lambda: project.set_value("task", 1)
             yield lambda: project.assign("tune", project.folder / "runs" / "0001-import")
             yield lambda: project.set_label("hash", 2, "1")
-            yield lambda: project.set_cluster_edit(project.folder / "runs" / "0002-cluster", 2, ClusterEdit("x"))
+            yield lambda: project.set_cluster_edits(project.folder / "runs" / "0002-cluster", {2: ClusterEdit("x")})
 
     def use(read_only: bool) -> None:
         with Project.open(folder / "in", read_only=read_only) as project:
