@@ -209,7 +209,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         assert [(job.tune.first_seed, job.tune.seeds) for job in tunings] == [(0, 1), (1, 1)]
         count = len(done)
         grouped = EXPERIMENTS["grouped-anew"].run(bench, toy)["40 + 40"]
-        assert {name: sorted(runs) for name, runs in grouped.items()} == {name: ["0", "1"] for name in ("LDA", "random")}
+        assert {name: sorted(runs) for name, runs in grouped.items()} == {"LDA": ["0", "1"], "random": ["0", "1"]}
         trained = [job.settings.seed for job in done[count:] if job.stage == "meta-train"]
         assert sorted(trained) == [0, 0, 1, 1]
         assert bench.pretrained(bench.yelp(), batch=4)
