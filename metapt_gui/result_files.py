@@ -21,6 +21,10 @@ from metapt_gui.widgets.results_view import Results, Wrong
 from metapt_gui.workflow import on_same_labels
 
 
+SUMMARISED = ("accuracy_mean", "accuracy_std", "macro_f1_mean", "macro_f1_std", "majority_accuracy", "seeds")
+"""What is shown of a method."""
+
+
 def results_of(document: Document) -> Callable[[], Results | None] | None:
     """Return what reads the results of the present tuning; ``None`` if there is none."""
     corpus = document.corpus("target")
@@ -89,7 +93,7 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
         job.classes,
         found["best"],
         found["measured_on"],
-        {**summary, **probed},
+        {name: {figure: item[figure] for figure in SUMMARISED} for name, item in {**summary, **probed}.items()},
         found["evaluations"],
         wrong,
         {} if other_texts else _uses(found, {item["row"] for item in predictions}),

@@ -21,13 +21,13 @@ from engine.running.record import RunRecord
 from engine.storage import write_json
 from metapt_gui.earlier_runs import changed_settings, values_of_run, values_of_runs
 from metapt_gui.models.annotated import audited_texts
-from metapt_gui.result_files import read_results
+from metapt_gui.result_files import SUMMARISED, read_results
 from metapt_gui.run_files import describe_runs
 from metapt_gui.workflow import TRAIN, State, backbone_of, embedded_source, outdated, probe_files, states
 
 WRONG = (None, -1.5, "/runs/1-a\0", [[3]], {"x": "y"})
 RESULTS = {
-    "summary": {"PT": {"accuracy": 0.5}},
+    "summary": {"PT": dict.fromkeys(SUMMARISED, 0.5)},
     "best": "PT 0",
     "measured_on": "test",
     "evaluations": {},
