@@ -56,6 +56,18 @@ PAIRS = (
     ("MetaPT(Y)", "Sentence-BERT probe + source"),
     ("MetaPT(Y)", "SetFit"),
 )
+LEARNED, ANEW = ("MetaPT(Y)", "PPT(Y)", "MetaPT", "PPT"), ("MetaPT(Y)", "PPT(Y)")
+"""Starts that learned from other texts, and those of which each seed has a training of its own."""
+COUNTED = (
+    ("MetaPT(Y)", "PPT(Y)"),
+    ("MetaPT(Y)", "PPT"),
+    ("MetaPT", "MetaPT(Y)"),
+    ("MetaPT", "PPT"),
+    ("MetaPT(Y)", "PT"),
+    ("PPT(Y)", "PT"),
+    ("MetaPT", "PT"),
+    ("PPT", "PT"),
+)
 SPEED = {
     "meta-first-order": "meta step, first-order (T5-small's shape, K = 10, m = 4, n = 100)",
     "meta-exact": "meta step, exact (the same shape)",
@@ -127,17 +139,58 @@ def differences() -> str:
 
 def trained_anew() -> str:
     """Return accuracy with a training of its own for each seed, and the differences, also from the rest of table 1."""
-    document, shared = read_json(RESULTS / "paper.json").get("trained-anew", {}), _table1()
-    own = {target: document[target]["figures"]["40 + 40"] for target in TARGETS if target in document}
+    own, shared = _anew(), _table1()
     if not own:
         return markdown(["", "accuracy"], [["not measured", ""]])
     head = [TARGETS[target] for target in own]
-    lines = [spread(list(own.values()), {name: METHODS[name] for name in ("MetaPT(Y)", "PPT(Y)")}, "accuracy", head)]
+    lines = [spread(list(own.values()), {name: METHODS[name] for name in ANEW}, "accuracy", head)]
     for one, other in PAIRS:
-        if one in ("MetaPT(Y)", "PPT(Y)") and other not in ("MetaPT", "PPT"):
+        if one in ANEW and other not in ("MetaPT", "PPT"):
             cells = [difference({**shared[target], **found}, one, other) for target, found in own.items()]
             lines.append("| " + " | ".join([f"{METHODS[one]} - {METHODS[other]}", *cells]) + " |")
     return "\n".join(lines)
+
+
+def better_probe() -> str:
+    """Return how far the learned starts are ahead of the better of the two probes of each target."""
+    shared, anew = _table1(), _anew()
+    rows = [["the better probe", *(_better_probe(found).removeprefix("Sentence-BERT ") for found in shared.values())]]
+    for method in LEARNED:
+        cells = [difference(found, method, _better_probe(found)) for found in shared.values()]
+        rows.append([f"{METHODS[method]} - the better probe", *cells])
+    for method in ANEW:
+        cells = [difference(shared[name] | anew.get(name, {}), method, _better_probe(shared[name])) for name in shared]
+        rows.append([f"{METHODS[method]}, trained anew - the better probe", *cells])
+    return markdown(["", *(TARGETS[target] for target in shared)], rows)
+
+
+def _better_probe(found: Figures) -> str:
+    probes = [name for name in found if name.startswith("Sentence-BERT probe")]
+    return max(probes, key=lambda name: values(found[name], "accuracy").mean())
+
+
+def counted() -> str:
+    """Return on how many targets one method is ahead of another: in its mean, beyond chance, and in its deviation."""
+    shared, anew = _table1(), _anew()
+    pairs = [(METHODS[one], one, other, shared) for one, other in COUNTED]
+    fresh = {target: shared[target] | anew.get(target, {}) for target in shared}
+    pairs += [(f"{METHODS[one]}, trained anew", one, other, fresh) for one, other in COUNTED if one in ANEW]
+    rows = []
+    for name, one, other, figures in pairs:
+        both = [(found[one], found[other]) for found in figures.values() if one in found and other in found]
+        accuracy = [[100 * values(runs, "accuracy") for runs in pair] for pair in both]
+        signs = [paired(*pair) for pair in both]
+        known = [sign for sign in signs if sign is not None and abs(sign[0]) > sign[1]]
+        against = f"{METHODS[other]}, trained anew" if name.endswith("anew") and other in ANEW else METHODS[other]
+        counts = (
+            sum(mine.mean() > theirs.mean() for mine, theirs in accuracy),
+            sum(sign[0] > 0 for sign in known),
+            sum(sign[0] < 0 for sign in known),
+            sum(mine.std(ddof=1) < theirs.std(ddof=1) for mine, theirs in accuracy),
+        )
+        rows.append([f"{name} against {against}", *(f"{count} of {len(both)}" for count in counts)])
+    head = ("", "higher mean", "ahead beyond chance", "behind beyond chance", "smaller deviation")
+    return markdown(head, rows)
 
 
 def difference(figures: Figures, one: str, other: str) -> str:
@@ -192,13 +245,13 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
 
 
 def learning_rates() -> str:
-    """Return what ``choose`` found of each way of learning, all tuned at the same rate."""
-    return _chosen("choose", lambda found: found["tuned at 0.03"])
+    """Return what ``choose`` and ``choose-batches`` found of each way of learning, all tuned at the same rate."""
+    return _chosen(["choose", "choose-batches"], lambda found: found["tuned at 0.03"])
 
 
 def pseudo_label_rates() -> str:
     """Return what ``choose-pseudo`` found of learning from pseudo-labelled text."""
-    return _chosen("choose-pseudo", lambda found: found["tuned at 0.03"])
+    return _chosen(["choose-pseudo"], lambda found: found["tuned at 0.03"])
 
 
 def tuning_rates() -> str:
@@ -209,14 +262,17 @@ def tuning_rates() -> str:
         few = {at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in TUNED}
         return dict(sorted(few.items()))
 
-    return _chosen("choose", rates)
+    return _chosen(["choose"], rates)
 
 
-def _chosen(experiment: str, part: Callable[[Mapping[str, Figures]], Figures]) -> str:
-    document = read_json(RESULTS / "paper.json").get(experiment, {})
-    if not document:
+def _chosen(experiments: Sequence[str], part: Callable[[Mapping[str, Figures]], Figures]) -> str:
+    document = read_json(RESULTS / "paper.json")
+    columns: dict[str, dict[str, Any]] = {}
+    for found in (document.get(experiment, {}) for experiment in experiments):
+        for target in (target for target in TARGETS if target in found):
+            columns.setdefault(TARGETS[target], {}).update(part(found[target]["figures"]))
+    if not columns:
         return markdown(["", "accuracy"], [["not measured", ""]])
-    columns = {TARGETS[target]: part(document[target]["figures"]) for target in TARGETS if target in document}
     methods = {method: method for figures in columns.values() for method in figures}
     return spread(list(columns.values()), methods, "accuracy", list(columns))
 
@@ -265,6 +321,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "steps": steps,
     "differences": differences,
     "trained anew": trained_anew,
+    "better probe": better_probe,
+    "counted": counted,
     "table 2": compared_with(["table2"], "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
     "figure 2": by_condition("figure2", "sst2"),
     "figure 3a": by_condition("figure3a", "sst5"),
@@ -297,6 +355,11 @@ def rewritten(page: str) -> str:
 def _table1() -> dict[str, Figures]:
     found = joined(read_json(RESULTS / "paper.json"))["table 1"]
     return {target: found[target]["figures"]["40 + 40"] for target in TARGETS if target in found}
+
+
+def _anew() -> dict[str, Figures]:
+    document = read_json(RESULTS / "paper.json").get("trained-anew", {})
+    return {target: document[target]["figures"]["40 + 40"] for target in TARGETS if target in document}
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ from engine.errors import ProjectError, ProjectLockedError, StorageError, storag
 from engine.migrations import SCHEMA, check_known, migrate, migrated
 from engine.project_database import ProjectDatabase, database_errors
 from engine.roles import MADE_BY
-from engine.running.jobs import Job
+from engine.running.job import Job
+from engine.running.record import RunRecord, ending
 from engine.storage import read_json, write_json
 
 SUFFIX = ".metapt"
@@ -45,6 +46,7 @@ class Project(ProjectDatabase):
     def __init__(self, folder: Path, manifest: dict[str, Any], lock: FileLock | None) -> None:
         super().__init__(folder, read_only=lock is None)
         self._manifest, self._lock = manifest, lock
+        self._records: dict[Path, tuple[tuple[int, ...], RunRecord]] = {}
         self.write_manifest: Callable[[Path, dict[str, Any]], None] = write_json
 
     # Opening and closing ----------------------------------------------------------------------------------------------
@@ -131,36 +133,45 @@ class Project(ProjectDatabase):
         The same job on the same inputs gets the same folder, so that it is reused or resumed; any other, or with
         ``fresh``, a new one.
         """
-        document = job.document()
         runs = self.folder / "runs"
+        asked = RunRecord(runs, job, job.versions())
         numbers = [0, *self.known_numbers()]
         for folder in sorted(runs.glob("*-*"), reverse=True):
-            if folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir()):
+            record = None
+            with contextlib.suppress(StorageError):  # what another run left, damaged or cut off, stops no job
+                record = self.record(folder)
+            if record is None and folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir()):
                 continue  # killed before it began: there is nothing in it, and its name is free
             with contextlib.suppress(ValueError):
                 numbers.append(int(folder.name.split("-")[0]))
-            if folder.is_symlink():
-                continue  # it may lead out of the project, and a job would write there
-            if not fresh and job.describes(document, self._recorded(folder)):
-                return folder, self._completed(folder)
+            if fresh or record is None or folder.is_symlink():
+                continue  # a link may lead out of the project, and a job would write there
+            if record.is_of(asked):
+                return folder, ending(folder).outcome == "completed"
         return runs / f"{max(numbers) + 1:04d}-{job.stage}", False
 
-    @staticmethod
-    def _recorded(folder: Path) -> Any:
-        with contextlib.suppress(StorageError):  # what another run left, damaged or cut off, stops no job
-            return read_json(folder / "job.json")
-        return None
+    def record(self, folder: Path) -> RunRecord:
+        """Return what the folder of a run says of it; it is read again only when it was written again.
 
-    @staticmethod
-    def _completed(folder: Path) -> bool:
-        path = folder / "result.json"
-        try:
-            result = read_json(path)
-        except StorageError:
-            if path.is_file():
-                raise
-            return False  # there is none, or a run that goes on has just taken it away
-        return isinstance(result, dict) and result.get("event") == "Finished" and result.get("outcome") == "completed"
+        Raises
+        ------
+        StorageError
+            If it cannot be read.
+        """
+        path = folder / "job.json"
+        with storage_errors(path):
+            found = path.stat()
+        version = found.st_ino, found.st_mtime_ns, found.st_size
+        known = self._records.get(folder)
+        if known is None or known[0] != version:
+            known = self._records[folder] = version, RunRecord.open(folder)
+        return known[1]
+
+    def record_of(self, role: str) -> RunRecord | None:
+        """Return the record of the run that a role stands on; ``None`` if there is none, or it cannot be read."""
+        with contextlib.suppress(StorageError):
+            return self.record(self.role(role))
+        return None
 
     def assign(self, role: str, folder: Path) -> None:
         """Let ``role`` (``source``, ``target``, ``clusters``, ...) stand on a run from now on."""
@@ -211,8 +222,8 @@ class Project(ProjectDatabase):
         self.check_writable()
         for role in self._manifest["roles"]:
             at = self.role(role)
-            made_from = at.name == folder.name or folder.name in str(self._recorded(at))
-            if made_from:
+            record = self.record_of(role)
+            if at.name == folder.name or (record is not None and folder.name in str(record.job)):
                 raise ProjectError(
                     f"The run {folder.name} is in use: {role} stands on it",
                     where=self.folder,

@@ -11,22 +11,22 @@ from typing import Any
 
 from engine.annotation.reselect import REJECTED
 from engine.corpus.store import Corpus
-from engine.errors import MetaPTError, SettingsError
+from engine.errors import SettingsError, StorageError
 from engine.project import Project
-from engine.running.job import WHERE_AND_HOW
+from engine.running.job import WHERE_AND_HOW, Job
+from engine.running.jobs import ImportJob, MetaTrainJob, SelectJob
+from engine.running.record import RunRecord
 from engine.running.target_task import task_from
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
     ClusterSettings,
-    ImportSettings,
     MetaTrainSettings,
     PromptSettings,
     Settings,
     TuneSettings,
     validated,
 )
-from engine.storage import read_json
 from metapt_gui.models.annotated import audited_texts
 from metapt_gui.workflow import IMPORT
 
@@ -58,17 +58,12 @@ def values_of_runs(project: Project) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for role in IMPORT.roles:
-        job = _job(project, role)
-        settings = _valid(job.get("settings"), ImportSettings)
-        files = job.get("files")
-        if settings is not None and isinstance(files, list) and all(isinstance(name, str) for name in files):
-            found |= {f"files {role}": files, f"import {role}": settings}
-    for role, parts in _PARTS.items():
-        job = _job(project, role)
-        for name, (part, kind) in parts.items():
-            settings = _valid(job.get(part), kind)
-            if settings is not None:
-                found.setdefault(name, settings)
+        record = project.record_of(role)
+        if record is not None and isinstance(record.job, ImportJob):
+            found |= {f"files {role}": record.job.files, f"import {role}": record.job.settings.model_dump(mode="json")}
+    for role in _PARTS:
+        record = project.record_of(role)
+        found = _values(record.job if record is not None else None, role) | found
     if "meta_train" in found:
         found["preset"] = OWN
     return found
@@ -77,14 +72,16 @@ def values_of_runs(project: Project) -> dict[str, Any]:
 def values_of_run(folder: Path, role: str) -> dict[str, Any]:
     """Return values as the window keeps them, taken from a run that a role could stand on."""
     try:
-        job = read_json(folder / "job.json")
-    except MetaPTError:
+        job = RunRecord.open(folder).job
+    except StorageError:
         return {}
-    found = {name: _valid(job.get(part), kind) for name, (part, kind) in _PARTS[role].items()}
-    values: dict[str, Any] = {name: settings for name, settings in found.items() if settings is not None}
-    if role == "meta-train":
-        values |= {"preset": OWN, "source words": job.get("words") or {}}
-    return values
+    values = _values(job, role)
+    return values | {"preset": OWN, "source words": job.words} if isinstance(job, MetaTrainJob) else values
+
+
+def _values(job: Job | None, role: str) -> dict[str, Any]:
+    parts = {name: (getattr(job, part, None), kind) for name, (part, kind) in _PARTS.get(role, {}).items()}
+    return {name: value.model_dump(mode="json") for name, (value, kind) in parts.items() if isinstance(value, kind)}
 
 
 def changed_settings(project: Project, role: str) -> list[str]:
@@ -92,26 +89,25 @@ def changed_settings(project: Project, role: str) -> list[str]:
 
     What changes no result, such as the device, is left out.
     """
-    job = _job(project, role)
+    record = project.record_of(role)
+    if record is None:
+        return []
     changed: dict[str, None] = {}
-    for name, (part, kind) in _PARTS.get(role, {}).items():
-        then, now = _valid(job.get(part), kind), _valid(project.value(name), kind)
+    for name, then in _values(record.job, role).items():
+        part, kind = _PARTS[role][name]
+        now = _valid(project.value(name), kind)
         passed_over = (*WHERE_AND_HOW.get(part, ()), *_NOT_CHOSEN.get(role, ()))
-        if then is not None and now is not None:
+        if now is not None:
             others = (setting for setting in now if setting not in passed_over and now[setting] != then[setting])
             changed |= dict.fromkeys(setting.replace("_", " ") for setting in others)
-    if role == "annotated" and job and _edits(job) != _decisions(project):
+    edits = record.job.edits if isinstance(record.job, SelectJob) else {}
+    if role == "annotated" and edits != _decisions(project):
         changed["decisions in the audit"] = None
     value = {"meta-train": project.value("source words"), "tune": task_from(project.value("task")).words}.get(role)
-    words, known = (given if isinstance(given, dict) else {} for given in (value, job.get("words")))
+    words, known = value if isinstance(value, dict) else {}, getattr(record.job, "words", {})
     if any(known[name] != word for name, word in words.items() if name in known):
         changed["label words"] = None
     return list(changed)
-
-
-def _edits(job: Mapping[str, Any]) -> dict[int, str]:
-    edits = job.get("edits")
-    return {int(row): name for row, name in edits.items() if row.isdecimal()} if isinstance(edits, dict) else {}
 
 
 def _decisions(project: Project) -> dict[int, str]:
@@ -120,16 +116,6 @@ def _decisions(project: Project) -> dict[int, str]:
     corpus = Corpus.open(project.role("source")) if project.has_role("source") else None
     known = (*(corpus.classes if corpus is not None else ()), REJECTED)
     return {row: name for row, name in project.labels(subject).items() if name in known} if subject else {}
-
-
-def _job(project: Project, role: str) -> dict[str, Any]:
-    try:
-        if not project.has_role(role):
-            return {}
-        job = read_json(project.role(role) / "job.json")
-    except MetaPTError:
-        return {}
-    return job if isinstance(job, dict) else {}
 
 
 def _valid(values: Any, kind: type[Settings]) -> dict[str, Any] | None:

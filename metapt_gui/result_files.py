@@ -13,10 +13,16 @@ from safetensors import SafetensorError, safe_open
 
 from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import PromptFileError, StorageError, storage_errors
+from engine.running.jobs import TuneJob
+from engine.running.record import RunRecord
 from engine.storage import read_json
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
 from metapt_gui.workflow import on_same_labels
+
+
+SUMMARISED = ("accuracy_mean", "accuracy_std", "macro_f1_mean", "macro_f1_std", "majority_accuracy", "seeds")
+"""What is shown of a method."""
 
 
 def results_of(document: Document) -> Callable[[], Results | None] | None:
@@ -51,14 +57,16 @@ def read_results(folder: Path, probe: Path | None, corpus: Corpus) -> Results | 
 
 
 def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
-    found, job = read_json(folder / "results.json"), read_json(folder / "job.json")
+    found, record = read_json(folder / "results.json"), RunRecord.open(folder)
+    job = record.job
+    if not isinstance(job, TuneJob):
+        raise TypeError(job.stage)
     summary = dict(found["summary"] or found.get("validation_summary", {}))
     probed: dict[str, Any] = {}
     fitted = probe is not None and (probe / "results.json").exists()
-    if probe is not None and fitted and on_same_labels(job, read_json(probe / "job.json")):
+    if probe is not None and fitted and on_same_labels(job, RunRecord.open(probe).job):
         probed = dict(read_json(probe / "results.json")["summary"])
-    # Runs lie beside each other, wherever the project has been moved since.
-    there = folder.parent / Path(job["corpus"]).name
+    there = record.input("corpus")
     own = Corpus.open(there) if (there / "corpus.json").exists() else corpus
     other_texts = own.content_hash != corpus.content_hash
     drawn = {frozenset(draw["training"] + draw["validation"]) for draw in found["draws"].values()}
@@ -71,8 +79,8 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
         numbers = sorted({item["row"] for item in rows})
         texts = pq.read_table(own.path, columns=["text"]).column("text")
         own_rows = len(texts)
-        if job.get("test"):  # its rows are counted on from the task's
-            tested = Corpus.open(folder.parent / Path(job["test"]).name)
+        if job.test:  # its rows are counted on from the task's
+            tested = Corpus.open(record.input("test"))
             texts = pa.chunked_array(
                 [*texts.chunks, *pq.read_table(tested.path, columns=["text"]).column("text").chunks]
             )
@@ -82,10 +90,10 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
                 Wrong(item["row"], item["label"], item["prediction"], item["confidence"], shown.get(item["row"], ""))
             )
     return Results(
-        job["classes"],
+        job.classes,
         found["best"],
         found["measured_on"],
-        {**summary, **probed},
+        {name: {figure: item[figure] for figure in SUMMARISED} for name, item in {**summary, **probed}.items()},
         found["evaluations"],
         wrong,
         {} if other_texts else _uses(found, {item["row"] for item in predictions}),

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import MetaPTError
+from engine.errors import StorageError
 from engine.events import Metric, from_json
-from engine.storage import read_json
+from engine.running.jobs import MetaTrainJob
+from engine.running.record import RunRecord, ending
 from metapt_gui import wording
 from metapt_gui.widgets.run_history import RunLine
 
@@ -41,18 +42,15 @@ def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") ->
     """Return a line about each run of meta-training; the one ``used`` is marked."""
     lines = []
     for folder in folders:
-        with contextlib.suppress(MetaPTError, AttributeError, LookupError, TypeError, ValueError):  # a damaged run
+        with contextlib.suppress(StorageError):  # a damaged run
             lines.append(replace(_describe(folder, notes), used=folder.name == used))
     return lines
 
 
 def _describe(folder: Path, notes: dict[str, str]) -> RunLine:
-    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
-    job = read_json(folder / "job.json")
-    summary = result.get("summary", {})
-    state = result.get("outcome") or ("failed" if result.get("event") == "Failed" else "interrupted")
-    best = summary.get("validation_accuracy")
-    steps = f"{summary['steps']:,} of {job['settings']['steps']:,}" if "steps" in summary else ""
+    job, (outcome, summary) = RunRecord.open(folder).job, ending(folder)
+    best, done = summary.get("validation_accuracy"), summary.get("steps")
+    steps = f"{done:,} of {job.settings.steps:,}" if isinstance(job, MetaTrainJob) and isinstance(done, int) else ""
     started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
-    shown = wording.percent(best) if best is not None else ""
-    return RunLine(folder.name, started, str(state), steps, shown, notes.get(folder.name, ""))
+    shown = wording.percent(best) if isinstance(best, float) else ""
+    return RunLine(folder.name, started, outcome, steps, shown, notes.get(folder.name, ""))

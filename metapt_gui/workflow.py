@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
 from engine.project import Project
 from engine.roles import IMPORTED
-from engine.running.job import ANNOTATED_FROM, is_version, moved_on, within_project
+from engine.running.job import ANNOTATED_FROM, Job, Version, is_version, moved_on, within_project
+from engine.running.jobs import ImportJob, MetaTrainJob, TuneJob
+from engine.running.prompt_jobs import PromptJob
+from engine.running.record import RunRecord
+from engine.running.target_jobs import TargetJob
 from engine.running.target_task import task_from
-from engine.settings import ImportSettings
-from engine.storage import read_json
 
 PROBES = {"probe.safetensors": "Sentence-BERT probe", "probe-with-source.safetensors": "Sentence-BERT probe + source"}
 """What a run of linear probes may leave -> what it is called."""
@@ -104,24 +105,30 @@ def embedded_source(project: Project) -> str:
     if not project.has_role("source"):
         return ""
     source = project.role("source")
-    read = (_job(project, "clusters").get("corpus"), _job(project, "annotated").get("labelled"))
-    return str(source) if source.name in (Path(corpus or "").name for corpus in read) else ""
+    for role, name in (("clusters", "corpus"), ("annotated", "labelled")):
+        record = project.record_of(role)
+        if record is not None and not moved_on(project, record.job, {name: "source"}):
+            return str(source)
+    return ""
 
 
 def probe_files(project: Project) -> dict[str, Path]:
     """Return name -> file of the linear probes that were fitted on the labels of the present tuning."""
-    if not (project.has_role("tune") and project.has_role("linear-probe")):
-        return {}
-    if not on_same_labels(_job(project, "tune"), _job(project, "linear-probe")):
+    tuned, probed = project.record_of("tune"), project.record_of("linear-probe")
+    if tuned is None or probed is None or not on_same_labels(tuned.job, probed.job):
         return {}
     files = {name: project.role("linear-probe") / name for name in PROBES}
     return {name: path for name, path in files.items() if path.exists()}
 
 
-def on_same_labels(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two jobs learned from the same texts and labels."""
-    folders = all(Path(job.get(name) or "").name == Path(other.get(name) or "").name for name in ("corpus", "test"))
-    return folders and all(job.get(name) == other.get(name) for name in ("labels", "classes", "renamed", "tune"))
+def on_same_labels(job: Job, other: Job) -> bool:
+    """Whether two jobs on the target task learned from the same texts and labels."""
+    if not (isinstance(job, TargetJob) and isinstance(other, TargetJob)):
+        return False
+    folders = all(Path(getattr(job, name)).name == Path(getattr(other, name)).name for name in ("corpus", "test"))
+    return folders and all(
+        getattr(job, name) == getattr(other, name) for name in ("labels", "classes", "renamed", "tune")
+    )
 
 
 def classifier_path(project: Project) -> Path | None:
@@ -154,13 +161,11 @@ def _prompt_step(project: Project) -> Step | None:
 def backbone_of(prompt: Path) -> str:
     """Return the backbone of the run that left a prompt; empty if it is not known or not there any more."""
     try:
-        job = read_json(prompt.parent / "job.json")
+        job = RunRecord.open(prompt.parent).job
     except MetaPTError:
         return ""
-    settings = job.get("backbone") if isinstance(job, dict) else None
-    name = settings.get("backbone") if isinstance(settings, dict) else None
-    there = isinstance(name, str) and (not Path(name).is_absolute() or Path(name).is_dir())
-    return str(name) if there else ""
+    name = job.backbone.backbone if isinstance(job, PromptJob) else ""
+    return name if not Path(name).is_absolute() or Path(name).is_dir() else ""
 
 
 def only_class(project: Project) -> str:
@@ -218,7 +223,9 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
 
 
 def _uses_learned_prompt(project: Project) -> bool:
-    return any("meta-train" in str(start) for start in _job(project, "tune").get("starts", {}).values())
+    record = project.record_of("tune")
+    starts = record.job.starts.values() if record is not None and isinstance(record.job, TuneJob) else ()
+    return any("meta-train" in start for start in starts)
 
 
 def not_imported(project: Project, role: str) -> str:
@@ -228,17 +235,17 @@ def not_imported(project: Project, role: str) -> str:
     """
     if not project.has_role(role):
         return ""
-    job = _job(project, role)
-    if not job:
+    record = project.record_of(role)
+    if record is None or not isinstance(record.job, ImportJob):
         return "the texts that were imported are not there any more"
     files, settings = project.value(f"files {role}"), project.value(f"import {role}") or {}
-    if files is not None and not _same_files(files, job.get("files", [])):
+    if files is not None and not _same_files(files, record.job.files):
         return "the files chosen are not imported yet"
-    done = ImportSettings().model_dump() | job.get("settings", {})
+    done = record.job.settings.model_dump(mode="json")
     if any(done.get(name) != value for name, value in settings.items()):
         return "the settings are not imported yet"
-    inputs = job.get("inputs", {})
-    return "the file has changed since it was imported" if len(inputs) <= LOOKED_AT and _grown(inputs) else ""
+    grown = len(record.versions) <= LOOKED_AT and _grown(record.versions)
+    return "the file has changed since it was imported" if grown else ""
 
 
 def reasons_to_import(project: Project) -> dict[str, str]:
@@ -246,10 +253,10 @@ def reasons_to_import(project: Project) -> dict[str, str]:
     return {role: reason for role in IMPORT.roles if (reason := not_imported(project, role))}
 
 
-def _grown(inputs: Mapping[str, Any]) -> bool:
+def _grown(inputs: Mapping[str, Version]) -> bool:
     """Whether a file is there and has another length than the one that was recorded; times say little."""
     for path, version in inputs.items():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # of a path that no file can have
             if isinstance(version, list) and version and os.stat(path).st_size != version[0]:
                 return True
     return False
@@ -270,22 +277,14 @@ def outdated(project: Project, role: str) -> bool:
 
     So it has if it cannot be read any more.
     """
-    job = _job(project, role)
+    record = project.record_of(role)
     try:
-        return not job or _stands_on_others(project, role, job) or _inputs_changed(project, job)
+        return record is None or _stands_on_others(project, role, record.job) or _inputs_changed(project, record)
     except MetaPTError:
         return True
 
 
-def _job(project: Project, role: str) -> dict[str, Any]:
-    try:
-        job = read_json(project.role(role) / "job.json")
-    except MetaPTError:
-        return {}
-    return job if isinstance(job, dict) else {}
-
-
-def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
+def _stands_on_others(project: Project, role: str, job: Job) -> bool:
     training = training_role(project)
     expected = {
         "annotated": ANNOTATED_FROM,
@@ -295,32 +294,27 @@ def _stands_on_others(project: Project, role: str, job: dict[str, Any]) -> bool:
     }.get(role, {})
     if moved_on(project, job, expected):
         return True
-    if role == "meta-train":
+    if isinstance(job, MetaTrainJob):
         fields = task_fields(project.cluster_edits(project.role("clusters")))
-        recorded = {name: job.get(name) or type(value)() for name, value in fields.items()}
-        recorded["names"] = {int(number): name for number, name in dict(recorded["names"]).items()}
-        return recorded != fields
-    if role == "tune":
-        learned = job.get("starts", {}).get("MetaPT", "")
+        return {name: getattr(job, name) for name in fields} != fields
+    if isinstance(job, TuneJob):
+        learned = job.starts.get("MetaPT", "")
         run = Path(learned).parent.name if within_project(learned) else ""
         if run and project.has_role("meta-train") and run != project.role("meta-train").name:
             return True
-        if Path(job.get("test") or "").name != Path(test_path(project)).name:
+        if Path(job.test).name != Path(test_path(project)).name:
             return True
         corpus = Corpus.open(project.role("target"))
         task = task_from(project.value("task"))
         wanted = task.fields(corpus, project.labels(corpus.content_hash), {})
-        if {int(row): name for row, name in job.get("labels", {}).items()} != wanted["labels"]:
-            return True
-        if not task.classes:
-            return False
-        return (job.get("classes") or []) != wanted["classes"] or (job.get("renamed") or {}) != wanted["renamed"]
+        same = ("labels", "classes", "renamed") if task.classes else ("labels",)
+        return any(getattr(job, name) != wanted[name] for name in same)
     return False
 
 
-def _inputs_changed(project: Project, job: dict[str, Any]) -> bool:
+def _inputs_changed(project: Project, record: RunRecord) -> bool:
     """Whether a run of this project that the job names has another result now (it went on, say)."""
-    for path, version in job.get("inputs", {}).items():
+    for path, version in record.versions.items():
         if not (name := within_project(path)):
             continue
         here = project.folder / name

@@ -105,10 +105,17 @@ class Bench:
         )
         return str(self.steps.run("meta-train", job) / "prompt.safetensors")
 
-    def pretrained(self, corpus: str, **changes: Any) -> str:
-        """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start."""
-        meta = MetaTrainSettings(**self.settings("meta_train"))
-        settings = PretrainSettings(**self.settings("pretrain") | as_many_texts(meta, GROUPS) | changes)
+    def pretrained(self, corpus: str, *, batch: int = 0, **changes: Any) -> str:
+        """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start.
+
+        So many a step, too, or ``batch`` of them in more steps.
+        """
+        budget = as_many_texts(MetaTrainSettings(**self.settings("meta_train")), GROUPS)
+        if batch:
+            times = budget["batch_size"] // batch
+            more = {name: times * budget[name] for name in ("steps", "validate_every")}
+            budget = budget | {"batch_size": batch, **more}
+        settings = PretrainSettings(**self.settings("pretrain") | budget | changes)
         job = jobs.PretrainJob(corpus=corpus, backbone=self.backbone, prompt=self.prompt, settings=settings)
         return str(self.steps.run("pretrain-prompt", job) / "prompt.safetensors")
 

@@ -70,6 +70,18 @@ def table2(bench: Bench, dataset: Dataset) -> Found:
     return {"40 + 40": bench.tuned(dataset, starts | {"PPT": bench.pretrained(yelp)})}
 
 
+def grouped_anew(bench: Bench, dataset: Dataset) -> Found:
+    """As table 2 without the groups of ``trained-anew``, but each seed starts from prompts trained with this seed."""
+    yelp = bench.yelp()
+    found: Runs = {}
+    for seed in range(bench.first_seed, bench.first_seed + bench.seeds):
+        ways = {"LDA": "lda", "random": "random"}
+        starts = {name: bench.meta(yelp, bench.clusters(yelp, method=way), seed=seed) for name, way in ways.items()}
+        for name, runs in bench.tuned(dataset, starts, seeds=1, first_seed=seed).items():
+            found.setdefault(name, {}).update(runs)
+    return {"40 + 40": found}
+
+
 def figure2(bench: Bench, dataset: Dataset) -> Found:
     """Few-shot sizes: so many examples to train on, and as many to validate."""
     yelp = bench.yelp()
@@ -171,6 +183,14 @@ def choose_pseudo(bench: Bench, dataset: Dataset) -> Found:
     return {"tuned at 0.03": found | bench.tuned(dataset, lower, learning_rate=0.03)}
 
 
+def choose_batches(bench: Bench, dataset: Dataset) -> Found:
+    """PPT that reads as many texts, four a step as in the paper, at several rates, on rows as those of ``choose``."""
+    yelp = bench.yelp()
+    rates = (0.03, 0.1, 0.3)
+    starts = {f"PPT {rate:g}, batches of 4": bench.pretrained(yelp, batch=4, learning_rate=rate) for rate in rates}
+    return {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
+
+
 def stopping(bench: Bench, dataset: Dataset) -> Found:
     """What a better validation is, and whether the start is validated, on rows as those of ``choose``."""
     yelp = bench.yelp()
@@ -201,6 +221,7 @@ EXPERIMENTS = {
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
     "table2": Experiment(table2, ("sst5",)),
+    "grouped-anew": Experiment(grouped_anew, ("sst5",)),
     "figure2": Experiment(figure2, ("sst2",)),
     "figure3a": Experiment(figure3a, ("sst5",)),
     "figure3b": Experiment(figure3b, ("sst5",)),
@@ -208,5 +229,6 @@ EXPERIMENTS = {
     "fewer": Experiment(fewer, ("sst2", "amazon2")),
     "choose": Experiment(choose, ("sst2", "amazon5", "sentihood"), development=True),
     "choose-pseudo": Experiment(choose_pseudo, ("sst2", "amazon5", "sentihood"), development=True),
+    "choose-batches": Experiment(choose_batches, ("sst2", "amazon5", "sentihood"), development=True),
     "stopping": Experiment(stopping, ("sst2", "amazon5", "sentihood"), development=True),
 }

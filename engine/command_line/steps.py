@@ -154,7 +154,7 @@ def training_corpus(steps: Steps, texts: str = "") -> str:
     folder = project.role(chosen)
     if chosen == "source":
         return str(folder)
-    for role in moved_on(project, read_json(folder / "job.json"), ANNOTATED_FROM):
+    for role in moved_on(project, project.record(folder).job, ANNOTATED_FROM):
         text = (
             f"The pseudo-labelled texts are older than the {role}, which was imported again since. Run `metapt "
             "annotate` to use what is there now."

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, get_args
 
-from pydantic import ValidationError
-
 from engine.errors import storage_errors
 from engine.running.session import Session
 from engine.settings import BackboneSettings, Initialisation, Settings
@@ -51,29 +49,24 @@ class Job(Settings):
 
         Two jobs are the same when these are: a file that was changed or a run that went on makes another job.
         """
-        values = self.model_dump(mode="json")
-        return {"stage": self.stage, **values, "inputs": _input_versions(values)}
+        return {"stage": self.stage, **self.model_dump(mode="json"), "inputs": self.versions()}
 
-    def describes(self, mine: dict[str, Any], document: Any) -> bool:
-        """Whether a document, perhaps of a version with fewer settings, says of this job what ``mine`` says."""
-        if not isinstance(document, dict) or document.get("stage") != self.stage:
-            return False
-        values = {name: value for name, value in document.items() if name not in ("stage", "inputs")}
-        try:
-            completed = type(self).model_validate(values).model_dump(mode="json")
-        except ValidationError:
-            return False
-        asked = {name: value for name, value in mine.items() if name not in ("stage", "inputs")}
-        return _essence(completed) == _essence(asked) and _same_versions(mine["inputs"], document.get("inputs"))
+    def versions(self) -> dict[str, Version]:
+        """Return path -> version of the files and runs that the job names."""
+        return _input_versions(self.model_dump(mode="json"))
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)
-Version: TypeAlias = "str | list[int]"
+Version: TypeAlias = str | list[int]
 """What a file was when a job read it: a hash of what a run left, size and time of change of a person's own file."""
 
 
+def essence(job: Job) -> Any:
+    """Return what decides on a job's results; on another device it goes on, as whoever lost a GPU is told to do."""
+    return _essence(job.model_dump(mode="json"))
+
+
 def _essence(value: Any, section: str = "") -> Any:
-    """Return what decides on the results; on another device a run goes on, as whoever lost a GPU is told to do."""
     if isinstance(value, dict):
         parts = {
             name: _essence(part, name) for name, part in value.items() if name not in WHERE_AND_HOW.get(section, ())
@@ -101,13 +94,12 @@ def is_version(state: Path, version: Any) -> bool:
     """
     try:
         return (_hash(state) if isinstance(version, str) else _stamp(state)) == version
-    except OSError:
+    except (OSError, ValueError):  # a path that no file can have
         return False
 
 
-def _same_versions(mine: dict[str, Version], recorded: Any) -> bool:
-    if not isinstance(recorded, dict):
-        return False
+def same_versions(mine: Mapping[str, Version], recorded: Mapping[str, Version]) -> bool:
+    """Whether inputs are still what was recorded of them, wherever the project lies by now."""
     known = {within_project(path) or path: version for path, version in recorded.items()}
     names = {path: within_project(path) or path for path in mine}
     return known.keys() <= set(names.values()) and all(
@@ -180,8 +172,8 @@ def _input_versions(values: Any) -> dict[str, Version]:
         return {values: _hash(state) if of_a_run else [size, changed]}
 
 
-def moved_on(project: Project, document: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
-    """Return the roles that stand on another run now than the one that the job of ``document`` took.
+def moved_on(project: Project, job: Job, inputs: Mapping[str, str]) -> list[str]:
+    """Return the roles that stand on another run now than the one that ``job`` took.
 
     Parameters
     ----------
@@ -190,6 +182,6 @@ def moved_on(project: Project, document: Mapping[str, Any], inputs: Mapping[str,
     """
 
     def same(name: str, role: str) -> bool:
-        return project.has_role(role) and Path(str(document.get(name, ""))).name == project.role(role).name
+        return project.has_role(role) and Path(getattr(job, name, "")).name == project.role(role).name
 
     return [role for name, role in inputs.items() if not same(name, role)]

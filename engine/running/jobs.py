@@ -66,6 +66,6 @@ def job_from(document: Mapping[str, Any]) -> Job:
     values = dict(document)
     stage = values.pop("stage", None)
     values.pop("inputs", None)
-    if stage not in JOBS:
+    if not isinstance(stage, str) or stage not in JOBS:
         raise SettingsError(f"There is no stage '{stage}'", remedy=f"The stages are {', '.join(JOBS)}.")
     return validated(JOBS[stage], values, where=str(stage))

@@ -30,6 +30,7 @@ from engine.running.jobs import (
     ProbeJob,
     TuneJob,
 )
+from engine.running.record import ending
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -211,8 +212,7 @@ class Steps:
         job = with_whole_paths(job)
         folder, done = self.project.run_folder(job, fresh=fresh)
         if done:
-            summary = read_json(folder / "result.json").get("summary", {})
-            self.show(role, Finished(str(folder), "completed", summary | {"reused": True}))
+            self.show(role, Finished(str(folder), "completed", ending(folder).summary | {"reused": True}))
         else:
             self._run(role, job, folder)
         self.project.assign(role, folder)

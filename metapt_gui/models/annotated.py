@@ -11,6 +11,7 @@ from engine.annotation.selection import LiveCounts, live_counts
 from engine.corpus.spreadsheet import text_of_cell
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
+from engine.running.record import RunRecord
 from engine.storage import read_json
 from metapt_gui.earlier_labels import earlier_labels
 from metapt_gui.models.audit_model import Audited
@@ -56,14 +57,13 @@ def _decided_before(folder: Path, earlier: Mapping[str, Mapping[int, str]]) -> d
     known = {text: decision for labels in reversed(found) for text, decision in labels.items()}
     if not known:
         return {}
-    unlabelled = Corpus.open(folder.parent / Path(read_json(folder / "job.json")["unlabelled"]).name)
+    unlabelled = Corpus.open(RunRecord.open(folder).input("unlabelled"))
     return {row: known[text] for row, text in enumerate(unlabelled.texts) if text in known}
 
 
 def audited_texts(folder: Path) -> str:
     """Name the texts that were labelled by their content: rows of texts that were imported later are others."""
-    named = Path(read_json(folder / "job.json").get("unlabelled", ""))
     try:
-        return f"{AUDIT}{Corpus.open(folder.parent / named.name).content_hash}"
+        return f"{AUDIT}{Corpus.open(RunRecord.open(folder).input('unlabelled')).content_hash}"
     except MetaPTError:
         return ""

@@ -18,6 +18,7 @@ from engine.clustering.edits import ClusterEdit
 from engine.corpus.store import Corpus
 from engine.events import Event, Finished, Metric, Points
 from engine.running.jobs import ClusterJob
+from engine.running.record import RunRecord
 from engine.settings import ClusterSettings
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog, reporting, show_error
@@ -165,14 +166,8 @@ class ClusterPage(Page):
 
     def _corpus_of_run(self) -> Corpus | None:
         """Return the corpus that was clustered, which may not be the present one any more."""
-        from engine.storage import read_json
-
-        job = read_json(Path(self.document.path("clusters")) / "job.json")
-        project = self.document.project
-        assert project is not None
-        name = Path(str(job.get("corpus", ""))).name if isinstance(job, dict) else ""
-        folder = project.folder / "runs" / name
-        return Corpus.open(folder) if name and folder.is_dir() else None
+        folder = RunRecord.open(Path(self.document.path("clusters"))).input("corpus")
+        return Corpus.open(folder) if folder.is_dir() else None
 
     def _show(self, shown: Shown) -> None:
         if self.runner.current is not None and self.mine(self.runner.current):

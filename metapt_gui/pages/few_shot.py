@@ -15,9 +15,9 @@ from engine.errors import MetaPTError
 from engine.events import Event, Finished, Metric
 from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
+from engine.running.record import ending
 from engine.running.target_task import present_names
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
-from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Texts, read_texts
@@ -359,9 +359,9 @@ class FewShotPage(Page):
 
     def action(self, *, ready: bool) -> str:
         """Return that a run that was stopped goes on."""
-        last = Path(self.document.path("tune")) / "result.json" if ready and self.document.has("tune") else None
-        completed = last is None or (last.exists() and read_json(last).get("outcome") == "completed")
-        return "Resume" if not completed and self.stopped(self._job()) else self.primary_text  # else no label is read
+        last = Path(self.document.path("tune")) if ready and self.document.has("tune") else None
+        begun = last is not None and ending(last).outcome != "completed"
+        return "Resume" if begun and self.stopped(self._job()) else self.primary_text  # else no label is read
 
     def on_started(self, run: Run) -> None:
         """Begin the curves anew."""

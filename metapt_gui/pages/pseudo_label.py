@@ -16,7 +16,6 @@ from engine.events import Event, Finished
 from engine.running.job import ANNOTATED_FROM, moved_on
 from engine.running.jobs import AnnotateJob, SelectJob
 from engine.settings import AnnotateSettings
-from engine.storage import read_json
 from metapt_gui import wording
 from metapt_gui.dialogs import TableDialog, reporting, show_error
 from metapt_gui.job_runner import Run
@@ -338,12 +337,12 @@ class PseudoLabelPage(Page):
         project = self.document.project
         if self._shown is None or self.form.problem() or project is None:
             return False
-        job = read_json(self._shown.folder / "job.json")
-        if moved_on(project, job, ANNOTATED_FROM):
+        record = project.record_of("annotated")
+        job = record.job if record is not None else None
+        if not isinstance(job, (AnnotateJob, SelectJob)) or moved_on(project, job, ANNOTATED_FROM):
             return False
-        now = self.annotate_settings().model_dump(mode="json")
         free = {"confidence", "class_confidence", "balance", "maximum_rows", "out_of_domain_share", "offline"}
-        return all(job["settings"].get(name) == value for name, value in now.items() if name not in free)
+        return job.settings.model_dump(exclude=free) == self.annotate_settings().model_dump(exclude=free)
 
     def start(self) -> None:
         """Annotate, or select anew from the scores that are there."""

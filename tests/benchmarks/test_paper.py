@@ -101,7 +101,7 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert not texts_of(chosen.test) & texts_of(chosen.pool)
     assert not (texts_of(chosen.test) | texts_of(chosen.pool)) & texts_of(found.test)
     assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {
-        "choose", "choose-pseudo", "stopping",
+        "choose", "choose-batches", "choose-pseudo", "stopping",
     }  # fmt: skip
 
 
@@ -207,6 +207,13 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         assert [(job.stage, job.settings.seed) for job in trained] == [("meta-train", 1), ("pretrain-prompt", 1)]
         tunings = [job for job in done[count:] if job.stage == "tune"]
         assert [(job.tune.first_seed, job.tune.seeds) for job in tunings] == [(0, 1), (1, 1)]
+        count = len(done)
+        grouped = EXPERIMENTS["grouped-anew"].run(bench, toy)["40 + 40"]
+        assert {name: sorted(runs) for name, runs in grouped.items()} == {"LDA": ["0", "1"], "random": ["0", "1"]}
+        trained = [job.settings.seed for job in done[count:] if job.stage == "meta-train"]
+        assert sorted(trained) == [0, 0, 1, 1]
+        assert bench.pretrained(bench.yelp(), batch=4)
+        assert (done[-1].settings.batch_size, done[-1].settings.steps) == (4, 6)  # two steps of twelve texts are six
         longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]
         assert {method: len(runs) for method, runs in longer.items()} == {
             "MetaPT(Y)": 2, "100 soft tokens": 2, "loss over the vocabulary": 2,

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-import engine.project
+import engine.running.record
 from engine.errors import ProjectError, StorageError
 from engine.project import Project
 from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
@@ -217,12 +217,12 @@ def test_a_result_that_is_taken_away_while_it_is_looked_for_is_none(tmp_path, mo
         (folder / "job.json").write_text(json.dumps(job.document()))
         result = folder / "result.json"
         result.write_text('{"event": "Finished", "outcome": "completed"}')
-        read = engine.project.read_json
+        read = engine.running.record.read_json
 
         def read_late(path):
             if path == result:
                 result.unlink()
             return read(path)
 
-        monkeypatch.setattr("engine.project.read_json", read_late)
+        monkeypatch.setattr("engine.running.record.read_json", read_late)
         assert project.run_folder(job) == (folder, False)

@@ -10,7 +10,7 @@ from made_runs import as_if_run
 
 from engine.corpus.store import Corpus
 from engine.project import Project
-from engine.running.jobs import AnnotateJob, MetaTrainJob, TuneJob
+from engine.running.jobs import AnnotateJob, MetaTrainJob, SelectJob, TuneJob
 from engine.settings import AnnotateSettings, BackboneSettings, MetaTrainSettings, PromptSettings, TuneSettings
 from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.workflow import TRAIN, State
@@ -83,7 +83,7 @@ def test_a_run_that_cannot_be_read_says_nothing(project_folder: Path) -> None:
         assert changed_settings(project, "annotated") == []
         project.set_value("annotate", "no settings")
         assert changed_settings(project, "annotated") == []
-        (folder / "job.json").write_text('{"edits": {"x": "", "5": "good"}}')
+        as_if_run(project, "annotated", SelectJob(annotated="d", labelled="a", unlabelled="b", edits={5: "good"}))
         assert changed_settings(project, "annotated") == ["decisions in the audit"]
 
 

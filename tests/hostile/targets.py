@@ -314,7 +314,8 @@ def _run_folders(folder: Path) -> st.SearchStrategy[Input]:
     import pyarrow as pa
 
     events = b'{"event": "Metric", "name": "loss", "step": 1, "value": 0.5, "group": "a"}\n' * 3
-    job = {"classes": ["1", "2"], "labels": {"0": "1"}, "tune": {}, "settings": {"steps": 10}}
+    train = {"stage": "meta-train", "corpus": "corpus", "clusters": "groups", "settings": {"steps": 10}}
+    tune = {"stage": "tune", "corpus": "corpus", "classes": ["1", "2"], "labels": {"0": "1"}, "tune": {}}
     predictions = {"run": ["PT 0", "PT 0"], "row": [0, 1], "label": ["1", "2"], "prediction": ["2", "2"]}
     results = {
         "summary": {"PT": {"accuracy": 0.5}},
@@ -325,12 +326,13 @@ def _run_folders(folder: Path) -> st.SearchStrategy[Input]:
     }
     files = {
         "result.json": mutations.json_bytes({"event": "Finished", "outcome": "completed", "summary": {"steps": 5}}),
-        "job.json": mutations.json_bytes(job),
+        "job.json": mutations.json_bytes(tune),
         "events.jsonl": events,
         "results.json": mutations.json_bytes(results),
         "predictions.parquet": seeds.parquet(pa.table({**predictions, "confidence": [0.5, 0.6]})),
     }
-    parts = {name: _json_of(files, name) for name in ("result.json", "job.json", "results.json")}
+    parts = {name: _json_of(files, name) for name in ("result.json", "results.json")}
+    parts["job.json"] = mutations.mutated_json([tune, train])
     parts["events.jsonl"] = mutations.mutated_bytes([events]) | mutations.mutated_json(
         [{"event": "Metric", "name": "loss", "step": 1, "value": 0.5, "group": "a"}]
     )
