@@ -38,6 +38,7 @@ from engine.command_line.steps import (
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.project import Project
+from engine.roles import IMPORTED
 from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
 from engine.running.session import Session
@@ -66,6 +67,7 @@ Texts = Annotated[str, typer.Option(help="Which texts to learn from, from now on
 Data = Annotated[
     Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
 ]
+KINDS = f"{', '.join(IMPORTED[:-1])} or {IMPORTED[-1]}"
 DEFAULT_PROJECT = Path("project.metapt")
 DEMO_SENTENCES = (
     "I have been waiting for nine days and nobody answers my mails.",
@@ -94,15 +96,15 @@ def options(
 def import_(
     files: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     settings: ImportSettings,
-    role: Annotated[str, typer.Option("--as", help="What it is: source, open-text, target or test.")] = "source",
+    role: Annotated[str, typer.Option("--as", help=f"What it is: {KINDS}.")] = "source",
     project: Annotated[
         Path, typer.Option("--project", "-p", help="Project folder; made where there is none.")
     ] = DEFAULT_PROJECT,
     json: AsJson = False,
 ) -> None:
     """Read and clean texts from CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text (also gzip, zip, zstd)."""
-    if role not in ("source", "open-text", "target", "test"):
-        raise SettingsError(f"'{role}' is no role of a corpus", remedy="Choose source, open-text, target or test.")
+    if role not in IMPORTED:
+        raise SettingsError(f"'{role}' is no role of a corpus", remedy=f"Choose {KINDS}.")
     with engine_steps(project, json, create=True) as steps:
         folder = steps.run(role, import_job(files, settings))
         if not json:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+IMPORTED = ("source", "open-text", "target", "test")
+"""The kinds of texts that are imported; the first one by default."""
 MADE_BY = {
     "source": "metapt import FILE",
-    "open-text": "metapt import FILE --as open-text",
-    "target": "metapt import FILE --as target",
-    "test": "metapt import FILE --as test",
+    **{role: f"metapt import FILE --as {role}" for role in IMPORTED[1:]},
     "annotated": "metapt annotate",
     "clusters": "metapt cluster",
     "meta-train": "metapt meta-train",

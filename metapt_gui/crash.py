@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import platform
 import sys
 import threading
@@ -38,12 +39,13 @@ class CrashReports:
         self.tell: Callable[[BaseException, Path | None], object] | None = None
 
     def install(self) -> None:
-        """Catch what nobody else does, in all threads, and crashes below Python (written to ``fault-PID.txt``)."""
+        """Catch what nobody else does, in all threads, and crashes below Python (written to ``fault-TIME-PID.txt``)."""
         sys.excepthook = self._caught
         threading.excepthook = self._caught_in_thread
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._fault_file = open(self.folder / f"fault-{int(time.time())}.txt", "w", encoding="utf-8")  # noqa: SIM115
+            path = self.folder / f"fault-{int(time.time())}-{os.getpid()}.txt"
+            self._fault_file = open(path, "w", encoding="utf-8")  # noqa: SIM115
             faulthandler.enable(self._fault_file)
         except OSError:
             self._fault_file = None  # no reports then, but the window works

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPlainTextEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -28,7 +27,7 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
-from metapt_gui.widgets.pieces import label, tooltip
+from metapt_gui.widgets.pieces import label, table_of, tooltip
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 FORBIDDEN = r'[<>:"|?*]'
@@ -181,14 +180,9 @@ class TableDialog(QDialog):
         layout = QVBoxLayout(self)
         if note:
             layout.addWidget(label(note, wrap=True))
-        self.table = QTableWidget(len(rows), len(names))
-        self.table.setAccessibleName(title)
-        self.table.setHorizontalHeaderLabels(list(names))
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table = table_of(names, title)
+        self.table.setRowCount(len(rows))
         self.table.setAlternatingRowColors(True)
-        self.table.setWordWrap(True)
-        self.table.setTabKeyNavigation(False)
         for number, row in enumerate(rows):
             for column, text in enumerate(row):
                 item = QTableWidgetItem(text)

@@ -13,6 +13,7 @@ from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
 from engine.project import Project
+from engine.roles import IMPORTED
 from engine.running.job import ANNOTATED_FROM, Job, Version, is_version, moved_on, within_project
 from engine.running.jobs import ImportJob, MetaTrainJob, TuneJob
 from engine.running.prompt_jobs import PromptJob
@@ -50,7 +51,7 @@ IMPORT = Step(
     "import",
     "Import",
     "Bring in texts: labelled ones that teach, and those of the task that you care about.",
-    ("source", "open-text", "target", "test"),
+    IMPORTED,
 )
 LABEL = Step(
     "label",

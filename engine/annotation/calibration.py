@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-BINS = 15
+from engine.evaluation.bins import bin_of
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -33,8 +33,8 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, float]]:
-    """Return mean confidence, accuracy and rows of each of 15 bins of confidence that has rows."""
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    """Return mean confidence, accuracy and rows of each bin of confidence that has rows."""
+    bins = bin_of(confidence)
     return [
         {
             "confidence": float(confidence[bins == number].mean()),

@@ -14,7 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from engine.annotation.annotators import STAGE, EmbeddedTexts
 from engine.backbones.devices import multiplies_bfloat16, resolve_device
 from engine.backbones.hub import fetch_from_hub
-from engine.backbones.memory import fitting, is_out_of_memory
+from engine.backbones.library_errors import library_errors
+from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     Every,
@@ -25,7 +26,7 @@ from engine.checkpoint import (
     save_checkpoint,
 )
 from engine.embedding.sentence_bert import CHARACTERS
-from engine.errors import BackboneError, TrainingError
+from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
 from engine.settings import AnnotateSettings
 from engine.stage import Part, ProgressMeter, StopToken
@@ -159,7 +160,8 @@ class RobertaAnnotator:
         if not folder.is_dir():
             folder = yield from fetch_from_hub(name, offline=self._settings.offline)
         torch.manual_seed(self._settings.seed)  # of the new classification head, and of dropout
-        try:
+        remedy = "Check that the folder holds a RoBERTa-class model with .safetensors weights."
+        with library_errors("The annotator", where=name, remedy=remedy):
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             self._model = AutoModelForSequenceClassification.from_pretrained(
                 folder,
@@ -170,14 +172,6 @@ class RobertaAnnotator:
                 trust_remote_code=False,
                 ignore_mismatched_sizes=True,
             ).to(self._device)
-        except Exception as error:  # transformers raises its own kinds for whatever is wrong with a folder
-            if is_out_of_memory(error):
-                raise
-            raise BackboneError(
-                f"The annotator cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
-                where=name,
-                remedy="Check that the folder holds a RoBERTa-class model with .safetensors weights.",
-            ) from error
 
     def _scores(self, texts: Sequence[str]) -> torch.Tensor:
         limit = CHARACTERS * self._settings.maximum_tokens

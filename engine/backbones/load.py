@@ -19,6 +19,7 @@ from engine.backbones.cross_attention import ask_few
 from engine.backbones.devices import available_memory, resolve_device, resolve_precision
 from engine.backbones.first_layer import look_up
 from engine.backbones.hub import fetch_from_hub
+from engine.backbones.library_errors import library_errors
 from engine.errors import BackboneError
 from engine.settings import BackboneSettings
 from engine.stage import Part
@@ -97,6 +98,8 @@ def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
         If there is no such model, it is not a T5, it is damaged or has no safetensors, or the hub cannot be reached.
     DeviceError
         If the device is not there.
+    StorageError
+        If a list of its files cannot be read.
     """
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
@@ -154,7 +157,7 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
         )
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # what is wrong is said here, in a sentence
-    try:
+    with library_errors("The model", where=name, remedy="Check that the folder is complete, or fetch it again."):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "t5":
             raise BackboneError(
@@ -176,16 +179,6 @@ def _load_folder(folder: Path, name: str) -> tuple[T5ForConditionalGeneration, P
         missing = sorted(loaded[1]["missing_keys"])
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer.get_vocab()
-    except BackboneError:
-        raise
-    except BaseException as error:  # transformers, tokenizers and safetensors raise their own kinds for damaged files
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # Rust's, in tokenizers
-            raise
-        raise BackboneError(
-            f"The model cannot be loaded ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
-            where=name,
-            remedy="Check that the folder is complete, or fetch it again.",
-        ) from error
     if missing:
         raise BackboneError(
             f"The weights lack {len(missing)} parts, such as {missing[0]}",

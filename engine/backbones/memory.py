@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from engine.backbones.devices import available_memory
-from engine.backbones.load import Backbone
 from engine.errors import DeviceError
 from engine.events import Notice
 from engine.stage import Part
+
+if TYPE_CHECKING:
+    from engine.backbones.load import Backbone
 
 Result = TypeVar("Result")
 EXHAUSTED = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")

@@ -209,7 +209,7 @@ class SentenceEncoder:
     def _model(self) -> SentenceTransformer:
         from engine.backbones.bfloat16 import multiply_in_bfloat16
         from engine.backbones.devices import resolve_device, resolve_precision
-        from engine.backbones.memory import is_out_of_memory
+        from engine.backbones.library_errors import library_errors
 
         device = resolve_device(self._device_name)
         import torch
@@ -217,7 +217,8 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
 
         transformers.utils.logging.disable_progress_bar()
-        try:
+        remedy = "Save the model again with sentence-transformers, or use the bundled one."
+        with library_errors("The Sentence-BERT model", where=self._folder, remedy=remedy):
             model = SentenceTransformer(
                 str(self._folder),
                 device=str(device),
@@ -225,14 +226,6 @@ class SentenceEncoder:
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True, "dtype": "float32"},
             )
-        except Exception as error:  # the library raises whatever the first wrong file makes it raise
-            if is_out_of_memory(error):
-                raise
-            raise BackboneError(
-                f"The Sentence-BERT model cannot be loaded ({type(error).__name__}: {str(error)[:200]})",
-                where=self._folder,
-                remedy="Save the model again with sentence-transformers, or use the bundled one.",
-            ) from error
         for name in ("preprocess", "tokenize"):  # a tokenizer serves one thread at a time
             if hasattr(model[0], name):
                 setattr(model[0], name, _one_at_a_time(getattr(model[0], name)))

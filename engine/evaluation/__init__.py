@@ -1,1 +1,1 @@
-"""How good a prompt is: metrics, linear probes to compare with, tables, and predictions on files."""
+"""How good a prompt is: metrics, linear probes to compare with, and predictions on files."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-BINS = 15
+from engine.evaluation.bins import bin_of
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[st
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Return the mean of |accuracy - confidence| over 15 equal bins (a, b], weighted by rows (Guo et al. 2017)."""
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    bins = bin_of(confidence)
     gaps = [abs(correct[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
     return float(sum(gaps))
 

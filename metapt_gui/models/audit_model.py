@@ -9,12 +9,11 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QFont
 
+from engine.annotation.reselect import REJECTED
 from metapt_gui.widgets.pieces import tooltip
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
-REJECTED = ""
-"""Decision about a row that shall not be used."""
 COLUMNS = ("pseudo-label", "confidence", "decision", "text")
 
 

@@ -25,7 +25,7 @@ from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.charts import ReliabilityDiagram
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, dense, enable, label
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label, table_of
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
 from metapt_gui.workflow import LABEL
@@ -77,13 +77,8 @@ class PseudoLabelPage(Page):
         kept = Card("Kept")
         self.total = Figure("texts would be kept", "Follows the thresholds as you drag them.")
         kept.box.addWidget(self.total)
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["class", "threshold", "kept"])
-        self.table.setAccessibleName("Texts kept of each class")
-        self.table.setToolTip("How many texts of each class are as confident as its threshold asks.")
-        self.table.verticalHeader().hide()
-        dense(self.table)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        tip = "How many texts of each class are as confident as its threshold asks."
+        self.table = table_of(("class", "threshold", "kept"), "Texts kept of each class", tip)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.table.setMinimumHeight(180)

@@ -9,7 +9,8 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QMenu, QTableView, QVBoxLayout
 
-from metapt_gui.models.audit_model import REJECTED, AuditModel
+from engine.annotation.reselect import REJECTED
+from metapt_gui.models.audit_model import AuditModel
 from metapt_gui.widgets.pieces import Card, button, dense, enable, label
 
 ALL = "all classes"

@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent
 from PySide6.QtWidgets import QWidget
 
+from engine.evaluation.bins import BINS, bin_of
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.plot import PlotCard
 
@@ -18,7 +19,6 @@ LONGEST_NAME = 150
 """Pixels; a longer name on an axis is cut and ends in dots."""
 LINE = 15
 """Pixels that a line of text on an axis needs."""
-CONFIDENCE_BINS = 15
 """As `engine.annotation.calibration.BINS`, which stands in a module that imports SciPy."""
 
 
@@ -215,21 +215,20 @@ class ReliabilityDiagram(StillPlot):
         self._lay_out()
 
     def set_bins(self, bins: list[dict]) -> None:
-        """Show ``confidence``, ``accuracy`` and ``rows`` of each of 15 bins of confidence that has rows."""
+        """Show ``confidence``, ``accuracy`` and ``rows`` of each bin of confidence that has rows."""
         self._bins = list(bins)
         self.show_data(bool(self._bins))
         for text in self._texts:
             self.plot.removeItem(text)
         self._texts = []
-        lefts = np.array([math.ceil(found["confidence"] * CONFIDENCE_BINS) - 1 for found in self._bins], dtype=float)
-        lefts = lefts.clip(0, CONFIDENCE_BINS - 1) / CONFIDENCE_BINS
+        lefts = bin_of(np.array([found["confidence"] for found in self._bins])) / BINS
         for left, found in zip(lefts, self._bins, strict=True):
             text = pg.TextItem(f"{found['rows']:,}", anchor=(0, 0.5), angle=90)
-            text.setPos(left + 0.5 / CONFIDENCE_BINS, 1.0)
+            text.setPos(left + 0.5 / BINS, 1.0)
             self.plot.addItem(text)
             self._texts.append(text)
         heights = np.array([found["accuracy"] for found in self._bins], dtype=float)
-        self._bars.setOpts(x0=lefts, x1=lefts + 1 / CONFIDENCE_BINS, height=heights)
+        self._bars.setOpts(x0=lefts, x1=lefts + 1 / BINS, height=heights)
         self._lay_out()
         self.repaint_items()
 

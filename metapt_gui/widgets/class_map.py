@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidgetItem, QVBoxLayout, QWidget
 
 from engine.corpus.columns import MAXIMUM_CLASSES
-from metapt_gui.widgets.pieces import dense, label
+from metapt_gui.widgets.pieces import label, table_of
 
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
 
@@ -29,15 +29,10 @@ class ClassMap(QWidget):
         self.choice.addItems([EACH, HALVES, OWN])
         self.choice.setAccessibleName("How values become classes")
         self.choice.setToolTip("Whether every value of the label column is a class of its own, or values are joined.")
-        self.table = QTableWidget(0, 3)
-        self.table.setAccessibleName("Class of each label value")
-        self.table.setToolTip("Type a class beside each value; the same class joins values, an empty one drops them.")
-        self.table.setHorizontalHeaderLabels(["value", "texts", "class"])
-        self.table.verticalHeader().hide()
-        dense(self.table)
+        tip = "Type a class beside each value; the same class joins values, an empty one drops them."
+        self.table = table_of(("value", "texts", "class"), "Class of each label value", tip, editable=True)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(150)
-        self.table.setTabKeyNavigation(False)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.choice)

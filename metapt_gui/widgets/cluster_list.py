@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,7 +21,7 @@ from engine.clustering.store import Cluster
 from metapt_gui import wording
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
-from metapt_gui.widgets.pieces import Card, button, dense, enable, label, tooltip
+from metapt_gui.widgets.pieces import Card, button, enable, label, table_of, tooltip
 
 CENTRAL = 5
 LONGEST = 160
@@ -93,16 +91,8 @@ class ClusterList(QWidget):
         self._reason = "Cluster first."
         self._coloured = True
         listed = Card("Groups")
-        self.table = QTableWidget(0, 2)
-        self.table.setAccessibleName("Groups")
-        self.table.setToolTip("Select a group to see what is in it; select several with Ctrl or Shift to merge them.")
-        self.table.setHorizontalHeaderLabels(["group", "texts"])
-        self.table.verticalHeader().hide()
-        dense(self.table)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.setTabKeyNavigation(False)
+        tip = "Select a group to see what is in it; select several with Ctrl or Shift to merge them."
+        self.table = table_of(("group", "texts"), "Groups", tip)
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.lasso import Lasso
-from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.widgets.pieces import single_shot, tooltip
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
 
@@ -72,19 +72,11 @@ class ClusterScatter(PlotCard):
         self.plot.installEventFilter(self)
         self.plot.setMouseTracking(True)
         self.plot.setToolTip("")
-        self._redraw, self._settle, self._hover = (self._timer(ms) for ms in (REDRAW_MS, SETTLE_MS, HOVER_MS))
-        self._redraw.timeout.connect(self._draw)
-        self._settle.timeout.connect(self._draw)
-        self._hover.timeout.connect(self._look)
+        self._redraw, self._settle = (single_shot(self, ms, self._draw) for ms in (REDRAW_MS, SETTLE_MS))
+        self._hover = single_shot(self, HOVER_MS, self._look)
         self._mouse = QPointF()
         self._pressed = QPointF()
         self.show_data(False)
-
-    def _timer(self, milliseconds: int) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        return timer
 
     # Points -----------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from PySide6.QtCore import QByteArray, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from metapt_gui.models.label_model import KEYS, LABEL, NUMBER, TEXT, USE, LabelModel
 from metapt_gui.theme import GRID, Theme, tabular
+from metapt_gui.widgets.pieces import single_shot
 from metapt_gui.wording import count
 
 MOST_AT_ONCE = 1_000
@@ -64,10 +65,7 @@ class LabelTable(QWidget):
         self._make_table()
         self._arrange()
         # A command may change a thousand rows: what sums them up is brought up to date once, after the last.
-        self._refresh = QTimer(self)
-        self._refresh.setSingleShot(True)
-        self._refresh.setInterval(0)
-        self._refresh.timeout.connect(self._sum_up)
+        self._refresh = single_shot(self, 0, self._sum_up)
         self.model.classes_changed.connect(self._fill_filter)
         self.model.counts_changed.connect(self._refresh.start)
         self.model.modelAboutToBeReset.connect(self._remember)

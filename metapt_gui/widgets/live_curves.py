@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import mixed
+from metapt_gui.widgets.pieces import single_shot
 from metapt_gui.widgets.plot import PlotCard
 
 INTERVAL = 100
@@ -129,10 +130,7 @@ class LiveCurves(PlotCard):
             self._legend.setFlag(self._legend.GraphicsItemFlag.ItemIgnoresTransformations, False)
             self._legend.setToolTip("Click a line to hide or show its curve; drag to move the names.")
             self._legend.sigSampleClicked.connect(self._on_legend)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(INTERVAL)
-        self._timer.timeout.connect(self._redraw)
+        self._timer = single_shot(self, INTERVAL, self._redraw)
         self.show_data(False)
 
     def add(self, curve: str, step: int, value: float) -> None:

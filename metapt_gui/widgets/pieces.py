@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QTableView,
+    QTableWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -117,6 +118,28 @@ def dense(table: QTableView) -> None:
     """Let the rows of a table be as high as a line of text with a little air."""
     table.verticalHeader().setDefaultSectionSize(25)
     table.verticalHeader().setMinimumSectionSize(25)
+
+
+def table_of(names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> QTableWidget:
+    """Return a table without rows that has columns of these names, is called ``name`` and lets the Tab key go on."""
+    made = QTableWidget(0, len(names))
+    made.setAccessibleName(name)
+    made.setToolTip(tip or name)
+    made.setHorizontalHeaderLabels(list(names))
+    made.verticalHeader().hide()
+    dense(made)
+    made.setTabKeyNavigation(False)
+    if not editable:
+        made.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        made.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+    return made
+
+
+def single_shot(owner: QObject, milliseconds: int, then: Callable[[], object]) -> QTimer:
+    """Return a timer that calls ``then`` once, so long after it was started last."""
+    made = QTimer(owner, singleShot=True, interval=milliseconds)
+    made.timeout.connect(then)
+    return made
 
 
 class Card(QFrame):

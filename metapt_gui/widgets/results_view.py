@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
-from metapt_gui.widgets.pieces import Card, dense, label, tooltip
+from metapt_gui.widgets.pieces import Card, label, table_of, tooltip
 
 WIDEST_CLASS = 90
 LEAST = (560, 460)
@@ -279,15 +279,7 @@ def _note(results: Results, majority: float | None) -> str:
 
 
 def _table(names: Sequence[str], name: str) -> QTableWidget:
-    table = QTableWidget(0, len(names))
-    table.setAccessibleName(name)
-    table.setToolTip(name)
-    table.setHorizontalHeaderLabels(list(names))
-    table.verticalHeader().hide()
-    dense(table)
-    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-    table.setTabKeyNavigation(False)
+    table = table_of(names, name)
     table.setShowGrid(False)
     table.setAlternatingRowColors(True)
     header = table.horizontalHeader()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QGridLayout,
     QPushButton,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from engine.settings import Settings, validated
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import button, label
+from metapt_gui.widgets.pieces import button, label, single_shot
 from metapt_gui.widgets.setting_controls import CONTROLS, Choice, Control, Setting, Tick, settings_of
 
 QUIET_MILLISECONDS = 150
@@ -61,8 +61,7 @@ class SettingsForm(QWidget):
         self._wrong: dict[str, str] = {}
         self._disabled: dict[str, str] = {}
         self._filling = False
-        self._timer = QTimer(self, singleShot=True, interval=QUIET_MILLISECONDS)
-        self._timer.timeout.connect(self.changed)
+        self._timer = single_shot(self, QUIET_MILLISECONDS, self.changed.emit)
         known = {name: setting for name, setting in settings_of(model, labels).items() if name not in hidden}
         first = list(main) or [name for name, setting in known.items() if not setting.advanced]
         others = [name for name in known if name not in first]

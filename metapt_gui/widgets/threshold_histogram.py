@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QFontMetricsF, QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from metapt_gui.widgets.charts import StillPlot, elided
+from metapt_gui.widgets.pieces import single_shot
 
 INTERVAL = 50
 """Milliseconds between signals while a threshold moves."""
@@ -103,10 +104,7 @@ class ThresholdHistogram(StillPlot):
         )
         self.plot.setXRange(0, 1, padding=0.02)
         self.plot.installEventFilter(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(INTERVAL)
-        self._timer.timeout.connect(self._tell)
+        self._timer = single_shot(self, INTERVAL, self._tell)
 
     def set_histograms(self, histograms: Mapping[str, Sequence[int] | np.ndarray]) -> None:
         """Show class -> counts [n] of equal bins of 0..1; a class that was there before keeps its threshold."""

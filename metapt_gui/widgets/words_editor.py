@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from engine.errors import MetaPTError
 from metapt_gui.engine_host import EngineHost
-from metapt_gui.widgets.pieces import button, in_turn, label, set_role, tooltip
+from metapt_gui.widgets.pieces import button, in_turn, label, set_role, single_shot, tooltip
 
 DELAY_MS = 300
 
@@ -51,10 +51,7 @@ class WordsEditor(QWidget):
         self.advice = label("", "warning", wrap=True)
         self.advice.hide()
         box.addWidget(self.advice)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(DELAY_MS)
-        self._timer.timeout.connect(self.check)
+        self._timer = single_shot(self, DELAY_MS, self.check)
 
     # Values -----------------------------------------------------------------------------------------------------------
 

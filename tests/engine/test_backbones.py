@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from loading import load
+from transformers import T5ForConditionalGeneration
 
 from engine.backbones import cuda, devices
 from engine.backbones.devices import available_devices, resolve_device, resolve_precision
 from engine.backbones.hub import fetch_from_hub
+from engine.backbones.library_errors import library_errors
 from engine.backbones.load import load_backbone
-from engine.errors import BackboneError, DeviceError
+from engine.errors import BackboneError, DeviceError, StorageError
 from engine.events import Progress
 from engine.running.jobs import BackboneJob
 from engine.running.perform import perform
@@ -76,6 +78,25 @@ def test_weights_that_are_damaged_missing_or_pickled(copy):
     weights.unlink()
     (copy / "pytorch_model.bin").write_bytes(b"pickle")
     _refused(copy, r"no \.safetensors file")
+
+
+def test_what_no_new_copy_would_mend_is_told_as_what_it_is(copy, monkeypatch):
+    """An exhausted memory is not a damaged folder, and a list that cannot be read is named."""
+    memory = MemoryError(), torch.OutOfMemoryError("CUDA out of memory")
+    for error in (*memory, RuntimeError("CUDA error"), StorageError("It is damaged"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), library_errors("The model", where="here", remedy="Fetch it again."):
+            raise error
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(T5ForConditionalGeneration, "from_pretrained", exhausted)
+        with pytest.raises(MemoryError):
+            load(copy)
+    (copy / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(StorageError, match=r"not JSON.*index\.json"):
+        load(copy)
 
 
 def test_weights_that_lack_parts(copy):
