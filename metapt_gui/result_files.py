@@ -20,7 +20,6 @@ from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
 from metapt_gui.workflow import on_same_labels
 
-
 SUMMARISED = ("accuracy_mean", "accuracy_std", "macro_f1_mean", "macro_f1_std", "majority_accuracy", "seeds")
 """What is shown of a method."""
 
