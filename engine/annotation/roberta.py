@@ -25,6 +25,7 @@ from engine.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from engine.embedding.sentence_bert import CHARACTERS
 from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
 from engine.settings import AnnotateSettings
@@ -173,8 +174,13 @@ class RobertaAnnotator:
             ).to(self._device)
 
     def _scores(self, texts: Sequence[str]) -> torch.Tensor:
+        limit = CHARACTERS * self._settings.maximum_tokens
         batch = self._tokenizer(
-            list(texts), truncation=True, max_length=self._settings.maximum_tokens, padding=True, return_tensors="pt"
+            [text[:limit] for text in texts],
+            truncation=True,
+            max_length=self._settings.maximum_tokens,
+            padding=True,
+            return_tensors="pt",
         ).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fast):
             scores: torch.Tensor = self._model(**batch).logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,37 @@ from engine.corpus.rows import Broken, Row
 from engine.corpus.sources import Source
 from engine.errors import DataError
 from engine.settings import ImportSettings
+
+MAXIMUM_CLASSES = 100
+LABEL_WORDS = frozenset(
+    [
+        "label",
+        "labels",
+        "class",
+        "classes",
+        "star",
+        "stars",
+        "rating",
+        "score",
+        "sentiment",
+        "category",
+        "mood",
+        "target",
+        "polarity",
+        "grade",
+        "overall",
+        "emotion",
+        "opinion",
+        "stance",
+        "topic",
+        "intent",
+        "tag",
+        "annotation",
+    ]
+)
+"""Words in the name of a column that holds labels."""
+NEVER_TEXT = frozenset(["label", "labels", "class", "classes", "category", "intent", "sentiment"])
+"""What a column of texts is not called."""
 
 
 def column_names(cells: Iterable[str | None]) -> list[str]:
@@ -49,14 +81,24 @@ def choose_columns(
 
 
 def longest_texts(columns: Sequence[str], head: Sequence[Row | Broken], *, besides: int | None = None) -> int:
-    """Return the number of the column whose values are the longest strings on average."""
+    """Return the number of the column whose values are the longest strings on average.
+
+    One that is called *label*, or by another such word, is passed over if there is another with strings.
+    """
     totals = [0] * len(columns)
     for row in head:
         if isinstance(row, Row):
             for number, value in enumerate(row.values):
                 totals[number] += len(value) if isinstance(value, str) else 0
     candidates = [number for number in range(len(columns)) if number != besides] or [0]
+    others = [number for number in candidates if totals[number] and columns[number].lower() not in NEVER_TEXT]
+    candidates = others or candidates
     return max(candidates, key=lambda number: totals[number])
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words in the name of a column, in small letters: of ``starRating_2`` star and rating."""
+    return set(re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()))
 
 
 def label_value(value: Any) -> str:

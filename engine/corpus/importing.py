@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.corpus.chunks import ChunkCleaner, Kept
-from engine.corpus.columns import choose_columns
+from engine.corpus.columns import MAXIMUM_CLASSES, choose_columns
 from engine.corpus.doubtful import doubtful_labels
 from engine.corpus.readers import open_table
 from engine.corpus.report import LENGTH_EDGES, Report
@@ -38,7 +38,6 @@ CHUNK = 8192
 CHUNK_CELLS = 500_000
 CHUNK_CHARACTERS = 32 * 2**20
 """So many rows, cells or characters are in memory at a time."""
-MAXIMUM_CLASSES = 100
 SHOWN = 3
 """So many names of files stand in a sentence."""
 
@@ -216,7 +215,7 @@ def _write(kept: Kept, source: Source, report: Report, seen: SeenTexts | None, w
         raise DataError(
             f"The label column has more than {MAXIMUM_CLASSES} different values, so it looks like text, not labels",
             where=source.path,
-            remedy="Choose another label column, or map its values to classes.",
+            remedy="Choose another label column, or join its values into fewer classes (a label map).",
         )
     lengths = pc.utf8_length(kept.array).to_numpy()
     report.lengths += np.bincount(np.searchsorted(LENGTH_EDGES, lengths, "right") - 1, minlength=len(LENGTH_EDGES))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.corpus.columns import label_value, longest_texts
+from engine.corpus.columns import LABEL_WORDS, label_value, longest_texts, words_of
 from engine.corpus.readers import open_table
 from engine.corpus.rows import LONE_SURROGATE, UNREADABLE, Broken, Row
 from engine.corpus.sources import Detected, Source, closing, detect, find_sources, nothing_in
@@ -22,32 +21,6 @@ MOST_CHARACTERS = 8 * 2**20
 """After so many cells or characters no more rows are kept: wide tables and long texts are as quick as others."""
 COUNTING_SECONDS = 2.0
 """So long the values of columns are counted in what follows: a file may be sorted by them."""
-LABEL_WORDS = frozenset(
-    [
-        "label",
-        "labels",
-        "class",
-        "classes",
-        "star",
-        "stars",
-        "rating",
-        "score",
-        "sentiment",
-        "category",
-        "mood",
-        "target",
-        "polarity",
-        "grade",
-        "overall",
-        "emotion",
-        "opinion",
-        "stance",
-        "topic",
-        "intent",
-        "tag",
-        "annotation",
-    ]
-)
 ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "key", "index", "row"])
 
 
@@ -81,7 +54,7 @@ def preview_file(
         ``excerpt`` of the rows that the import would set aside; one with bytes that are not of the encoding is among
         ``rows`` as well, so that the fault can be seen), ``text_column``, ``label_column`` (empty if none seems to be),
         ``label_named`` (its name says so, or it was asked for), ``label_values`` (column -> value -> count, of the
-        columns with at most 30 different values), ``counted`` (the rows that they were counted over) and ``whole``
+        columns with at most 1,000 different values), ``counted`` (the rows that they were counted over) and ``whole``
         (nothing follows these rows).
 
     Raises
@@ -176,11 +149,7 @@ def _label_guess(columns: Sequence[str], text: int, values: Mapping[str, Mapping
 
     And whether it is the former.
     """
-    words = {
-        name: set(re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()))
-        for name in columns
-        if name in values and name != columns[text]
-    }
+    words = {name: words_of(name) for name in columns if name in values and name != columns[text]}
     candidates = [name for name in words if not words[name] & ID_WORDS]
     # "stars" goes before "stars given by others"
     for name in sorted(candidates, key=lambda name: len(words[name])):

@@ -18,7 +18,10 @@ from engine.corpus.sources import Source, closing, detect, find_sources
 from engine.errors import MetaPTError
 from engine.settings import ImportSettings
 
-MOST_VALUES = 30
+MOST_VALUES, MOST_CHARACTERS = 1_000, 100_000
+"""A column with more different values, or with longer ones in all, holds no labels."""
+FEW = 30
+"""More values than these have to come twice each, on average: numbers of rows do not."""
 
 
 class ColumnValues:
@@ -34,6 +37,7 @@ class ColumnValues:
 
     def __init__(self, columns: Sequence[str], *, most: int = MOST_VALUES) -> None:
         self._columns, self._most = columns, most
+        self._characters: Counter[int] = Counter()
         self._counts = {columns.index(name): Counter[str]() for name in dict.fromkeys(columns)}
 
     def only(self, name: str) -> None:
@@ -51,7 +55,11 @@ class ColumnValues:
 
     def found(self) -> dict[str, dict[str, int]]:
         """Return column -> value -> count, of the columns that have a value and not too many."""
-        return {self._columns[number]: dict(counts) for number, counts in self._counts.items() if counts}
+        return {
+            self._columns[number]: dict(counts)
+            for number, counts in self._counts.items()
+            if counts and (len(counts) <= FEW or counts.total() >= 2 * len(counts))
+        }
 
     def _add_array(self, number: int, column: pa.Array) -> None:
         try:
@@ -72,8 +80,10 @@ class ColumnValues:
                 del self._counts[number]
                 return
             if shown := label_value(value):
+                if shown not in counts:
+                    self._characters[number] += len(shown)
                 counts[shown] += count
-        if len(counts) > self._most:
+        if len(counts) > self._most or self._characters[number] > MOST_CHARACTERS:
             del self._counts[number]
 
 
@@ -122,11 +132,11 @@ class Reading:
         self._values.add(part)
 
 
-def values_of(files: Sequence[str], settings: ImportSettings, *, seconds: float, most: int = 200) -> dict[str, int]:
+def values_of(files: Sequence[str], settings: ImportSettings, *, seconds: float) -> dict[str, int]:
     """Return value -> count of the label column over all files, as far as they are read in so many seconds.
 
-    A file that cannot be read to its end, or has no such column, is passed over from there on; a column of more than
-    ``most`` different values has none here.
+    A file that cannot be read to its end, or has no such column, is passed over from there on; a column of too many
+    different values has none here.
 
     Raises
     ------
@@ -139,17 +149,17 @@ def values_of(files: Sequence[str], settings: ImportSettings, *, seconds: float,
     with closing(sources):
         for source in sources:
             with contextlib.suppress(MetaPTError):
-                counts.update(_counted(source, settings, deadline - time.monotonic(), most))
+                counts.update(_counted(source, settings, deadline - time.monotonic()))
     return dict(counts)
 
 
-def _counted(source: Source, settings: ImportSettings, seconds: float, most: int) -> dict[str, int]:
+def _counted(source: Source, settings: ImportSettings, seconds: float) -> dict[str, int]:
     detected = detect(source, settings)
     if detected is None or seconds < 0:
         return {}
     values = ColumnValues([])
     with contextlib.suppress(MetaPTError), open_table(source, detected, settings) as table:
-        values = ColumnValues(table.columns, most=most)
+        values = ColumnValues(table.columns)
         values.only(settings.label_column)
         Reading(table.parts, values).count(seconds)
     return values.found().get(settings.label_column, {})

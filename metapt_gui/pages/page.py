@@ -61,6 +61,7 @@ class Page(QWidget):
     stop_text = "Stop and keep best"
     stop_tooltip = "End after the present step and keep the best so far; it can be resumed."
     kept_text = "Stopped; the best so far is kept."
+    unkept_text = "Stopped; nothing of it is kept."
     outdated_step: Step | None = None
     """Where to do that, if not here."""
     pausable = True
@@ -370,7 +371,7 @@ class Page(QWidget):
         if self.stands_on(run):
             return self.kept_text
         before = " What was there before stays." if self.document.has(run.role) else ""
-        return f"Stopped; nothing of it is kept.{before}"
+        return f"{self.unkept_text}{before}"
 
     def _show_failure(self, run: Run, event: Failed) -> None:
         self.progress_text.setText("")

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QMimeData, QTimer
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
 
 from engine.errors import MetaPTError
@@ -29,10 +29,21 @@ from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path,
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
+MOST_BARS = 10
+LONGEST = 20_000
+"""So many characters of a sentence are taken in; a backbone reads far fewer."""
 NONE_CLASSIFIED = "Classify a file to see how many texts each class gets."
 CLEANED_ALIKE = ("strip_html",)
 READ_ALIKE = (*CLEANED_ALIKE, "format", "encoding", "delimiter", "header", "skip_rows", "sheet", "one_row_per")
 """Settings of the task's texts that also hold for files to classify; the latter if the file is of the same kind."""
+
+
+class Sentence(QPlainTextEdit):
+    """Takes in the beginning of what is pasted or dropped: the layout of megabytes would hold the window up."""
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Insert no more than fits."""
+        self.insertPlainText(source.text()[: max(0, LONGEST - len(self.toPlainText()))])
 
 
 class UsePage(Page):
@@ -41,8 +52,9 @@ class UsePage(Page):
     primary_text = "Classify a file …"
     primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
     pausable = True
-    stoppable = False
-    kept_text = "Stopped; no file was written."
+    stop_text = "Stop and keep"
+    stop_tooltip = "End here and write the answers so far."
+    kept_text = "Stopped; the answers so far are written."
     outdated_step = TUNE
 
     def __init__(self, context: Context) -> None:
@@ -60,10 +72,10 @@ class UsePage(Page):
         columns.setSpacing(GRID)
         left = QVBoxLayout()
         asked = Card("Try a sentence")
-        self.sentence = QPlainTextEdit()
+        self.sentence = Sentence()
         self.sentence.setPlaceholderText("Type a sentence …")
         self.sentence.setAccessibleName("Sentence to classify")
-        self.sentence.setToolTip("The probabilities beside follow as you type.")
+        self.sentence.setToolTip(f"The probabilities below follow as you type. At most {LONGEST:,} characters.")
         self.sentence.setTabChangesFocus(True)
         self.sentence.setMaximumHeight(110)
         self.sentence.textChanged.connect(self._on_typed)
@@ -181,8 +193,12 @@ class UsePage(Page):
     def _on_chances(self, chances: dict[str, float]) -> None:
         best = max(chances, key=lambda name: chances[name])
         self.answer.setText(f"{best}   {wording.percent(chances[best])}")
-        values = [100 * value for value in chances.values()]
-        self.chances.set_bars(list(chances), values, list(range(len(chances))))
+        names = list(chances)
+        if len(names) > MOST_BARS:
+            names = sorted(names, key=lambda name: -chances[name])[:MOST_BARS]
+            self.answer.setText(f"{self.answer.text()}   (the {MOST_BARS} most probable of {len(chances)} classes)")
+        colours = {name: number for number, name in enumerate(chances)}
+        self.chances.set_bars(names, [100 * chances[name] for name in names], [colours[name] for name in names])
 
     def _on_no_answer(self, error: MetaPTError) -> None:
         self.answer.setText(str(error))
@@ -247,13 +263,16 @@ class UsePage(Page):
                 output=str(output.absolute()),
                 backbone=self._backbone(),
                 reading=reading or ImportSettings(),
+                partial=True,
             ),
             fresh=True,
         )
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Say what came out."""
-        if isinstance(event, Finished) and event.outcome == "completed":
+        if isinstance(event, Finished) and not event.summary:
+            self.progress_text.setText("Stopped; no file was written.")
+        elif isinstance(event, Finished):
             counts = ", ".join(f"{name} {count:,}" for name, count in event.summary["counts"].items())
             self.counts.setText(
                 f"{wording.count(event.summary['rows'], 'texts')} classified, from {_columns(run.folder)}, into "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ PYTHON = """texts = ["Sorted out within minutes."]
 print(classifier.predict(texts))
 print(classifier.classes_, classifier.predict_proba(texts))
 """
+SHOWN, LONGEST = 10, 60
+"""So many classes are named, and so many characters of each."""
 MEASURED = {"test_accuracy": "Right on test texts", "validation_accuracy": "Right on validation texts"}
 
 
@@ -119,11 +121,11 @@ class UseSide(QWidget):
         self._facts = facts
         if self.is_probe():
             parts = [
-                f"Classes: {', '.join(facts['classes'])}",
+                f"Classes: {_first(facts['classes'])}",
                 f"A linear classifier on the vectors of Sentence-BERT ({facts['encoder']})",
             ]
         else:
-            words = ", ".join(f"{name} ({word})" for name, word in facts["words"].items())
+            words = _first([f"{name} ({word})" for name, word in facts["words"].items()])
             parts = [
                 f"Classes (label words): {words or 'not known'}",
                 f"{facts['soft_tokens']} soft tokens for the backbone {facts['backbone'] or 'it was made for'}",
@@ -181,3 +183,9 @@ class UseSide(QWidget):
         name = QFileDialog.getExistingDirectory(self, "Load a prompt from a PEFT folder")
         if name:
             self.load_asked.emit(name)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return the names, or the first of many and how many more there are."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:SHOWN]) + more

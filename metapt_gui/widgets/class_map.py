@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidgetItem, QVBoxLayout, QWidget
 
+from engine.corpus.columns import MAXIMUM_CLASSES
 from metapt_gui.widgets.pieces import label, table_of
 
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
@@ -68,6 +69,12 @@ class ClassMap(QWidget):
     def problem(self) -> str:
         """Return why the classes in the table are none; empty if they can be learnt from."""
         each = self.choice.currentText() == EACH
+        classes = set(self._values) if each else set(self.label_map().values())
+        if len(classes) > MAXIMUM_CLASSES:
+            return (
+                f"These are {len(classes):,} classes, and {MAXIMUM_CLASSES} are the most: join values in the table, or "
+                "choose another label column."
+            )
         too_few = len(self.label_map()) < min(2, len(self._values))
         return "Give at least two values a class." if too_few and not each else ""
 

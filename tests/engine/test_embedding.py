@@ -370,3 +370,18 @@ def test_word_vectors_tell_the_beginning_of_a_word_from_its_inside(encoder):
     assert likeness(great, good) > likeness(great, soup)
     assert likeness(split, great) > likeness(soup, great)
     assert np.isfinite(unknown).all()
+
+
+def test_of_a_very_long_text_the_beginning_is_tokenized(encoder, monkeypatch):
+    """The tokenizer would go over all of it before it cuts."""
+    words = "a long tale of soup and trains and of people who wait "
+    long = words * 20_000
+    whole, begun = encoder.encode([long]), encoder.encode([words * 200])
+    np.testing.assert_array_equal(whole, begun)
+    seen = []
+    plain = encoder._model[0].preprocess
+    monkeypatch.setattr(
+        encoder._model[0], "preprocess", lambda given, *a, **b: seen.extend(given) or plain(given, *a, **b)
+    )
+    encoder.encode([long])
+    assert [len(text) for text in seen] == [64 * 256]

@@ -12,7 +12,7 @@ from counting import CountJob
 
 from engine.command_line.steps import engine_alone
 from engine.corpus.store import Corpus
-from engine.events import Finished
+from engine.events import Finished, Notice, Progress
 from engine.project import Project
 from engine.prompting.classifier import PromptClassifier
 from engine.prompting.prompt_file import Prompt
@@ -138,6 +138,33 @@ def iter_events(part):
             found.append(next(part))
         except StopIteration:
             return found
+
+
+def test_what_was_classified_is_written_if_that_is_wanted(make_scorer, tmp_path, monkeypatch):
+    from engine.evaluation import prediction
+
+    monkeypatch.setattr(prediction, "CHUNK", 20)
+    source, output, stop = tmp_path / "new.csv", tmp_path / "out.csv", StopToken()
+    source.write_text("text\n" + "".join(f"soup number {number}\n" for number in range(50)))
+    scorer = make_scorer(2)
+    classifier = PromptClassifier([a_prompt(scorer)], scorer.backbone)
+    parts = {"spreadsheet": False, "partial": True, "stop": stop}
+    stage = prediction.predict_files(classifier, [str(source)], output, ImportSettings(), tmp_path / "run", **parts)
+    events = []
+    for event in stage:
+        events.append(event)
+        if isinstance(event, Progress) and event.stage == "predict" and event.done >= 40:
+            stop.request()
+    assert events[-1].outcome == "stopped"
+    assert (events[-1].summary["rows"], sum(events[-1].summary["counts"].values())) == (40, 40)
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 1 + 40
+    assert "The file has the answers to the first 40 of 50 rows." in [e.text for e in events if isinstance(e, Notice)]
+
+    output.unlink()
+    stage = prediction.predict_files(classifier, [str(source)], output, ImportSettings(), tmp_path / "again", **parts)
+    with pytest.raises(Stopped):
+        list(stage)
+    assert not output.exists(), "a file without a row says nothing"
 
 
 def test_stopping_while_classifying_is_no_error_and_writes_nothing(make_scorer, tmp_path, monkeypatch):

@@ -72,7 +72,33 @@ def test_the_values_of_several_files_are_added_up(tmp_path: Path) -> None:
 def test_a_column_of_many_values_has_none(tmp_path: Path) -> None:
     path = tmp_path / "texts.csv"
     # Few at first, as in a file that is sorted by them.
-    path.write_text("kind,text\n" + "".join(f"{n // 500},text number {n}\n" for n in range(20_000)), encoding="utf-8")
-    assert preview_file(str(path), ImportSettings())["label_values"] == {}
-    assert values_of([str(path)], ImportSettings(label_column="kind"), seconds=60, most=39) == {}
-    assert len(values_of([str(path)], ImportSettings(label_column="kind"), seconds=60, most=40)) == 40
+    lines = (f"{n // 500},{n // 10},text number {n}\n" for n in range(20_000))
+    path.write_text("kind,number,text\n" + "".join(lines), encoding="utf-8")
+    assert list(preview_file(str(path), ImportSettings())["label_values"]) == ["kind"]
+    assert len(values_of([str(path)], ImportSettings(label_column="kind"), seconds=60)) == 40
+    assert values_of([str(path)], ImportSettings(label_column="number"), seconds=60) == {}
+
+
+def test_values_that_are_long_in_all_are_no_labels(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    lines = (f"{'word ' * 100}{n % 300},{n % 300} and some words\n" for n in range(900))
+    path.write_text("notes,text\n" + "".join(lines), encoding="utf-8")
+    assert list(preview_file(str(path), ImportSettings())["label_values"]) == ["text"]
+
+
+def test_hundreds_of_labels_can_be_chosen_and_joined(tmp_path: Path) -> None:
+    """Only a column that says so is taken for labels then."""
+    path = tmp_path / "texts.csv"
+    lines = (f"{n % 300},{n % 300},some words that are number {n}\n" for n in range(3000))
+    path.write_text("size,score,text\n" + "".join(lines), encoding="utf-8")
+    found = preview_file(str(path), ImportSettings())
+    assert (found["text_column"], found["label_column"], found["label_named"]) == ("text", "score", True)
+    assert len(found["label_values"]["score"]) == 300
+
+
+@pytest.mark.parametrize(("name", "text"), [("label", "text"), ("Intent", "text"), ("long", "long")])
+def test_long_labels_are_not_taken_for_the_text(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / "texts.csv"
+    lines = (f"soup {n},a much longer name of the kind {n % 2}\n" for n in range(50))
+    path.write_text(f"text,{name}\n" + "".join(lines), encoding="utf-8")
+    assert preview_file(str(path), ImportSettings())["text_column"] == text

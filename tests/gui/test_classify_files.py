@@ -9,7 +9,8 @@ import pytest
 import torch
 from gui.driving import Hands
 from made_runs import as_if_run
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QMimeData
+from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from engine.errors import DataError
@@ -179,6 +180,23 @@ def test_probabilities_have_an_axis_that_stays(hands: Hands, using: UsePage) -> 
     assert ranges[0] == pytest.approx(ranges[1], abs=2)
     assert ranges[0][0] == 0
     assert ranges[0][1] >= 100
+
+
+def test_of_many_classes_the_most_probable_are_shown(using: UsePage) -> None:
+    using._on_chances({f"class {number}": (number + 1) / 820 for number in range(40)})
+    shown = using.chances.table()[1]
+    assert [name for name, _ in shown] == [f"class {number}" for number in range(39, 29, -1)]
+    assert using.answer.text() == "class 39   4.9 %   (the 10 most probable of 40 classes)"
+
+
+def test_of_a_very_long_sentence_the_beginning_is_taken_in(using: UsePage) -> None:
+    using.sentence.setPlainText("soup ")
+    pasted = QMimeData()
+    pasted.setText("bread " * 1_000_000)
+    using.sentence.moveCursor(QTextCursor.MoveOperation.End)
+    using.sentence.insertFromMimeData(pasted)
+    assert len(using.sentence.toPlainText()) == 20_000
+    assert using.sentence.toPlainText().startswith("soup bread bread")
 
 
 # The prompt that is used ----------------------------------------------------------------------------------------------

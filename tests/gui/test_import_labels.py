@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from gui.driving import Hands, chosen
+from pytestqt.qtbot import QtBot
 
 from metapt_gui.missed_labels import missed, perhaps_missed, sentence
 from metapt_gui.pages.import_corpus import ImportPage
-from metapt_gui.widgets.class_map import HALVES, OWN
+from metapt_gui.widgets.class_map import HALVES, OWN, ClassMap
 
 
 def reviews(path: Path, *ratings: int, each: int = 40) -> Path:
@@ -81,3 +82,15 @@ def test_few_texts_and_those_that_were_meant_are_no_warning() -> None:
     found = {str(number): 100 for number in range(12)}
     assert missed(found, {"1": 100}, mapped) == {name: 100 for name in found if name not in ("1", "5")}
     assert "9 (100) and 2 more." in sentence(found, found)
+
+
+def test_more_classes_than_can_be_told_apart_are_told_before_the_import(qtbot: QtBot) -> None:
+    values = ClassMap()
+    qtbot.addWidget(values)
+    values.show_values({str(score): 30 for score in range(101)}, {})
+    assert values.problem() == (
+        "These are 101 classes, and 100 are the most: join values in the table, or choose another label column."
+    )
+    values.choice.setCurrentText(HALVES)
+    assert values.problem() == ""
+    assert set(values.label_map().values()) == {"low", "high"}
