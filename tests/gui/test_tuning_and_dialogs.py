@@ -217,13 +217,13 @@ def test_a_prompt_is_loaded_from_a_file_and_put_back(hands: Hands, project_folde
     hands.window.projects.open(project_folder)
     page = hands.step(5)
     assert isinstance(page, UsePage)
-    assert not page.save.isEnabled()
+    assert not page.side.save.isEnabled()
     hands.next_file(bad)
-    hands.click(page.load)
+    hands.click(page.side.load)
     dialog = hands.dialog(ErrorDialog)
     assert dialog.sentence.text()
     dialog.reject()
-    assert not page.save.isEnabled()
+    assert not page.side.save.isEnabled()
 
 
 def test_themes_switch_and_are_remembered(hands: Hands) -> None:
