@@ -81,7 +81,8 @@ def test_groups_that_were_there_come_back_when_a_new_clustering_has_none_yet(
     assert clustering.groups.table.rowCount() == 0
     stopped(hands, run)
     hands.until(lambda: clustering.groups.table.rowCount() == 4)
-    assert clustering.progress_text.text() == f"{NOTHING} What was there before stays."
+    remembered = "Stopped. The texts that were read are remembered: Cluster goes on from there."
+    assert clustering.progress_text.text() == f"{remembered} What was there before stays."
 
 
 def test_a_stopped_clustering_that_has_groups_says_so(hands: Hands, clustering: ClusterPage) -> None:
@@ -106,9 +107,12 @@ def test_a_stopped_import_says_that_it_is_a_part(hands: Hands, project_folder: P
     assert "only its first part, 160 texts" in page.banner.text.text(), "and so it is when the project is opened again"
 
 
-@pytest.mark.parametrize(("number", "role"), [(1, "annotated"), (5, "predictions")])
+@pytest.mark.parametrize(
+    ("number", "role", "stoppable", "said"),
+    [(1, "annotated", False, NOTHING), (5, "predictions", True, "Stopped; no file was written.")],
+)
 def test_where_nothing_would_be_kept_a_run_can_only_be_cancelled(
-    hands: Hands, project_folder: Path, tmp_path: Path, number: int, role: str
+    hands: Hands, project_folder: Path, tmp_path: Path, number: int, role: str, stoppable: bool, said: str
 ) -> None:
     hands.window.projects.open(project_folder)
     page = hands.step(number)
@@ -117,6 +121,6 @@ def test_where_nothing_would_be_kept_a_run_can_only_be_cancelled(
     offered = (page.cancel.isVisible(), page.stop.isVisible())
     hands.window.runner.current = None
     hands.window.show_states()
-    assert offered == (True, False)
+    assert offered == (True, stoppable)
     stopped(hands, run_of(page, role, ImportJob(files=[]), tmp_path))
-    assert page.progress_text.text() == NOTHING
+    assert page.progress_text.text() == said
