@@ -51,7 +51,8 @@ back. *Suggest next 10* puts texts first that are in doubt after the labels so f
 
 *Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning and a
 linear probe on
-Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels.""",
+Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels. Under *Runs* a
+right click offers to use an earlier tuning again, with its settings and its probe, or to delete it.""",
     "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files (the
 answers stand beside their own columns), save the prompt as a
 file of its own or as a PEFT folder, or copy the Python that loads it. *What classifies* offers the probe that the

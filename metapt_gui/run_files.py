@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.errors import StorageError
 from engine.events import Metric, from_json
-from engine.running.jobs import MetaTrainJob
+from engine.running.jobs import MetaTrainJob, TuneJob
 from engine.running.record import RunRecord, ending
 from metapt_gui import wording
 from metapt_gui.widgets.run_history import RunLine
@@ -39,7 +41,7 @@ def read_curves(folder: Path) -> Curves:
 
 
 def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") -> list[RunLine]:
-    """Return a line about each run of meta-training; the one ``used`` is marked."""
+    """Return a line about each run of meta-training or of tuning; the one ``used`` is marked."""
     lines = []
     for folder in folders:
         with contextlib.suppress(StorageError):  # a damaged run
@@ -50,7 +52,18 @@ def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") ->
 def _describe(folder: Path, notes: dict[str, str]) -> RunLine:
     job, (outcome, summary) = RunRecord.open(folder).job, ending(folder)
     best, done = summary.get("validation_accuracy"), summary.get("steps")
-    steps = f"{done:,} of {job.settings.steps:,}" if isinstance(job, MetaTrainJob) and isinstance(done, int) else ""
-    started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
+    size = f"{done:,} of {job.settings.steps:,}" if isinstance(job, MetaTrainJob) and isinstance(done, int) else ""
     shown = wording.percent(best) if isinstance(best, float) else ""
-    return RunLine(folder.name, started, outcome, steps, shown, notes.get(folder.name, ""))
+    if isinstance(job, TuneJob):
+        size, shown = f"{job.tune.training_rows} + {job.tune.validation_rows}", _tested(summary)
+    started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
+    return RunLine(folder.name, started, outcome, size, shown, notes.get(folder.name, ""))
+
+
+def _tested(summary: Mapping[str, Any]) -> str:
+    """Return the first start of a tuning and its accuracy on the test texts; empty if nothing was tested."""
+    try:
+        name, figures = next(iter(summary["summary"].items()))
+        return f"{name} {wording.percent(figures['accuracy_mean'], figures['accuracy_std'])}"
+    except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        return ""

@@ -121,6 +121,19 @@ def probe_files(project: Project) -> dict[str, Path]:
     return {name: path for name, path in files.items() if path.exists()}
 
 
+def probe_of(project: Project, tuning: Path) -> Path | None:
+    """Return the newest run of linear probes on the same labels as a tuning; ``None`` if there is none."""
+    try:
+        tuned = RunRecord.open(tuning).job
+    except MetaPTError:
+        return None
+    for folder in project.runs("linear-probe"):
+        with contextlib.suppress(MetaPTError):
+            if on_same_labels(tuned, RunRecord.open(folder).job):
+                return folder
+    return None
+
+
 def on_same_labels(job: Job, other: Job) -> bool:
     """Whether two jobs on the target task learned from the same texts and labels."""
     if not (isinstance(job, TargetJob) and isinstance(other, TargetJob)):

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QSplitter, QTabWidget
+from PySide6.QtWidgets import QTabWidget
 
 from engine.errors import MetaPTError
-from engine.events import Event, Finished, Metric
+from engine.events import Event, Finished
 from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
 from engine.running.record import ending
@@ -27,13 +27,15 @@ from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.result_files import results_of, soft_tokens
 from metapt_gui.run_files import Curves, read_curves
+from metapt_gui.step_runs import StepRuns
 from metapt_gui.suggestions import Suggestions
 from metapt_gui.task_labels import TaskLabels
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.label_table import LabelTable
-from metapt_gui.widgets.live_curves import LiveCurves
-from metapt_gui.widgets.pieces import enable
+from metapt_gui.widgets.pieces import enable, single_shot
 from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
+from metapt_gui.widgets.run_history import RunHistory
+from metapt_gui.widgets.tuning_curves import TuningCurves
 from metapt_gui.workflow import TUNE, embedded_source, test_path
 
 
@@ -48,10 +50,7 @@ class FewShotPage(Page):
         self._showing = self._saving = False
         self._carried = ""
         self._fill_body()
-        self._preview_timer = QTimer(self)
-        self._preview_timer.setSingleShot(True)
-        self._preview_timer.setInterval(300)
-        self._preview_timer.timeout.connect(self._ask_preview)
+        self._preview_timer = single_shot(self, 300, self._ask_preview)
 
     # Layout -----------------------------------------------------------------------------------------------------------
 
@@ -63,19 +62,18 @@ class FewShotPage(Page):
         self.labels.renamed.connect(self._show_task)
         self.labels.failed.connect(self._on_failed)
         self.table.view.selectionModel().currentRowChanged.connect(lambda *_: self._preview_timer.start())
-        self.training = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
-        self.accuracy = LiveCurves("Validation accuracy of each prompt", "step", "accuracy", percent=True, raw=False)
-        self._plots = {"training loss": self.training, "validation accuracy": self.accuracy}
-        curves = QSplitter(Qt.Orientation.Vertical)
-        curves.addWidget(self.accuracy)
-        curves.addWidget(self.training)
+        self.curves = TuningCurves()
         self.results = ResultsView()
         self.results.text_asked.connect(self._show_text)
         self.tabs = QTabWidget()
         self.tabs.setAccessibleName("Labels, curves, results")
         self.tabs.addTab(self.table, "Labels")
-        self.tabs.addTab(curves, "Curves")
+        self.tabs.addTab(self.curves, "Curves")
         self.tabs.addTab(self.results, "Results")
+        self.history = RunHistory("labels", ticks=False)
+        self.runs = StepRuns(self.document, self.context.background, self.history, "tune")
+        self.runs.used.connect(self._read_curves)
+        self.tabs.addTab(self.history, "Runs")
         self.side = FewShotSide(self.context)
         self.side.changed.connect(self._on_task)
         self.side.checked.connect(self.update_primary)
@@ -92,7 +90,7 @@ class FewShotPage(Page):
 
     def plots(self) -> list[Any]:
         """Return the plots."""
-        return [self.training, self.accuracy, self.results.matrix]
+        return [*self.curves.plots(), self.results.matrix]
 
     def set_theme(self, theme: Theme) -> None:
         """Paint plots and the table."""
@@ -124,12 +122,10 @@ class FewShotPage(Page):
                 labelled = self.labels.to_carry_over(imported_anew=anew)
                 self.context.background.run("target", partial(read_texts, corpus, labelled), self._show_texts)
         if what == "opened":
-            for plot in (self.training, self.accuracy):
-                plot.clear()
             self.side.set_choosing(False)
-            if self.document.has("tune"):
-                curves = partial(read_curves, Path(self.document.path("tune")))
-                self.context.background.run("tuning curves", curves, self._show_curves)
+            self._read_curves()
+        if what in ("opened", "tune"):
+            self.runs.show()
         if what in ("opened", "target", "tune", "linear-probe"):
             if (read := results_of(self.document)) is not None:
                 self.context.background.run("results", read, self._show_results)
@@ -366,19 +362,22 @@ class FewShotPage(Page):
     def on_started(self, run: Run) -> None:
         """Begin the curves anew."""
         if run.role == "tune" and run.number:
-            for plot in (self.training, self.accuracy):
-                plot.clear()
+            self.curves.clear()
             self.tabs.setCurrentIndex(1)
 
+    def _read_curves(self) -> None:
+        self.curves.clear()
+        if self.document.has("tune"):
+            curves = partial(read_curves, Path(self.document.path("tune")))
+            self.context.background.run("tuning curves", curves, self._show_curves)
+
     def _show_curves(self, curves: Curves) -> None:
-        for (name, group), (steps, values) in curves.items():
-            if name in self._plots and self.runner.current is None:
-                self._plots[name].put_before(group, steps, values)
+        if self.runner.current is None:
+            self.curves.show_curves(curves)
 
     def on_event(self, run: Run, event: Event) -> None:
         """Draw."""
-        if isinstance(event, Metric) and event.name in self._plots:
-            self._plots[event.name].add(event.group, event.step, event.value)
+        self.curves.add(event)
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Compare with a linear probe, then show the results."""

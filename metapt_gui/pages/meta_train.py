@@ -22,7 +22,7 @@ from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.run_files import Curves, read_curves
-from metapt_gui.training_runs import TrainingRuns
+from metapt_gui.step_runs import StepRuns
 from metapt_gui.trial import STEPS, TrialTimer
 from metapt_gui.widgets.backbone_picker import BackbonePicker
 from metapt_gui.widgets.live_curves import LiveCurves
@@ -57,7 +57,7 @@ class MetaTrainPage(Page):
         lower.addWidget(self.accuracy)
         lower.addWidget(self.tasks)
         self.history = RunHistory()
-        self.runs = TrainingRuns(self.document, self.context.background, self.history)
+        self.runs = StepRuns(self.document, self.context.background, self.history, "meta-train")
         self.runs.overlaid.connect(self._overlay)
         self.runs.hidden.connect(self._remove_overlay)
         self.runs.used.connect(self._show_settings)

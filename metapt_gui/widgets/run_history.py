@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHeaderView, QMenu, QTableWidget, QTableWidgetItem
 from metapt_gui.widgets.pieces import dense, tooltip
 
 COLUMNS = ("show", "started", "state", "steps", "best", "note")
+SIZE = COLUMNS.index("steps")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class RunLine:
     name: str
     started: str
     state: str
-    steps: str
+    size: str
     best: str
     note: str
     used: bool = False
@@ -29,6 +30,13 @@ class RunLine:
 
 class RunHistory(QTableWidget):
     """Lists runs; a tick asks for a run's curves, the last column is a note that can be edited, a menu does the rest.
+
+    Parameters
+    ----------
+    size
+        What the size of a run is called.
+    ticks
+        Whether curves can be asked for.
 
     Signals
     -------
@@ -43,14 +51,15 @@ class RunHistory(QTableWidget):
     use_asked = Signal(str)
     delete_asked = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = COLUMNS[SIZE], *, ticks: bool = True) -> None:
         super().__init__(0, len(COLUMNS))
         self.setAccessibleName("Runs")
         self.setToolTip(
-            "Tick a run to lay its curves over the present ones. Notes can be edited (F2). A right click offers to use "
-            "a run's prompt and settings, or to delete it."
+            ("Tick a run to lay its curves over the present ones. " if ticks else "")
+            + "Notes can be edited (F2). A right click offers to use a run's prompt and settings, or to delete it."
         )
-        self.setHorizontalHeaderLabels(list(COLUMNS))
+        self.setHorizontalHeaderLabels([*COLUMNS[:SIZE], size, *COLUMNS[SIZE + 1 :]])
+        self.setColumnHidden(0, not ticks)
         self.verticalHeader().hide()
         dense(self)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -73,7 +82,7 @@ class RunHistory(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             state = f"{line.state}, in use" if line.used else line.state
-            for column, text in enumerate(("", line.started, state, line.steps, line.best, line.note)):
+            for column, text in enumerate(("", line.started, state, line.size, line.best, line.note)):
                 item = QTableWidgetItem(text)
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 if column == 0:

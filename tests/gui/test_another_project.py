@@ -96,7 +96,7 @@ def test_nothing_is_said_of_a_run_of_the_last_project(
     hands.until(lambda: any(curve == "query" for curve, *_ in training.losses.table()[1]))
     os.kill(hands.window.host.pid, signal.SIGKILL)
     hands.until(training.banner.isVisible)
-    page.accuracy.add("PT, seed 0", 1, 0.5)
+    page.curves.accuracy.add("PT, seed 0", 1, 0.5)
     page.warn("a warning")
     hands.window.projects.open(other)
     assert hands.step(3) is training
@@ -104,7 +104,7 @@ def test_nothing_is_said_of_a_run_of_the_last_project(
     assert training.progress_text.text() == ""
     hands.step(TUNE)
     assert not page.banner.isVisible()
-    assert page.accuracy.table()[1] == []
+    assert page.curves.accuracy.table()[1] == []
 
 
 def test_an_answer_for_the_last_project_leaves_the_button_as_it_was(
@@ -132,7 +132,7 @@ def test_curves_of_a_tuning_come_back(hands: Hands, project_folder: Path) -> Non
     hands.window.projects.open(project_folder)
     page = hands.step(TUNE)
     assert isinstance(page, FewShotPage)
-    hands.until(lambda: page.accuracy.table()[1][-1:] == [("PT, seed 0", 3, 0.53)])
+    hands.until(lambda: page.curves.accuracy.table()[1][-1:] == [("PT, seed 0", 3, 0.53)])
 
 
 def test_a_copy_is_whole_and_told(hands: Hands, page: FewShotPage, tmp_path: Path) -> None:

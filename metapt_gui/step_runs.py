@@ -1,4 +1,4 @@
-"""The runs of meta-training: their notes, their curves over the present ones, which of them is used, which can go."""
+"""The runs of a step: their notes, their curves over the present ones, which of them is used, which can go."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from metapt_gui.document import Document
 from metapt_gui.earlier_runs import values_of_run
 from metapt_gui.run_files import describe_runs, read_curves
 from metapt_gui.widgets.run_history import RunHistory, RunLine
+from metapt_gui.workflow import probe_of
 
-ROLE = "meta-train"
 
-
-class TrainingRuns(QObject):
-    """Does what is asked of the list of runs.
+class StepRuns(QObject):
+    """Does what is asked of the list of a role's runs.
 
     Signals
     -------
@@ -35,9 +34,9 @@ class TrainingRuns(QObject):
     hidden = Signal(str)
     used = Signal()
 
-    def __init__(self, document: Document, background: Background, history: RunHistory) -> None:
+    def __init__(self, document: Document, background: Background, history: RunHistory, role: str) -> None:
         super().__init__(history)
-        self._document, self._background, self._history = document, background, history
+        self._document, self._background, self._history, self._role = document, background, history, role
         self._lines: list[RunLine] = []
         history.ticked.connect(self._on_ticked)
         history.noted.connect(self._on_noted)
@@ -53,7 +52,7 @@ class TrainingRuns(QObject):
         project = self._document.project
         self._lines = []
         if project is not None:
-            folders = project.runs(ROLE)
+            folders = project.runs(self._role)
             notes = {folder.name: project.note(folder.name) for folder in folders}
             self._lines = describe_runs(folders, notes, self._used())
         self._history.show_runs(self._lines)
@@ -64,19 +63,21 @@ class TrainingRuns(QObject):
 
     def _used(self) -> str:
         project = self._document.project
-        return project.role(ROLE).name if project is not None and project.has_role(ROLE) else ""
+        return project.role(self._role).name if project is not None and project.has_role(self._role) else ""
 
     @reporting
     def use(self, name: str) -> None:
-        """Let the project stand on a run, and the forms have its settings."""
+        """Let the project stand on a run and on the probe beside it, and the forms have its settings."""
         project = self._document.project
         if project is None:
             return
         folder = project.folder / "runs" / name
         if not (folder / "prompt.safetensors").exists():
             raise ProjectError("This run left no prompt", where=folder, remedy="Use another one, or train again.")
-        self._document.set_values(values_of_run(folder, ROLE))
-        self._document.assign(ROLE, folder)
+        self._document.set_values(values_of_run(folder, self._role))
+        self._document.assign(self._role, folder)
+        if (probe := probe_of(project, folder)) is not None:
+            self._document.assign("linear-probe", probe)
         self.used.emit()
 
     def _ask_to_delete(self, name: str) -> None:
