@@ -16,6 +16,8 @@ from engine.migrations import SCHEMA, bring_up
 
 LONGEST_NUMBER = 9
 """Digits of the number of a run."""
+MANY = 1000
+"""Of more rows than these all labels of the corpus are read at once."""
 
 
 class ProjectDatabase:
@@ -68,18 +70,27 @@ class ProjectDatabase:
 
     def set_labels(self, corpus: str, labels: Mapping[int, str | None]) -> None:
         """Label rows, or clear them with ``None``: all or none; on disk, with their history, before this returns."""
+        self.label_corpora({corpus: labels})
+
+    def label_corpora(self, labels: Mapping[str, Mapping[int, str | None]]) -> None:
+        """Do as `set_labels` in several corpora (by their content hash), all or none."""
         self.check_writable()
         with self._connection() as database:
-            for row, name in labels.items():
-                place = (corpus, row)
-                found = database.execute("SELECT class FROM labels WHERE corpus = ? AND row = ?", place).fetchone()
-                if name is None:
-                    database.execute("DELETE FROM labels WHERE corpus = ? AND row = ?", place)
+            now = time.time()
+            for corpus, given in labels.items():
+                known = "SELECT row, class FROM labels WHERE corpus = ?"
+                if len(given) > MANY:
+                    before = dict(database.execute(known, (corpus,)).fetchall())
                 else:
-                    database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (corpus, row, name))
-                database.execute(
-                    "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)",
-                    (corpus, row, found[0] if found else None, name, time.time()),
+                    found = (database.execute(f"{known} AND row = ?", (corpus, row)).fetchone() for row in given)
+                    before = dict(filter(None, found))
+                cleared = ((corpus, row) for row, name in given.items() if name is None)
+                database.executemany("DELETE FROM labels WHERE corpus = ? AND row = ?", cleared)
+                named = ((corpus, row, name) for row, name in given.items() if name is not None)
+                database.executemany("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", named)
+                history = ((corpus, row, before.get(row), name, now) for row, name in given.items())
+                database.executemany(
+                    "INSERT INTO label_history (corpus, row, before, after, at) VALUES (?, ?, ?, ?, ?)", history
                 )
 
     def cluster_edits(self, clustering: Path) -> dict[int, ClusterEdit]:

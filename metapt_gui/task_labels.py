@@ -169,8 +169,7 @@ class TaskLabels(QObject):
         if project is None:
             return
         classes, words = self.classes()
-        for content, rows in places.items():
-            project.set_labels(content, dict.fromkeys(rows, new))
+        project.label_corpora({content: dict.fromkeys(rows, new) for content, rows in places.items()})
         named = {name: new if name == old else name for name in classes}
         kept = self._document.value("task")
         task = {

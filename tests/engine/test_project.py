@@ -226,3 +226,19 @@ def test_a_result_that_is_taken_away_while_it_is_looked_for_is_none(tmp_path, mo
 
         monkeypatch.setattr("engine.running.record.read_json", read_late)
         assert project.run_folder(job) == (folder, False)
+
+
+def test_labels_of_several_corpora_are_written_all_or_none(tmp_path):
+    """As when a class is renamed, of which texts of two files have labels."""
+    with Project.open_or_create(tmp_path / "a.metapt") as project:
+        project.set_labels("one", dict.fromkeys(range(2000), "happy"))
+        project.set_labels("other", {1: "happy", 2: "sad"})
+        with pytest.raises(ProjectError):
+            project.label_corpora({"one": {0: "glad", 1: None}, "other": {1: object()}})
+        assert project.labels("one") == dict.fromkeys(range(2000), "happy")
+        project.label_corpora(
+            {"one": {row: "glad" if row else None for row in range(1500)}, "other": {1: "glad", 3: None}}
+        )
+        assert project.labels("one") == {row: "glad" if row < 1500 else "happy" for row in range(1, 2000)}
+        assert project.labels("other") == {1: "glad", 2: "sad"}
+        assert project.ever_labelled("one")
