@@ -106,7 +106,6 @@ class ClusterList(QWidget):
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.table.setMinimumHeight(282)  # the ten groups that there are by default
         self.table.itemSelectionChanged.connect(self._on_selection)
         self.table.itemSelectionChanged.connect(self.chosen)
@@ -154,6 +153,7 @@ class ClusterList(QWidget):
                     font.setStrikeOut(True)
                     item.setFont(font)
                 self.table.setItem(row, column, item)
+        self.table.resizeColumnToContents(1)  # once: a header that does so by itself measures all at each change
         self._paint()
         self.table.clearSelection()
         self.table.blockSignals(False)
