@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from engine.wording import count, duration, percent, progress, rate, unit
 
-__all__ = ["count", "duration", "percent", "progress", "rate", "short", "size", "unit"]
+__all__ = ["brief", "count", "duration", "percent", "progress", "rate", "short", "size", "unit"]
+
+
+def brief(name: str, most: int = 40) -> str:
+    """Return a name, cut with dots where it is longer than ``most`` characters."""
+    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
 
 
 def short(number: int) -> str:

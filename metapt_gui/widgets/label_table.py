@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from metapt_gui.models.label_model import KEYS, LABEL, NUMBER, TEXT, USE, LabelModel
 from metapt_gui.theme import GRID, Theme, tabular
+from metapt_gui.widgets.pieces import keep_narrow
 from metapt_gui.wording import count
 
 MOST_AT_ONCE = 1_000
@@ -87,8 +88,7 @@ class LabelTable(QWidget):
         self.filter = QComboBox()
         self.filter.setAccessibleName("Show texts by label")
         self.filter.setToolTip("Show all texts, those with or without a label, or those of one class")
-        self.filter.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.filter.setMinimumContentsLength(14)
+        keep_narrow(self.filter, 14)
         self.filter.activated.connect(self._filter)
         self.chips = QLabel()
         self.chips.setTextFormat(Qt.TextFormat.RichText)

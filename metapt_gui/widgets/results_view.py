@@ -114,7 +114,7 @@ class ResultsView(QWidget):
         classes.box.addLayout(row)
         classes.box.addWidget(self.per_class)
         wrong = Card("Wrongly classified")
-        self._cell = label("", "muted")
+        self._cell = label("", "muted", wrap=True)
         wrong.box.addWidget(self._cell)
         wrong.box.addWidget(self.errors)
         upper = QSplitter(Qt.Orientation.Horizontal)

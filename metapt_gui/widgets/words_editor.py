@@ -10,6 +10,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from engine.errors import MetaPTError
+from metapt_gui import wording
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.widgets.pieces import button, in_turn, label, set_role, tooltip
 
@@ -93,7 +94,9 @@ class WordsEditor(QWidget):
         if len(set(words)) < len(words):
             return "Two classes share a label word."
         unknown = [word for word in self.words().values() if self._pieces.get(word) == []]
-        return f"The backbone does not know the label word ‘{unknown[0]}’. Choose another." if unknown else ""
+        if unknown:
+            return f"The backbone does not know the label word ‘{wording.brief(unknown[0])}’. Choose another."
+        return ""
 
     def set_backbone(self, backbone: dict[str, Any]) -> None:
         """Ask another backbone's tokenizer from now on."""
@@ -145,7 +148,8 @@ class WordsEditor(QWidget):
             return
         if not after or after in self._classes:
             line.setText(before)
-            self.advice.setText(f"There is a class ‘{after}’ already." if after else "A class needs a name.")
+            there = f"There is a class ‘{wording.brief(after)}’ already."
+            self.advice.setText(there if after else "A class needs a name.")
             self.advice.show()
             return
         self._classes[number] = after
@@ -196,9 +200,8 @@ class WordsEditor(QWidget):
 
     def _on_suggestions(self, word: str, words: list[str]) -> None:
         if word in self.words().values() and words:
-            self.advice.setText(
-                f"‘{word}’ is several tokens for this backbone; one works better. Try {', '.join(words)}."
-            )
+            several = f"‘{wording.brief(word)}’ is several tokens for this backbone; one works better."
+            self.advice.setText(f"{several} Try {', '.join(words)}.")
             self.advice.show()
 
     def _say(self) -> None:
