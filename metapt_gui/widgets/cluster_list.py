@@ -204,6 +204,7 @@ class ClusterList(QWidget):
         chosen = self._chosen()
         one = chosen[0] if len(chosen) == 1 else None
         self.name.setText(one.name if one else "")
+        self.name.setCursorPosition(0)  # what does not fit is the end
         self.name.setPlaceholderText("Several groups" if len(chosen) > 1 else "Select a group")
         self.facts.setText("")
         self.terms.setText("")

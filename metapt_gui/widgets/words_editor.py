@@ -126,6 +126,8 @@ class WordsEditor(QWidget):
             widgets[-1].setAccessibleName(f"Take class {name} away")
             widgets[-1].setFixedWidth(32)
             widgets[-1].setStyleSheet("padding: 4px;")
+        for line in (named, worded):
+            line.setCursorPosition(0)  # what does not fit is the end
         for column, widget in enumerate(widgets):
             self._grid.addWidget(widget, number + 1, column)
         self._lines.append((named, worded, said))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gui.driving import Hands
 from gui.letters import opened
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QLineEdit
 
 from engine.project import Project
 from metapt_gui.widgets.audit_table import AuditTable
@@ -36,6 +36,13 @@ def test_the_controls_stay_in_the_window(hands: Hands, project_folder: Path, nam
     assert page.side.widget().width() <= page.side.viewport().width(), "and nothing is cut off in the column"
     quoted = [f"‘{name[:39]}…’" for name in names]
     assert any(page.side.words.advice.text().startswith(name) for name in quoted), "one of them is told"
+
+
+def test_fields_show_where_a_name_begins(hands: Hands, project_folder: Path) -> None:
+    page = opened(hands, named(project_folder, DOTTED))
+    lines = page.side.words.findChildren(QLineEdit)
+    assert {line.text() for line in lines} == set(DOTTED)
+    assert [line.cursorPosition() for line in lines] == [0] * 4
 
 
 @pytest.mark.parametrize("text", [DOTTED[0], "https://example.com/" + "a1" * 200, "x" * 5000])
