@@ -119,7 +119,7 @@ class WordsEditor(QWidget):
         )
         named.editingFinished.connect(partial(self._on_name, number))
         worded.textEdited.connect(self._on_word)
-        said.setMinimumWidth(64)
+        said.setMinimumWidth(72)
         widgets: list[QWidget] = [named, worded, said]
         if self._names_editable:
             widgets.append(button("✕", "Take this class away; its labels stay on disk.", partial(self._remove, number)))
