@@ -16,6 +16,7 @@ from PySide6.QtGui import QFont
 
 from metapt_gui.theme import Theme, tabular
 from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.wording import one_line
 
 NUMBER, TEXT, LABEL, USE = range(4)
 COLUMNS = {
@@ -27,7 +28,6 @@ COLUMNS = {
 KEYS = 9
 """Number of classes that have a key of their own."""
 
-_LINE = 1_000
 _SLICE_SECONDS = 0.01
 _FIRST_SLICE = 1_024
 _LARGEST_SLICE = 1 << 17
@@ -341,7 +341,7 @@ class LabelModel(QAbstractTableModel):
         if column == NUMBER:
             return f"{row + 1:,}"
         if column == TEXT:
-            return " ".join(self.text(row)[:_LINE].split())
+            return one_line(self.text(row))
         if column == USE:
             return self._uses.get(row, "")
         name = self.label(row)

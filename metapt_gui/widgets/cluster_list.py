@@ -254,5 +254,5 @@ def _chip(colour: QColor) -> QIcon:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = wording.one_line(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rsplit(" ", 1)[0] + " …"

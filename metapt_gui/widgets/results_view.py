@@ -296,7 +296,7 @@ def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
     table.setRowCount(len(rows))
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
-            item = QTableWidgetItem(" ".join(text.split()))
+            item = QTableWidgetItem(wording.one_line(text))
             if len(text) > 10:
                 item.setToolTip(tooltip(text))
             table.setItem(number, column, item)
