@@ -10,8 +10,11 @@ from gui.letters import opened
 from PySide6.QtWidgets import QLabel, QLineEdit
 
 from engine.project import Project
+from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.pieces import SideScroll, label
+from metapt_gui.widgets.rail import Rail
+from metapt_gui.workflow import State
 
 DOTTED = (
     "account.billing.refund.request.not_received.second_reminder.escalated_to_team_lead",
@@ -78,3 +81,20 @@ def test_the_classes_to_audit_take_no_room_from_the_buttons(qtbot) -> None:
         audit.show()
         widths.append(audit.minimumSizeHint().width())
     assert widths[0] == widths[1]
+
+
+def test_a_long_line_of_the_rail_ends_in_dots(qtbot, themes: ThemeKeeper) -> None:
+    rail = Rail()
+    qtbot.addWidget(rail)
+    rail.set_theme(LIGHT)
+    rail.set_current(5)
+    rail.show()
+    detail = ", ".join(f"class {number}" for number in range(20))
+    for state in ({}, {"use": State.READY}):
+        rail.show_states(state, {"use": detail, "tune": "9 labels"})
+        shown = rail.buttons[5].text().splitlines()[1]
+        assert shown.endswith("…")
+        assert rail.buttons[5].sizeHint().width() <= 192 - 16
+        assert detail in rail.buttons[5].toolTip()
+    assert rail.buttons[4].text().splitlines()[1] == "9 labels"
+    assert detail not in rail.buttons[4].toolTip()
