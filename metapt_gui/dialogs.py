@@ -28,10 +28,13 @@ from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
 from metapt_gui.widgets.pieces import label, table_of, tooltip
+from metapt_gui.wording import one_line
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 FORBIDDEN = r'[<>:"|?*]'
 """What a file's name may not have on Windows."""
+WIDEST = 320
+"""Pixels that a column of a table takes from the last one, at most."""
 
 
 class ErrorDialog(QDialog):
@@ -185,10 +188,12 @@ class TableDialog(QDialog):
         self.table.setAlternatingRowColors(True)
         for number, row in enumerate(rows):
             for column, text in enumerate(row):
-                item = QTableWidgetItem(text)
+                item = QTableWidgetItem(one_line(text))
                 item.setToolTip(tooltip(text))
                 self.table.setItem(number, column, item)
-        self.table.resizeColumnsToContents()
+        for column in range(len(names) - 1):  # the last one has the room that is left
+            self.table.resizeColumnToContents(column)
+            self.table.setColumnWidth(column, min(self.table.columnWidth(column), WIDEST))
         self.table.horizontalHeader().setSectionResizeMode(len(names) - 1, QHeaderView.ResizeMode.Stretch)
         layout.addWidget(self.table)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from engine.wording import count, duration, percent, progress, rate, unit
 
-__all__ = ["count", "duration", "percent", "progress", "rate", "short", "size", "unit"]
+__all__ = ["brief", "count", "duration", "one_line", "percent", "progress", "rate", "short", "size", "unit"]
+
+LINE = 1_000
+"""Characters of a text that a cell of a table shows: more than the widest screen has room for."""
+
+
+def one_line(text: str) -> str:
+    """Return the beginning of a text on one line: a table measures and draws all that it is given."""
+    return " ".join(text[:LINE].split())
+
+
+def brief(name: str, most: int = 40) -> str:
+    """Return a name, cut with dots where it is longer than ``most`` characters."""
+    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
 
 
 def short(number: int) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QFont
 
 from engine.annotation.reselect import REJECTED
 from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.wording import one_line
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
@@ -82,7 +83,7 @@ class AuditModel(QAbstractTableModel):
         item = self._shown[index.row()]
         decision = self._decisions.get(item.row)
         if role == Qt.ItemDataRole.DisplayRole:
-            return (item.label, f"{item.confidence:.2f}", self._said(item, decision), " ".join(item.text.split()))[
+            return (item.label, f"{item.confidence:.2f}", self._said(item, decision), one_line(item.text))[
                 index.column()
             ]
         if role == Qt.ItemDataRole.ToolTipRole and index.column() == 3:

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QFont
 
+from metapt_gui.models.text_labels import TextLabels
 from metapt_gui.theme import Theme, tabular
 from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.wording import one_line
 
 NUMBER, TEXT, LABEL, USE = range(4)
 COLUMNS = {
@@ -27,7 +29,6 @@ COLUMNS = {
 KEYS = 9
 """Number of classes that have a key of their own."""
 
-_LINE = 1_000
 _SLICE_SECONDS = 0.01
 _FIRST_SLICE = 1_024
 _LARGEST_SLICE = 1 << 17
@@ -56,11 +57,8 @@ class LabelModel(QAbstractTableModel):
         super().__init__(parent)
         self._theme: Theme | None = None
         self._texts: pa.ChunkedArray | Sequence[str] = []
-        self._imported = np.empty(0, np.int64)
-        self._imported_names: list[str] = []
-        self._imported_counts: list[int] = []
+        self._labels = TextLabels()
         self._classes: tuple[str, ...] = ()
-        self._labels: dict[int, str] = {}
         self._uses: dict[int, str] = {}
         self._words: list[str] = []
         self._only = "all"
@@ -80,8 +78,7 @@ class LabelModel(QAbstractTableModel):
     def set_texts(self, texts: pa.ChunkedArray | Sequence[str]) -> None:
         """Show another corpus, kept, not copied; labels, uses and order of the one before go, the filter stays."""
         self._texts = texts
-        self._number_imported(None, {})
-        self._labels, self._uses, self._order = {}, {}, None
+        self._labels, self._uses, self._order = TextLabels(len(texts)), {}, None
         self._show_rows(np.empty(0, np.int64))
         self._search()
         self.counts_changed.emit()
@@ -98,18 +95,8 @@ class LabelModel(QAbstractTableModel):
         renamed
             Imported name -> name to show.
         """
-        self._number_imported(imported, renamed)
+        self._labels.set_imported(imported, renamed)
         self._labels_changed()
-
-    def _number_imported(
-        self, imported: Mapping[int, str] | pa.ChunkedArray | None, renamed: Mapping[str, str]
-    ) -> None:
-        names, numbers = _numbered(imported, len(self._texts))
-        present = [renamed.get(name, name) for name in names]
-        self._imported_names = list(dict.fromkeys(present))
-        self._imported = np.array([*map(self._imported_names.index, present), -1], np.int64)[numbers]
-        counts = np.bincount(self._imported + 1, minlength=len(self._imported_names) + 1)
-        self._imported_counts = counts[1:].tolist()
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Name the classes in the order of their keys; the first nine have one."""
@@ -120,7 +107,7 @@ class LabelModel(QAbstractTableModel):
 
     def set_labels(self, labels: Mapping[int, str]) -> None:
         """Show the person's own labels, row -> class; those of rows that the corpus does not have are passed over."""
-        self._labels = {row: name for row, name in labels.items() if self._has(row)}
+        self._labels.set_own(labels)
         self._labels_changed()
 
     def change_labels(self, labels: Mapping[int, str | None]) -> None:
@@ -129,17 +116,10 @@ class LabelModel(QAbstractTableModel):
         They stay in the table even if the filter no longer fits, so that they can be seen and corrected; they go when
         the filter is set again.
         """
-        changed = {row: name for row, name in labels.items() if self._has(row)}
-        self._labels.update({row: name for row, name in changed.items() if name is not None})
-        for row in [row for row, name in changed.items() if name is None]:
-            self._labels.pop(row, None)
-        places = [place for row in changed if (place := self.index_row(row)) is not None]
+        places = [place for row in self._labels.change_own(labels) if (place := self.index_row(row)) is not None]
         if places:
             self.dataChanged.emit(self.index(min(places), 0), self.index(max(places), USE))
         self.counts_changed.emit()
-
-    def _has(self, row: int) -> bool:
-        return 0 <= row < len(self._texts)
 
     def _labels_changed(self) -> None:
         self._column_changed(LABEL)
@@ -176,29 +156,19 @@ class LabelModel(QAbstractTableModel):
 
     def own_label(self, row: int) -> str | None:
         """Return the class that the person gave to a row of the corpus."""
-        return self._labels.get(row)
+        return self._labels.own(row)
 
     def label(self, row: int) -> str | None:
         """Return the class of a row of the corpus: the person's own, else the one that came with the corpus."""
-        number = self._imported[row]
-        return self._labels.get(row) or (self._imported_names[number] if number >= 0 else None)
+        return self._labels.label(row)
 
     def rows_with(self, *, label: bool) -> np.ndarray:
         """Return the rows of the corpus that have a label, own or imported, or that have none: int64, in order."""
-        has = self._imported >= 0
-        has[list(self._labels)] = True
-        return np.flatnonzero(has == label)
+        return np.flatnonzero(self._labels.labelled() == label)
 
     def counts(self) -> dict[str, int]:
         """Return class -> number of labels, own or imported; names that are no class (any more) come last."""
-        counts = dict.fromkeys(self._classes, 0)
-        for name, number in zip(self._imported_names, self._imported_counts, strict=True):
-            counts[name] = counts.get(name, 0) + number
-        for row, name in self._labels.items():
-            counts[name] = counts.get(name, 0) + 1
-            if self._imported[row] >= 0:
-                counts[self._imported_names[self._imported[row]]] -= 1
-        return {name: number for name, number in counts.items() if number or name in self._classes}
+        return dict.fromkeys(self._classes, 0) | self._labels.counts()
 
     def class_key(self, name: str) -> str:
         """Return the key that gives class ``name``; empty if it has none."""
@@ -293,15 +263,9 @@ class LabelModel(QAbstractTableModel):
         self.endResetModel()
 
     def _label_fits(self) -> np.ndarray:
-        own = np.fromiter(self._labels, np.int64, len(self._labels))
         if self._only in ("labelled", "unlabelled"):
-            labelled = self._imported >= 0
-            labelled[own] = True
-            return labelled if self._only == "labelled" else ~labelled
-        known = self._imported_names.index(self._only) if self._only in self._imported_names else None
-        fits = self._imported == known if known is not None else np.zeros(len(self._imported), bool)
-        fits[own] = [name == self._only for name in self._labels.values()]
-        return fits
+            return self._labels.labelled() == (self._only == "labelled")
+        return self._labels.of_class(self._only)
 
     # What Qt asks for -------------------------------------------------------------------------------------------------
 
@@ -341,7 +305,7 @@ class LabelModel(QAbstractTableModel):
         if column == NUMBER:
             return f"{row + 1:,}"
         if column == TEXT:
-            return " ".join(self.text(row)[:_LINE].split())
+            return one_line(self.text(row))
         if column == USE:
             return self._uses.get(row, "")
         name = self.label(row)
@@ -372,17 +336,3 @@ class LabelModel(QAbstractTableModel):
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
     return Qt.AlignmentFlag.AlignRight if column == NUMBER else Qt.AlignmentFlag.AlignLeft
-
-
-def _numbered(labels: Mapping[int, str] | pa.ChunkedArray | None, rows: int) -> tuple[list[str], np.ndarray]:
-    """Return the names of the labels and the number of the name of every row, int64 [rows], -1 for none."""
-    if labels is None:
-        return [], np.full(rows, -1, np.int64)
-    if isinstance(labels, Mapping):
-        names = list(dict.fromkeys(labels.values()))
-        number = {name: place for place, name in enumerate(names)}
-        numbers = np.full(rows, -1, np.int64)
-        numbers[np.fromiter(labels, np.int64, len(labels))] = [number[name] for name in labels.values()]
-        return names, numbers
-    encoded = labels.combine_chunks().dictionary_encode()
-    return encoded.dictionary.to_pylist(), np.asarray(pc.fill_null(encoded.indices, -1)).astype(np.int64)

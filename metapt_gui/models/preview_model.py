@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
 from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.wording import one_line
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
@@ -51,7 +52,7 @@ class PreviewModel(QAbstractTableModel):
         row = self._rows[index.row()]
         text = row[index.column()] if index.column() < len(row) else ""
         if role == Qt.ItemDataRole.DisplayRole:
-            return " ".join(text.split())
+            return one_line(text)
         if role == Qt.ItemDataRole.ToolTipRole:
             return tooltip(text) if len(text) > SHORT else None
         return None

@@ -13,6 +13,7 @@ from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus
 from metapt_gui.document import read_texts
 from metapt_gui.theme import Theme
+from metapt_gui.wording import one_line
 
 NAMED = 20
 """Labels whose colours are explained; more would be a list as long as the page."""
@@ -32,7 +33,7 @@ class Shown(NamedTuple):
         """Return the label and the text of a row, on one line."""
         if not 0 <= row < len(self.texts):
             return ""
-        text = " ".join(self.texts[row].as_py().split())
+        text = one_line(self.texts[row].as_py())
         number = int(self.labels[row])
         head = f"{self.classes[number]}: " if number >= 0 else ""
         return head + text

@@ -316,7 +316,7 @@ class ClusterPage(Page):
         parts = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(8))
         first = f" The first {PICKED:,} are shown." if len(rows) > PICKED else ""
         note = f"{wording.count(len(rows), 'texts')} in {parts}. Their groups are selected in the list.{first}"
-        lines = [[owner, name, " ".join(text.split())] for owner, name, text in zip(owners, names, texts, strict=True)]
+        lines = list(zip(owners, names, texts, strict=True))
         TableDialog(self, "Picked texts", ["group", "label", "text"], lines, note).open()
 
     def _on_selected(self, number: int) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QMenu, QTable
 
 from engine.annotation.reselect import REJECTED
 from metapt_gui.models.audit_model import AuditModel
-from metapt_gui.widgets.pieces import Card, button, dense, enable, label
+from metapt_gui.widgets.pieces import Card, button, dense, enable, keep_narrow, label
 
 ALL = "all classes"
 
@@ -28,6 +28,7 @@ class AuditTable(Card):
         self._classes: list[str] = []
         self._reason = ""
         self.only = QComboBox()
+        keep_narrow(self.only, 14)
         self.only.setAccessibleName("Class to audit")
         self.only.setToolTip("Show the pseudo-labelled texts of one class.")
         self.only.currentTextChanged.connect(self._on_only)

@@ -19,7 +19,8 @@ LONGEST_NAME = 150
 """Pixels; a longer name on an axis is cut and ends in dots."""
 LINE = 15
 """Pixels that a line of text on an axis needs."""
-"""As `engine.annotation.calibration.BINS`, which stands in a module that imports SciPy."""
+MOST_BARS = 10
+"""Of more bars than these the highest are drawn."""
 
 
 def mixed(colour: QColor, background: QColor, share: float) -> QColor:
@@ -56,7 +57,10 @@ class StillPlot(PlotCard):
 
 
 class BarChart(StillPlot):
-    """Horizontal bars with their names on the axis and their values beside them; ``end`` fixes where the axis ends."""
+    """Horizontal bars with their names on the axis and their values beside them; ``end`` fixes where the axis ends.
+
+    Of more than ten, the ten highest are drawn, the highest on top, and the others counted; all of them are saved.
+    """
 
     def __init__(
         self, title: str, x: str = "", y: str = "", parent: QWidget | None = None, *, end: float | None = None
@@ -66,6 +70,7 @@ class BarChart(StillPlot):
         if end is not None:  # there is room beyond it, for the values
             ticks = [(value, f"{value:g}") for value in np.linspace(0, end, 6).tolist()]
             self.plot.getAxis("bottom").setTicks([ticks])
+        self._all: list[tuple[str, float]] = []
         self._names: list[str] = []
         self._values = np.empty(0)
         self._categories: list[int] | None = None
@@ -77,7 +82,7 @@ class BarChart(StillPlot):
         view.sigResized.connect(self._lay_out)
 
     def set_bars(self, names: Sequence[str], values: Sequence[float], categories: Sequence[int] | None = None) -> None:
-        """Show a bar a name, the first on top.
+        """Show a bar a name, the first on top, or the highest ones.
 
         Parameters
         ----------
@@ -86,10 +91,17 @@ class BarChart(StillPlot):
         categories
             Number of the colour (`Theme.category`) of each bar; all have the accent colour without.
         """
-        self._names = list(names)
-        self.show_data(bool(self._names))
+        self._all = list(zip(names, values, strict=True))
         self._values = np.asarray(values, dtype=float)
-        self._categories = None if categories is None else list(categories)
+        drawn = list(range(len(names)))
+        if len(names) > MOST_BARS:
+            drawn = np.argsort(-self._values, kind="stable")[:MOST_BARS].tolist()
+        self._names = [names[place] for place in drawn]
+        self._values = self._values[drawn]
+        self._categories = None if categories is None else [categories[place] for place in drawn]
+        others = len(names) - len(drawn)
+        self.note.setText(f"the {MOST_BARS} highest, and {others:,} more" if others else "")
+        self.show_data(bool(self._names))
         for text in self._texts:
             self.plot.removeItem(text)
         self._texts = []
@@ -100,14 +112,13 @@ class BarChart(StillPlot):
             self._texts.append(text)
         rows = np.arange(len(self._names))
         self._bars.setOpts(x0=np.zeros(len(rows)), width=self._values, y=rows, height=0.7)
-        # Enough for every name of the usual few; many more share the height, and then not all are named.
-        self.plot.setMinimumHeight(min(len(rows), 12) * (LINE + 1) + 6 * GRID)
+        self.plot.setMinimumHeight(len(rows) * (LINE + 1) + 6 * GRID)  # enough for every name
         self._lay_out()
         self.repaint_items()
 
     def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
         """Return name and value of every bar."""
-        return ("name", "value"), [(name, _plain(value)) for name, value in zip(self._names, self._values, strict=True)]
+        return ("name", "value"), [(name, _plain(value)) for name, value in self._all]
 
     def repaint_items(self) -> None:
         """Give the bars their colours."""
@@ -123,15 +134,13 @@ class BarChart(StillPlot):
             text.setColor(self.theme.text)
 
     def _lay_out(self) -> None:
-        """Leave room for the values on the right, and name as many bars as there is height for."""
+        """Name the bars, and leave room for the values on the right."""
         view = self.plot.getViewBox()
         rows = len(self._names)
-        every = max(1, math.ceil(rows * LINE / max(view.height(), 1.0)))
         metrics = self.metrics()
-        names = [(row, elided(self._names[row], LONGEST_NAME, metrics)) for row in range(0, rows, every)]
-        self.plot.getAxis("left").setTicks([names])
-        for row, text in enumerate(self._texts):
-            text.setVisible(row % every == 0)
+        self.plot.getAxis("left").setTicks(
+            [[(row, elided(name, LONGEST_NAME, metrics)) for row, name in enumerate(self._names)]]
+        )
         width = max((text.boundingRect().width() for text in self._texts), default=0.0) + GRID
         share = max(0.2, 1 - width / max(view.width(), 1.0))
         highest = self._end or float(self._values.max(initial=0.0)) or 1.0

@@ -96,7 +96,6 @@ class ClusterList(QWidget):
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.table.setMinimumHeight(282)  # the ten groups that there are by default
         self.table.itemSelectionChanged.connect(self._on_selection)
         self.table.itemSelectionChanged.connect(self.chosen)
@@ -144,6 +143,7 @@ class ClusterList(QWidget):
                     font.setStrikeOut(True)
                     item.setFont(font)
                 self.table.setItem(row, column, item)
+        self.table.resizeColumnToContents(1)  # once: a header that does so by itself measures all at each change
         self._paint()
         self.table.clearSelection()
         self.table.blockSignals(False)
@@ -194,6 +194,7 @@ class ClusterList(QWidget):
         chosen = self._chosen()
         one = chosen[0] if len(chosen) == 1 else None
         self.name.setText(one.name if one else "")
+        self.name.setCursorPosition(0)  # what does not fit is the end
         self.name.setPlaceholderText("Several groups" if len(chosen) > 1 else "Select a group")
         self.facts.setText("")
         self.terms.setText("")
@@ -243,5 +244,5 @@ def _chip(colour: QColor) -> QIcon:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = wording.one_line(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rsplit(" ", 1)[0] + " …"

@@ -11,7 +11,7 @@ from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu
 
 from metapt_gui.widgets.class_map import ClassMap
-from metapt_gui.widgets.pieces import Card, label
+from metapt_gui.widgets.pieces import Card, keep_narrow, label
 
 NO_LABEL = "(no labels)"
 
@@ -40,6 +40,7 @@ class ColumnChoice(Card):
             (self.text, "Text column", "The column that holds the text."),
             (self.label, "Label column", "The column that holds the label or rating, if there is one."),
         ):
+            keep_narrow(box, 14)
             box.setAccessibleName(name)
             box.setToolTip(f"{tooltip} You may also click a column's head in the preview.")
             box.activated.connect(self._on_chosen)

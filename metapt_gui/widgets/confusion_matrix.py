@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a matrix shaded by the share of each row."""
+"""Which classes are taken for which: a matrix shaded by the share of each row, or a list of the most frequent."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import tooltip
+from metapt_gui.widgets.pieces import dense, tooltip
+from metapt_gui.wording import one_line
 
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""
 NARROW = 40
 """Pixels; columns that are narrower are not all named."""
 WRITTEN = 20
-"""Most classes whose cells are written in; of more, a cell says what it is when the mouse rests on it."""
+"""Most classes that a matrix is read of; of more, the most frequent confusions are listed."""
+LISTED = 200
+"""Most confusions that are listed."""
 MOVES = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -31,6 +34,8 @@ MOVES = {
 
 class ConfusionMatrix(StillPlot):
     """Counts of true and predicted class; a click, or the arrow keys and Enter, ask for the texts of a cell.
+
+    More than twenty classes are no matrix that can be read: what is most often taken for what is listed instead.
 
     Signals
     -------
@@ -57,6 +62,9 @@ class ConfusionMatrix(StillPlot):
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self.plot.scene().sigMouseMoved.connect(self._on_move)
         self.plot.installEventFilter(self)
+        self.confusions = _Confusions()
+        self.confusions.chosen.connect(self.cell_clicked)
+        self._pages.addWidget(self.confusions)
         self._lay_out()
 
     def set_matrix(self, classes: Sequence[str], matrix: np.ndarray) -> None:
@@ -84,6 +92,9 @@ class ConfusionMatrix(StillPlot):
                 self._texts[row, column] = text
         self._lay_out()
         self.repaint_items()
+        if len(self._classes) > WRITTEN:
+            self.confusions.show_confusions(self._classes, self._matrix)
+            self._pages.setCurrentWidget(self.confusions)
 
     def table(self) -> tuple[Sequence[str], list[Sequence[object]]]:
         """Return the matrix, its rows and columns named."""
@@ -177,3 +188,47 @@ class ConfusionMatrix(StillPlot):
             labelled, predicted = self._classes[cell[0]], self._classes[cell[1]]
             said = f"{count:,} texts labelled as {labelled} ({share:.0%} of them) predicted {predicted}"
             self._cells.setToolTip(tooltip(said))
+
+
+class _Confusions(QTableWidget):
+    """The most frequent confusions, one a row; a click or Enter chooses one."""
+
+    chosen = Signal(int, int)
+
+    def __init__(self) -> None:
+        super().__init__(0, 3)
+        self.setAccessibleName("Most frequent confusions")
+        self.setToolTip("The most frequent confusions. Click one, or press Enter, to see its texts.")
+        self.setHorizontalHeaderLabels(["labelled as", "predicted", "texts"])
+        self.verticalHeader().hide()
+        dense(self)
+        self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of many classes often begin alike
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.setTabKeyNavigation(False)
+        self.setShowGrid(False)
+        self.setAlternatingRowColors(True)
+        for column in (0, 1):
+            self.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        self._cells: list[tuple[int, int]] = []
+        self.cellClicked.connect(self._choose)
+        self.cellActivated.connect(self._choose)
+
+    def show_confusions(self, classes: Sequence[str], matrix: np.ndarray) -> None:
+        """List the cells of ``matrix`` [C, C] beside its diagonal that have texts, those with the most first."""
+        wrong = matrix.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[: min(LISTED, np.count_nonzero(wrong))]
+        rows, columns = np.unravel_index(order, wrong.shape)
+        self._cells = list(zip(rows.tolist(), columns.tolist(), strict=True))
+        self.setRowCount(len(self._cells))
+        for number, (row, column) in enumerate(self._cells):
+            for place, text in enumerate((classes[row], classes[column], f"{wrong[row, column]:,}")):
+                item = QTableWidgetItem(one_line(text))
+                item.setToolTip(tooltip(text))
+                self.setItem(number, place, item)
+        self.resizeColumnToContents(2)
+
+    def _choose(self, number: int, _column: int) -> None:
+        self.chosen.emit(*self._cells[number])

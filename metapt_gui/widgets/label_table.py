@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from PySide6.QtCore import QByteArray, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
@@ -23,8 +22,9 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui.models.label_model import KEYS, LABEL, NUMBER, TEXT, USE, LabelModel
-from metapt_gui.theme import GRID, Theme, tabular
-from metapt_gui.widgets.pieces import single_shot
+from metapt_gui.theme import GRID, Theme
+from metapt_gui.widgets.class_chips import Chip, ClassChips
+from metapt_gui.widgets.pieces import keep_narrow, single_shot
 from metapt_gui.wording import count
 
 MOST_AT_ONCE = 1_000
@@ -85,14 +85,10 @@ class LabelTable(QWidget):
         self.filter = QComboBox()
         self.filter.setAccessibleName("Show texts by label")
         self.filter.setToolTip("Show all texts, those with or without a label, or those of one class")
-        self.filter.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.filter.setMinimumContentsLength(14)
+        keep_narrow(self.filter, 14)
         self.filter.activated.connect(self._filter)
-        self.chips = QLabel()
-        self.chips.setTextFormat(Qt.TextFormat.RichText)
-        self.chips.setWordWrap(True)
-        self.chips.setFont(tabular(self.chips.font()))
-        self.chips.setToolTip("Labels of each class, with the key that gives it; your own and those from the corpus")
+        self.chips = ClassChips()
+        self.chips.chosen.connect(self._show_class)
         self.note = QLabel()
         self.note.setProperty("role", "muted")
 
@@ -137,6 +133,7 @@ class LabelTable(QWidget):
         sums = QHBoxLayout()
         sums.setSpacing(GRID)
         sums.addWidget(self.chips, 1)
+        sums.addWidget(self.chips.more)
         sums.addWidget(self.note)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.view)
@@ -272,6 +269,12 @@ class LabelTable(QWidget):
         if chosen is not None and self.filter.currentData() != chosen:
             self._filter()
 
+    def _show_class(self, name: str) -> None:
+        place = self.filter.findData(name)
+        if place >= 0:  # else it is no class any more
+            self.filter.setCurrentIndex(place)
+            self._filter()
+
     def _go_to_search(self) -> None:
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
@@ -319,21 +322,12 @@ class LabelTable(QWidget):
         self.empty.setText("Nothing matches the filter." if texts else self._placeholder)
         self.hint.setText(f"{self.how()[0].upper()}{self.how()[1:]}, to label.")
         self.hint.setVisible(bool(shown and self.model.classes and not self._reason))
-        counts = self.model.counts()
-        self.chips.setText("   ".join(self._chip(name, number) for name, number in counts.items()))
-        spoken = ", ".join(f"{name} {number:,}" for name, number in counts.items())
-        self.chips.setAccessibleName(f"Labels of each class: {spoken}" if spoken else "No classes yet")
-
-    def _chip(self, name: str, number: int) -> str:
-        words = html.escape(name).replace(" ", "&nbsp;")
-        key = self.model.class_key(name)
-        inside = f"&nbsp;{f'<b>{key}</b>&nbsp;' if key else ''}{words}&nbsp;{number:,}&nbsp;"
-        if self._theme is None:
-            return inside
-        classes = self.model.classes
-        colour = self._theme.category(classes.index(name) if name in classes else -1)
-        chip = f'<span style="color: {colour.name()}">&nbsp;■</span>{inside}'
-        return f'<span style="background-color: {self._theme.selection}">{chip}</span>'
+        places = {name: place for place, name in enumerate(self.model.classes)}
+        chips = [
+            Chip(name, self.model.class_key(name), number, places.get(name, -1))
+            for name, number in self.model.counts().items()
+        ]
+        self.chips.show_chips(chips, self._theme)
 
 
 class _View(QTableView):

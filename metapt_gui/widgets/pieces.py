@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtGui import Qt as Markup
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -26,6 +28,8 @@ from metapt_gui.theme import GRID, tabular
 TOOLTIP = 600
 """Characters of a text that a tooltip shows."""
 ONE_LINE = 80
+_UNBROKEN = re.compile(r"\S{24}\S*?(?=[\w!-/:-@\[-`{-~])")
+"""Letters without a space between them; a line may end after them, before a letter or a mark of ASCII."""
 
 
 class ElidedLabel(QLabel):
@@ -52,12 +56,32 @@ class ElidedLabel(QLabel):
         painter.end()
 
 
+class WrappedLabel(QLabel):
+    """Lines that are broken between words, and within a word that is longer than any in a sentence.
+
+    So that no class name and no address in a text is wider than the column it is shown in.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        """Show ``text``."""
+        self._text = text
+        super().setText(_UNBROKEN.sub("\\g<0>\u200b", text))
+
+    def text(self) -> str:
+        """Return the text as it was set."""
+        return self._text
+
+
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """Return a label; ``role`` is ``title``, ``heading``, ``figure``, ``muted``, ``good``, ``warning`` or ``bad``."""
-    made = QLabel(text)
+    made = WrappedLabel(text) if wrap else QLabel(text)
     made.setTextFormat(Qt.TextFormat.PlainText)  # it may be a person's, who writes <b> as others write *
     made.setProperty("role", role)
-    made.setWordWrap(wrap)
     if role == "figure":
         made.setFont(tabular(made.font()))
     return made
@@ -99,6 +123,12 @@ def enable(widget: QWidget, reason: str = "") -> None:
         widget.setProperty("usual-tooltip", widget.toolTip())
     widget.setEnabled(not reason)
     widget.setToolTip(reason or widget.property("usual-tooltip"))
+
+
+def keep_narrow(box: QComboBox, letters: int) -> None:
+    """Let a choice ask for the width of so many letters, however long what it offers is."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(letters)
 
 
 def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
@@ -226,8 +256,12 @@ SETTLED_MS = 250
 """So long after something was written into it a card has its new size."""
 
 
+WIDEST = 1.5
+"""Times the usual width of a column that its content may make it."""
+
+
 class SideScroll(QScrollArea):
-    """A column of cards that scrolls when the window is low; as wide as its content."""
+    """A column of cards that scrolls when the window is low; as wide as its content, up to a limit."""
 
     def __init__(self, width: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -248,14 +282,18 @@ class SideScroll(QScrollArea):
         self.verticalScrollBar().rangeChanged.connect(self._scroll)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Be as wide as the content needs: nothing is cut off at the side."""
+        """Be as wide as the content needs: nothing is cut off at the side. What needs too much is scrolled sideways."""
         if (
             isinstance(watched, QWidget)
             and watched is self.widget()
             and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show)
         ):
             bar = self.verticalScrollBar().sizeHint().width()
-            self.setMinimumWidth(max(self._width, watched.minimumSizeHint().width() + bar))
+            needed = watched.minimumSizeHint().width() + bar
+            widest = int(WIDEST * self._width)
+            self.setMinimumWidth(min(max(self._width, needed), widest))
+            bars = Qt.ScrollBarPolicy
+            self.setHorizontalScrollBarPolicy(bars.ScrollBarAsNeeded if needed > widest else bars.ScrollBarAlwaysOff)
         return super().eventFilter(watched, event)
 
     def scroll_down_to(self, card: QWidget) -> None:

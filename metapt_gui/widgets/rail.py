@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QVBoxLayout
 
 from metapt_gui.icons import icon
 from metapt_gui.theme import GRID, Theme
-from metapt_gui.widgets.pieces import button
+from metapt_gui.widgets.pieces import button, tooltip
 from metapt_gui.workflow import STEPS, State
 
 _ICONS = {
@@ -19,6 +20,9 @@ _ICONS = {
     State.DONE: ("done", "good"),
     State.OUTDATED: ("outdated", "warning"),
 }
+WIDTH = 192
+_ROOM = WIDTH - 2 * GRID - 48
+"""Pixels for the letters of a step, beside its picture and what surrounds both."""
 
 
 class Rail(QFrame):
@@ -29,7 +33,7 @@ class Rail(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "rail")
-        self.setFixedWidth(192)
+        self.setFixedWidth(WIDTH)
         self.setAccessibleName("Steps")
         self._group = QButtonGroup(self)
         self._states: dict[str, State] = {}
@@ -39,7 +43,7 @@ class Rail(QFrame):
         box.setSpacing(4)
         self.buttons: list[QPushButton] = []
         for number, step in enumerate(STEPS):
-            made = button(step.title, f"{step.sentence} Ctrl+{number + 1}", role="step")
+            made = button(step.title, _tip(number), role="step")
             made.setCheckable(True)
             made.setMinimumHeight(52)
             made.setIconSize(QSize(20, 20))
@@ -60,10 +64,12 @@ class Rail(QFrame):
 
     def show_states(self, states: Mapping[str, State], details: Mapping[str, str]) -> None:
         """Show state and detail of every step; without a project all are disabled."""
-        for step, made in zip(STEPS, self.buttons, strict=True):
+        for number, (step, made) in enumerate(zip(STEPS, self.buttons, strict=True)):
             state = states.get(step.key, State.TODO)
             detail = details.get(step.key) or state.value
-            made.setText(f"{step.title}\n{detail}")
+            shown = _elided(detail, made)
+            made.setText(f"{step.title}\n{shown}")
+            made.setToolTip(_tip(number) if shown == detail else tooltip(f"{detail}\n{_tip(number)}"))
             made.setAccessibleName(f"{step.title}: {state.value}")
             made.setAccessibleDescription(detail)
             made.setEnabled(bool(states))
@@ -83,3 +89,15 @@ class Rail(QFrame):
             name, colour = _ICONS[self._states.get(step.key, State.TODO)]
             made.setIcon(icon(name, self._theme, colour=colour))
         self.log.setIcon(icon("log", self._theme))
+
+
+def _tip(number: int) -> str:
+    return f"{STEPS[number].sentence} Ctrl+{number + 1}"
+
+
+def _elided(detail: str, shown: QPushButton) -> str:
+    """Return as much of ``detail`` as there is room for on a button while it is the bold one."""
+    shown.ensurePolished()
+    font = QFont(shown.font())
+    font.setWeight(QFont.Weight.DemiBold)
+    return QFontMetrics(font).elidedText(detail, Qt.TextElideMode.ElideRight, _ROOM)

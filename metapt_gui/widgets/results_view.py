@@ -90,19 +90,14 @@ class ResultsView(QWidget):
         self._results: Results | None = None
         self._listed: list[Wrong] = []
         self.note = label("Nothing has been tuned yet.", wrap=True)
-        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side")
-        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class")
-        for table, last in ((self.methods, 2), (self.per_class, 3)):  # a long name gives way, the figures do not
-            head = table.horizontalHeader()
-            head.setSectionResizeMode(last, QHeaderView.ResizeMode.ResizeToContents)
-            head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts")
+        # A long name gives way, the figures do not.
+        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side", wide=0)
+        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class", wide=0)
+        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts", wide=4)
         self.errors.setToolTip(ERRORS_TIP)
         across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
         self.errors.model().setHeaderData(3, across, "The probability of the class that the text was taken for.", tip)
         self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
-        for column in (1, 2):
-            self.errors.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
         self.errors.activated.connect(self._on_error)
         self.matrix = ConfusionMatrix("Confusion matrix")
         self.matrix.cell_clicked.connect(self._on_cell)
@@ -119,7 +114,7 @@ class ResultsView(QWidget):
         classes.box.addLayout(row)
         classes.box.addWidget(self.per_class)
         wrong = Card("Wrongly classified")
-        self._cell = label("", "muted")
+        self._cell = label("", "muted", wrap=True)
         wrong.box.addWidget(self._cell)
         wrong.box.addWidget(self.errors)
         upper = QSplitter(Qt.Orientation.Horizontal)
@@ -220,8 +215,7 @@ class ResultsView(QWidget):
         )
         for column in (1, 2):  # a long name gives way to the text
             head = self.errors.horizontalHeader().sectionSizeHint(column)
-            width = max(head, min(WIDEST_CLASS, self.errors.sizeHintForColumn(column)))
-            self.errors.setColumnWidth(column, width)
+            self.errors.setColumnWidth(column, max(head, min(WIDEST_CLASS, self.errors.columnWidth(column))))
 
     def _number(self, row: int) -> str:
         own = self._results.own_rows if self._results is not None else 0
@@ -278,15 +272,15 @@ def _note(results: Results, majority: float | None) -> str:
     return text + _exported(results)
 
 
-def _table(names: Sequence[str], name: str) -> QTableWidget:
+def _table(names: Sequence[str], name: str, wide: int) -> QTableWidget:
+    """Return an empty table whose column ``wide`` has the room that the others leave."""
     table = table_of(names, name)
     table.setShowGrid(False)
     table.setAlternatingRowColors(True)
     header = table.horizontalHeader()
     header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
     header.setMinimumSectionSize(48)
-    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    header.setSectionResizeMode(len(names) - 1, QHeaderView.ResizeMode.Stretch)
+    header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
     return table
 
 
@@ -294,7 +288,10 @@ def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
     table.setRowCount(len(rows))
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
-            item = QTableWidgetItem(" ".join(text.split()))
+            item = QTableWidgetItem(wording.one_line(text))
             if len(text) > 10:
                 item.setToolTip(tooltip(text))
             table.setItem(number, column, item)
+    for column in range(table.columnCount()):  # once: a header that does so by itself measures all rows at each change
+        if table.horizontalHeader().sectionResizeMode(column) != QHeaderView.ResizeMode.Stretch:
+            table.resizeColumnToContents(column)

@@ -10,6 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from engine.errors import MetaPTError
+from metapt_gui import wording
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.widgets.pieces import button, in_turn, label, set_role, single_shot, tooltip
 
@@ -90,7 +91,9 @@ class WordsEditor(QWidget):
         if len(set(words)) < len(words):
             return "Two classes share a label word."
         unknown = [word for word in self.words().values() if self._pieces.get(word) == []]
-        return f"The backbone does not know the label word ‘{unknown[0]}’. Choose another." if unknown else ""
+        if unknown:
+            return f"The backbone does not know the label word ‘{wording.brief(unknown[0])}’. Choose another."
+        return ""
 
     def set_backbone(self, backbone: dict[str, Any]) -> None:
         """Ask another backbone's tokenizer from now on."""
@@ -113,13 +116,15 @@ class WordsEditor(QWidget):
         )
         named.editingFinished.connect(partial(self._on_name, number))
         worded.textEdited.connect(self._on_word)
-        said.setMinimumWidth(64)
+        said.setMinimumWidth(72)
         widgets: list[QWidget] = [named, worded, said]
         if self._names_editable:
             widgets.append(button("✕", "Take this class away; its labels stay on disk.", partial(self._remove, number)))
             widgets[-1].setAccessibleName(f"Take class {name} away")
             widgets[-1].setFixedWidth(32)
             widgets[-1].setStyleSheet("padding: 4px;")
+        for line in (named, worded):
+            line.setCursorPosition(0)  # what does not fit is the end
         for column, widget in enumerate(widgets):
             self._grid.addWidget(widget, number + 1, column)
         self._lines.append((named, worded, said))
@@ -142,7 +147,8 @@ class WordsEditor(QWidget):
             return
         if not after or after in self._classes:
             line.setText(before)
-            self.advice.setText(f"There is a class ‘{after}’ already." if after else "A class needs a name.")
+            there = f"There is a class ‘{wording.brief(after)}’ already."
+            self.advice.setText(there if after else "A class needs a name.")
             self.advice.show()
             return
         self._classes[number] = after
@@ -193,9 +199,8 @@ class WordsEditor(QWidget):
 
     def _on_suggestions(self, word: str, words: list[str]) -> None:
         if word in self.words().values() and words:
-            self.advice.setText(
-                f"‘{word}’ is several tokens for this backbone; one works better. Try {', '.join(words)}."
-            )
+            several = f"‘{wording.brief(word)}’ is several tokens for this backbone; one works better."
+            self.advice.setText(f"{several} Try {', '.join(words)}.")
             self.advice.show()
 
     def _say(self) -> None:

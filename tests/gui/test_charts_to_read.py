@@ -201,6 +201,25 @@ def test_values_beside_bars_are_not_clipped(shown):
     bars.grab()
 
 
+def test_of_many_bars_the_highest_are_drawn_and_named(shown):
+    bars = shown(BarChart("Probability of each class", "per cent", end=100.0))
+    values = [(37 * number) % 99 / 10 for number in range(99)]
+    values[60] = 60.0
+    bars.set_bars([f"class {number}" for number in range(99)], values, list(range(99)))
+    bars.grab()
+    names = [name for _, name in bars.plot.getAxis("left")._tickLevels[0]]
+    assert names[0] == "class 60"
+    assert len(names) == 10
+    figures = [text.toPlainText() for text in sorted(texts_of(bars), key=lambda text: text.pos().y())]
+    assert figures == ["60", "9.8", "9.7", "9.6", "9.5", "9.4", "9.3", "9.2", "9.1", "9"]
+    assert inside(bars)
+    assert bars.note.text() == "the 10 highest, and 89 more"
+    picture = bars.plot.viewport().grab().toImage()
+    assert picture.pixelColor(pixel(bars, 1, 0)) == LIGHT.category(60)
+    assert len(bars.table()[1]) == 99
+    assert bars.table()[1][60] == ("class 60", 60)
+
+
 def test_colours_of_bars_are_those_of_the_theme(shown):
     bars = shown(BarChart("Texts of each class", "texts"))
     bars.set_bars(["bad", "good"], [2, 2], [0, 3])

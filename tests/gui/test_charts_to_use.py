@@ -253,3 +253,26 @@ def test_many_classes_keep_only_what_has_room(confusion):
     confusion.set_matrix([], np.zeros((0, 0)))
     assert confusion.table()[1] == []
     confusion.grab()
+
+
+def test_of_very_many_classes_the_most_frequent_confusions_are_listed(confusion, qtbot, tmp_path):
+    matrix = np.eye(99, dtype=int) * 50
+    matrix[70, 3], matrix[3, 70], matrix[98, 97] = 7, 9, 1
+    confusion.set_matrix([f"class {number}" for number in range(99)], matrix)
+    listed = confusion.confusions
+    rows = [[listed.item(row, column).text() for column in range(3)] for row in range(listed.rowCount())]
+    assert rows == [["class 3", "class 70", "9"], ["class 70", "class 3", "7"], ["class 98", "class 97", "1"]]
+    assert listed.isVisible()
+    with qtbot.waitSignal(confusion.cell_clicked) as heard:
+        where = listed.visualItemRect(listed.item(1, 0)).center()
+        qtbot.mouseClick(listed.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert heard.args == [70, 3]
+    with qtbot.waitSignal(confusion.cell_clicked) as heard:
+        listed.setCurrentCell(2, 0)
+        qtbot.keyClick(listed, Qt.Key.Key_Return)
+    assert heard.args == [98, 97]
+    for ending in ("png", "csv"):
+        confusion.save(tmp_path / f"matrix.{ending}")
+        assert (tmp_path / f"matrix.{ending}").stat().st_size > 1000
+    confusion.set_matrix(["bad", "good"], np.eye(2))
+    assert confusion.plot.isVisible()

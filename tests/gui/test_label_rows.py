@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from gui.answering import CLASSES, TEXTS, Page, cell
 from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtWidgets import QMenu
 
 from metapt_gui.models.label_model import LABEL, NUMBER, TEXT, USE, LabelModel
 from metapt_gui.theme import LIGHT
@@ -133,6 +134,36 @@ def test_chips_count_labels_and_show_keys(table, qtbot):
     assert page.model.counts() == {"bad": 0, "good": 2}
     assert "<b>2</b>&nbsp;good&nbsp;2" in table.chips.text()
     assert LIGHT.category(1).name() in table.chips.text()
+
+
+@pytest.mark.parametrize("classes", [77, 300])
+@pytest.mark.parametrize(
+    "name", ["card payment fee {}", "card-payment.fee/{}", "{}", "a complaint at length " * 20 + "{}"]
+)
+def test_chips_of_many_classes_take_two_lines(table, qtbot, classes: int, name: str):
+    page = Page(table)
+    page.model.set_classes([name.format(number) for number in range(classes)])
+    qtbot.waitUntil(lambda: table.chips.accessibleName().endswith(f"{classes - 1} 0"))
+    table.grab()
+    lines = table.chips.heightForWidth(table.chips.width()) / table.chips.fontMetrics().lineSpacing()
+    assert lines < 2.5
+    assert table.chips.text().count("<b>") >= 3
+    hidden = classes - table.chips.text().count("■")
+    assert table.chips.more.text() == f"and {hidden} more"
+    assert table.view.height() > 200
+
+
+def test_classes_without_a_chip_are_in_a_menu(table, qtbot):
+    page = Page(table)
+    page.model.set_classes([f"card payment fee {number}" for number in range(77)])
+    page.label(4, "card payment fee 76")
+    qtbot.waitUntil(table.chips.more.isVisible)
+    qtbot.mouseClick(table.chips.more, Qt.MouseButton.LeftButton)
+    menu = table.chips.findChild(QMenu)
+    assert [menu.actions()[place].text() for place in (0, 76)] == ["1 card payment fee 0\t0", "card payment fee 76\t1"]
+    menu.actions()[76].trigger()
+    menu.close()
+    assert shown(table) == [4]
 
 
 def test_the_tenth_class_has_no_key(table, qtbot):

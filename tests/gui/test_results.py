@@ -12,7 +12,8 @@ from gui.driving import Hands
 from gui.letters import opened, press
 from importing import read, write
 from made_runs import as_if_run
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, QSize, Qt
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.corpus.store import Corpus
 from engine.project import Project
@@ -86,6 +87,29 @@ def test_the_text_has_most_of_the_width(qtbot, view: ResultsView) -> None:
     assert max(widths[:4]) <= 90
     assert widths[4] > 1.5 * max(widths[:4])
     assert view.errors.rowHeight(0) > 2 * view.errors.fontMetrics().lineSpacing(), "and two lines"
+
+
+class Counting(QStyledItemDelegate):
+    """Counts how often a table asks how large a cell is."""
+
+    asked = 0
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        self.asked += 1
+        return super().sizeHint(option, index)
+
+
+def test_other_errors_are_measured_once(view: ResultsView) -> None:
+    wrong = [Wrong(row, "happy", "unhappy", 0.9, f"text {row}") for row in range(200)]
+    view.show_results(made(wrong={"MetaPT seed 1": wrong}))
+    counting = Counting()
+    view.errors.setItemDelegate(counting)
+    view.grab()
+    counting.asked = 0
+    view._on_cell(1, 0)
+    view.grab()
+    assert view.errors.rowCount() == 200
+    assert 0 < counting.asked <= 2 * view.errors.rowCount() * view.errors.columnCount()
 
 
 # From a project -------------------------------------------------------------------------------------------------------
