@@ -29,7 +29,6 @@ from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path,
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
-MOST_BARS = 10
 LONGEST = 20_000
 """So many characters of a sentence are taken in; a backbone reads far fewer."""
 NONE_CLASSIFIED = "Classify a file to see how many texts each class gets."
@@ -193,12 +192,8 @@ class UsePage(Page):
     def _on_chances(self, chances: dict[str, float]) -> None:
         best = max(chances, key=lambda name: chances[name])
         self.answer.setText(f"{best}   {wording.percent(chances[best])}")
-        names = list(chances)
-        if len(names) > MOST_BARS:
-            names = sorted(names, key=lambda name: -chances[name])[:MOST_BARS]
-            self.answer.setText(f"{self.answer.text()}   (the {MOST_BARS} most probable of {len(chances)} classes)")
-        colours = {name: number for number, name in enumerate(chances)}
-        self.chances.set_bars(names, [100 * chances[name] for name in names], [colours[name] for name in names])
+        values = [100 * value for value in chances.values()]
+        self.chances.set_bars(list(chances), values, list(range(len(chances))))
 
     def _on_no_answer(self, error: MetaPTError) -> None:
         self.answer.setText(str(error))

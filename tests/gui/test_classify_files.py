@@ -182,13 +182,6 @@ def test_probabilities_have_an_axis_that_stays(hands: Hands, using: UsePage) -> 
     assert ranges[0][1] >= 100
 
 
-def test_of_many_classes_the_most_probable_are_shown(using: UsePage) -> None:
-    using._on_chances({f"class {number}": (number + 1) / 820 for number in range(40)})
-    shown = using.chances.table()[1]
-    assert [name for name, _ in shown] == [f"class {number}" for number in range(39, 29, -1)]
-    assert using.answer.text() == "class 39   4.9 %   (the 10 most probable of 40 classes)"
-
-
 def test_of_a_very_long_sentence_the_beginning_is_taken_in(using: UsePage) -> None:
     using.sentence.setPlainText("soup ")
     pasted = QMimeData()
