@@ -11,8 +11,9 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
-from engine.errors import EngineProcessError, MetaPTError, storage_errors
+from engine.errors import EngineDiedError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
+from engine.running.failures import error_from
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.dialogs import reporting, show_error
@@ -380,8 +381,7 @@ class Page(QWidget):
 
     def _show_failure(self, run: Run, event: Failed) -> None:
         self.progress_text.setText("")
-        died = event.error == EngineProcessError.__name__ and not event.details
-        if died and run.role:
+        if run.role and isinstance(error_from(event), EngineDiedError):
             self._failed = run
             reached, again = "Nothing of this run was saved yet; it starts anew.", "Run again"
             if self._checkpoint is not None:
