@@ -100,7 +100,7 @@ class TrainingError(MetaPTError):
 
 
 class EngineProcessError(MetaPTError):
-    """The engine process died or an unexpected error ended its job; ``details`` holds the traceback, if any."""
+    """The engine cannot answer or an unexpected error ended its job; ``details`` holds the traceback, if any."""
 
     exit_code = 8
 
@@ -109,6 +109,10 @@ class EngineProcessError(MetaPTError):
     ) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.details = details
+
+
+class EngineDiedError(EngineProcessError):
+    """The engine process died; a run that it left goes on from its last checkpoint."""
 
 
 _OS_SENTENCES = {

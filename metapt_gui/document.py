@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from engine.errors import MetaPTError, storage_errors
 from engine.project import Project
 from engine.storage import write_json
 from metapt_gui.background import Background
-from metapt_gui.earlier_labels import earlier_labels
+from metapt_gui.earlier_labels import carried_over, earlier_labels
 from metapt_gui.earlier_runs import changed_settings, values_of_runs
 from metapt_gui.workflow import State, states
 
@@ -31,20 +31,24 @@ from metapt_gui.workflow import State, states
 class Texts:
     """Texts and labels of a corpus in memory, as Arrow columns: only what is shown becomes Python.
 
-    ``earlier`` has what a person labelled when texts were imported before: text -> class for each such import.
+    ``carried`` has what a person labelled when the same texts were imported before: row -> class. ``gone`` is how many
+    texts were labelled then and are not there any more.
     """
 
     corpus: Corpus
     texts: pa.ChunkedArray
     labels: pa.ChunkedArray
-    earlier: Sequence[Mapping[str, str]] = ()
+    carried: Mapping[int, str]
+    gone: int
 
 
 def read_texts(corpus: Corpus, labelled: Mapping[str, Mapping[int, str]] = MappingProxyType({})) -> Texts:
     """Read the columns of a corpus, and which texts of others are ``labelled``; meant for a background thread."""
     with parquet_errors(corpus.path):
         table = pq.read_table(corpus.path, columns=["text", "label"])
-    return Texts(corpus, table.column("text"), table.column("label"), earlier_labels(corpus.folder.parent, labelled))
+    texts = table.column("text")
+    carried, gone = carried_over(texts, earlier_labels(corpus.folder.parent, labelled))
+    return Texts(corpus, texts, table.column("label"), carried, gone)
 
 
 def _nothing(_result: None) -> None:

@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from engine.errors import DeviceLostError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished
-from engine.running.failures import failed
+from engine.running.failures import error_from, failed
 from engine.running.jobs import Job
 from engine.running.process import EngineProcess
 
@@ -98,7 +98,7 @@ class _JobWorker(QObject):
                         last = event
                     else:
                         self.streamed.emit(number, event)
-            if isinstance(last, Failed) and last.error == DeviceLostError.__name__:
+            if isinstance(last, Failed) and isinstance(error_from(last), DeviceLostError):
                 self._process.end()  # in that process the device stays lost; resuming needs another one
         except Exception as error:
             last = failed(error, folder)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.errors import MetaPTError, ProjectError, TrainingError, storage_errors
 from engine.events import Event, Failed, Finished
+from engine.running.failures import error_from, failed
 from engine.running.jobs import Job
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
@@ -130,7 +131,7 @@ class JobRunner(QObject):
         try:
             self._keep(run, event)
         except MetaPTError as error:
-            event = Failed(type(error).__name__, error.what, error.where, error.remedy)
+            event = failed(error)
         self.changed.emit()
         self.ended.emit(run, event)
         if not run.role:
@@ -143,9 +144,9 @@ class JobRunner(QObject):
         if isinstance(event, Finished):
             if event.outcome == "completed" or any((run.folder / name).exists() for name in RESULTS):
                 self._document.assign(run.role, run.folder)
-        elif isinstance(event, Failed) and event.error == TrainingError.__name__ and not project.has_role(run.role):
+        elif isinstance(event, Failed) and not project.has_role(run.role):
             # A loss that was no number any more leaves the best prompt before it: better than none.
-            if (run.folder / RESULTS[0]).exists():
+            if isinstance(error_from(event), TrainingError) and (run.folder / RESULTS[0]).exists():
                 self._document.assign(run.role, run.folder)
         # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
         elif isinstance(event, Cancelled) and not (

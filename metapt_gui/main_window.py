@@ -256,7 +256,8 @@ class MainWindow(QMainWindow):
         self.background.forget()
         self.host.forget()
         self._devices_asked = False
-        self._refresh("opened")
+        self.stack.refresh("opened")
+        self.show_states()
         self.menus.list_recent()
         if project is None:
             self.stack.show_welcome()
@@ -268,11 +269,7 @@ class MainWindow(QMainWindow):
 
     def _on_changed(self, what: str) -> None:
         self.status.show_saved(f"saved {time.strftime('%H:%M')}")
-        self._refresh(what)
-
-    def _refresh(self, what: str) -> None:
-        self.stack.refresh(what)
-        self.show_states()
+        self.stack.refresh(what)  # when it has settled, the states are shown
 
     def _on_started(self, run: Run) -> None:
         self.status.show_engine("starting")

@@ -77,6 +77,7 @@ class PageStack(QStackedWidget):
         """Show the page of a step, as the project is now."""
         page = self.pages[number]
         self._freshen(page)
+        page.show_primary()
         self.setCurrentIndex(number + 1)
         page.setFocus()
 

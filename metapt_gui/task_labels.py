@@ -132,13 +132,10 @@ class TaskLabels(QObject):
 
     def carry_over(self) -> str:
         """Give texts without a label the one that they had when they were imported before; say what became of them."""
-        texts = self.texts
-        if texts is None or not texts.earlier:
+        if self.texts is None:
             return ""
-        own, shown = self.own(), texts.texts.to_pylist()
-        known = {text: name for labels in reversed(texts.earlier) for text, name in labels.items()}
-        found = {row: known[text] for row, text in enumerate(shown) if row not in own and text in known}
-        gone = len(texts.earlier[0].keys() - set(shown))
+        own, gone = self.own(), self.texts.gone
+        found = {row: name for row, name in self.texts.carried.items() if row not in own}
         self.give(found, "Carry over")
         lost = f" {wording.count(gone, 'labels')} stood at texts that are gone." if gone else ""
         said = f"{wording.count(len(found), 'labels')} of yours went over to the texts that were imported.{lost}"

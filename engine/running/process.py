@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from engine.errors import EngineProcessError
+from engine.errors import EngineDiedError, EngineProcessError
 from engine.events import Event, Failed, Finished
 from engine.running.failures import error_from, failed
 from engine.running.jobs import Job
@@ -94,7 +94,7 @@ class EngineProcess:
 
         Raises
         ------
-        EngineProcessError
+        EngineDiedError
             If the process died.
         """
         self._number += 1
@@ -196,11 +196,11 @@ class EngineProcess:
         except (EOFError, OSError) as error:
             raise self._death() from error
 
-    def _death(self) -> EngineProcessError:
+    def _death(self) -> EngineDiedError:
         self._process.join(2)
         code = self._process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        return EngineProcessError(
+        return EngineDiedError(
             f"The engine process ended unexpectedly ({how})",
             remedy="Resume the run: it goes on from its last checkpoint. If it happens again, choose smaller settings.",
         )

@@ -290,9 +290,9 @@ class MetaTrainPage(Page):
             return "Cluster first: the groups are the tasks that the prompt learns from."
         return self.words.problem() or self.backbone.problem() or self.form.problem() or self.prompt_form.problem()
 
-    def update_primary(self) -> None:
+    def show_primary(self) -> None:
         """What else is tried or loaded needs the same."""
-        super().update_primary()
+        super().show_primary()
         enable(self.estimate, "" if self.primary.isEnabled() else self.primary.toolTip())
         project, alpha = self.document.project, self.form.values().get("alpha")
         pseudo = project is not None and training_role(project) == "annotated"

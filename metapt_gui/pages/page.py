@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
-from engine.errors import EngineProcessError, MetaPTError, storage_errors
+from engine.errors import EngineDiedError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
+from engine.running.failures import error_from
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.dialogs import reporting, show_error
@@ -80,6 +81,8 @@ class Page(QWidget):
         self._reason, self._unreadable, self._changed = "", "", list[str]()
         self._lacks: Step | None = None
         self._state = State.TODO
+        self._due = QTimer(self, singleShot=True, interval=0)
+        self._due.timeout.connect(self.show_primary)
         self._build()
         self.runner.started.connect(self._on_started)
         self.runner.streamed.connect(self._on_event)
@@ -129,9 +132,9 @@ class Page(QWidget):
         name = only_class(self.document.project) if self.document.project is not None else ""
         return f"All labelled texts are '{name}'. Import texts of at least two classes." if name else ""
 
-    def mine(self, run: Run) -> bool:
+    def mine(self, run: Run | None) -> bool:
         """Whether a run is this page's."""
-        return run.owner == self.step.key
+        return run is not None and run.owner == self.step.key
 
     def stands_on(self, run: Run) -> bool:
         """Whether the project holds what came of a run."""
@@ -239,9 +242,8 @@ class Page(QWidget):
     def show_state(self, state: State) -> None:
         """Show how far the step is: which button is the primary one, and the bar of a step that is out of date."""
         self._state = state
-        run = self.runner.current
-        running = run is not None and self.mine(run)
-        trial = run is not None and running and not run.role
+        run, running = self.runner.current, self.mine(self.runner.current)
+        trial = run is not None and not run.role
         over = state is State.DONE and not running
         self._changed = self.document.changed_settings(self.step.roles[0]) if over else []
         done = over and not self._changed
@@ -255,18 +257,15 @@ class Page(QWidget):
         self.pause.setText("Resume" if self.runner.paused else "Pause")
         self.pause.setAccessibleName(self.pause.text())
         enable(self.stop, "It stops after the present step." if self.runner.stopping else "")
-        if not running:
-            self.update_primary()
-        if self._failed is None:
-            self._show_banner(running)
+        self.update_primary()
 
-    def _show_banner(self, running: bool) -> None:
+    def _show_banner(self) -> None:
         """Show what cannot be read, or lead to the step that has to be done before this one, or warn."""
-        if self._unreadable and not running:
+        if self._unreadable:
             self.banner.show_text(self._unreadable, bad=True)
-        elif self._lacks is not None and not running:
+        elif self._lacks is not None:
             self._lead(self._reason, self._lacks)
-        elif self._state is State.OUTDATED and not running:
+        elif self._state is State.OUTDATED:
             self._lead(self.outdated_text(), self.outdated_step)
         elif self._changed:
             said = f"Set otherwise since this result was made: {', '.join(self._changed)}."
@@ -282,7 +281,12 @@ class Page(QWidget):
         self.banner.show_text(text, *go)
 
     def update_primary(self) -> None:
+        """Show the primary button and the banner anew, once for all that happens until the event loop is idle."""
+        self._due.start()
+
+    def show_primary(self) -> None:
         """Enable the primary button and name what it does, or say why not: what cannot be read is a reason, too."""
+        self._due.stop()
         project = self.document.project
         self._reason, self._lacks, self._unreadable = "", None, ""
         text, reason = self.primary_text, ""
@@ -292,7 +296,7 @@ class Page(QWidget):
             reason = "The project is open for reading only."
         elif self.runner.current is not None:
             reason = "Another step is running. Wait for it, or stop it."
-        if project is not None:
+        if project is not None and not self.mine(self.runner.current):
             try:
                 with storage_errors(project.folder):
                     self._reason = self.blocked()
@@ -303,16 +307,20 @@ class Page(QWidget):
         enable(self.primary, reason or self._unreadable or self._reason)
         self.primary.setText(text)
         self.primary.setAccessibleName(text.replace("…", "").strip())
+        if self._failed is None:
+            self._show_banner()
 
     def can_start(self) -> bool:
         """Whether the primary button can be pressed; if it is there and cannot, the banner says why."""
+        self.show_primary()  # what was changed just now counts
         if self.primary.isVisible() and not self.primary.isEnabled():
             self.banner.show_text(self.primary.toolTip())
         return self.primary.isVisible() and self.primary.isEnabled()
 
     @reporting
     def _start(self) -> None:
-        self.start()
+        if self.can_start():
+            self.start()
 
     def run(self, role: str, job: Any, *, fresh: bool = False) -> Run | None:
         """Start a job, or show why it cannot be."""
@@ -346,9 +354,8 @@ class Page(QWidget):
             self.progress.setValue(min(event.done, event.total or 0))
             text = "   ".join(filter(None, [event.message, wording.progress(event)]))
             self.progress_text.setText(text)
-        elif isinstance(event, Notice):
-            if event.level == "warning":
-                self.warn(event.text)
+        elif isinstance(event, Notice) and event.level == "warning":
+            self.warn(event.text)
         elif isinstance(event, Checkpointed):
             self._checkpoint = event.step
         self.on_event(run, event)
@@ -375,15 +382,11 @@ class Page(QWidget):
 
     def _show_failure(self, run: Run, event: Failed) -> None:
         self.progress_text.setText("")
-        died = event.error == EngineProcessError.__name__ and not event.details
-        if died and run.role:
+        if run.role and isinstance(error_from(event), EngineDiedError):
             self._failed = run
-            reached = (
-                f"It was saved at step {self._checkpoint:,}, and goes on from there."
-                if self._checkpoint is not None
-                else "Nothing of this run was saved yet; it starts anew."
-            )
-            again = "Resume" if self._checkpoint is not None else "Run again"
+            reached, again = "Nothing of this run was saved yet; it starts anew.", "Run again"
+            if self._checkpoint is not None:
+                reached, again = f"It was saved at step {self._checkpoint:,}, and goes on from there.", "Resume"
             self.banner.show_text(
                 f"{event.what}. {reached}",
                 (again, "Run the same again; it goes on from its last checkpoint if it has one.", self._run_again),
@@ -394,7 +397,5 @@ class Page(QWidget):
             show_error(self.window(), event)
 
     def _run_again(self) -> None:
-        run, self._failed = self._failed, None
-        self.banner.hide()
-        if run is not None:
-            self.run(run.role, run.job)
+        if self._failed is not None:
+            self.run(self._failed.role, self._failed.job)

@@ -323,9 +323,9 @@ class PseudoLabelPage(Page):
             return "Import unlabelled texts first; without them this step is not needed."
         return self.form.problem()
 
-    def update_primary(self) -> None:
+    def show_primary(self) -> None:
         """A dry run needs the same."""
-        super().update_primary()
+        super().show_primary()
         enable(self.dry_run, "" if self.primary.isEnabled() else self.primary.toolTip())
 
     def action(self, *, ready: bool) -> str:

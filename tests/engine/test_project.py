@@ -15,6 +15,7 @@ from engine.errors import ProjectError, StorageError
 from engine.project import Project
 from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
 from engine.settings import ImportSettings
+from engine.storage import read_json, write_json
 
 
 @pytest.mark.parametrize("name", ["a.csv", "x" * 300, "a.csv/b"])
@@ -165,6 +166,28 @@ def test_the_same_job_gets_the_same_run(tmp_path):
         assert project.role("source") == folder.resolve()
         with pytest.raises(ProjectError, match="no 'clusters' yet"):
             project.role("clusters")
+
+
+def test_a_run_is_read_again_only_when_it_was_written_again(tmp_path, monkeypatch):
+    read = []
+
+    def noted(path):
+        read.append(path.parent.name)
+        return read_json(path)
+
+    monkeypatch.setattr(engine.running.record, "read_json", noted)
+    with Project.create(tmp_path / "a.metapt") as project:
+        for number in range(3):
+            job = ImportJob(files=[f"{number}.csv"])
+            folder, _ = project.run_folder(job)
+            folder.mkdir()
+            write_json(folder / "job.json", job.document())
+        read.clear()
+        assert not project.run_folder(ImportJob(files=["new.csv"]))[1]
+        assert read == ["0003-import"], "the others were read before"
+        write_json(project.folder / "runs" / "0001-import" / "job.json", ImportJob(files=["new.csv"]).document())
+        assert project.run_folder(ImportJob(files=["new.csv"]))[0].name == "0001-import"
+        assert read == ["0003-import", "0001-import", "0001-import"], "the last one looks for how it ended"
 
 
 def test_a_run_of_a_version_with_fewer_settings_is_found_again(tmp_path):

@@ -58,6 +58,7 @@ class Hands:
 
     def press(self, page: Page) -> None:
         """Press the primary button of a page as soon as it can be pressed, and wait until its job has begun."""
+        self.qtbot.wait(20)  # what was done before is seen
         self.until(page.primary.isEnabled)
         before = self._runs
         self.click(page.primary)

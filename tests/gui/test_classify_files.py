@@ -228,8 +228,7 @@ def test_a_prompt_that_is_out_of_date_says_so_where_it_is_taken_away(hands: Hand
     assert not exporting.banner.isVisible()
     document = hands.window.document
     document.set_value("task", {"classes": ["unhappy", "glad"]})
-    hands.window.show_states()
-    assert exporting.banner.text.text() == exporting.outdated_text()
+    hands.until(lambda: exporting.banner.text.text() == exporting.outdated_text())
     assert document.states()["use"] is State.OUTDATED
     document.set_value("loaded prompt", "another.safetensors")
     assert document.states()["use"] is State.READY

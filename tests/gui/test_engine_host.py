@@ -18,8 +18,9 @@ import pytest
 from counting import CountJob
 from pytestqt.qtbot import QtBot
 
-from engine.errors import EngineProcessError, MetaPTError
+from engine.errors import EngineDiedError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished, Metric
+from engine.running.failures import error_from
 from engine.running.process import NICENESS
 from metapt_gui.engine_host import Cancelled, EngineHost
 
@@ -110,7 +111,7 @@ def test_a_killed_engine_is_told_of_and_the_next_job_has_a_new_one(
     qtbot.waitUntil(lambda: watched.last(number) is not None, timeout=60_000)
     end = watched.last(number)
     assert isinstance(end, Failed)
-    assert end.error == "EngineProcessError"
+    assert isinstance(error_from(end), EngineDiedError)
     assert "SIGKILL" in end.what
     after = watched.host.start(CountJob(to=2), tmp_path / "b")
     qtbot.waitUntil(lambda: watched.last(after) is not None, timeout=60_000)

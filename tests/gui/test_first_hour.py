@@ -213,13 +213,14 @@ def test_learning_from_pseudo_labels_has_advice(hands: Hands, labelling: PseudoL
     assert not training.advice.isVisible(), "it is about the bundled backbone"
     hands.choose(training.backbone.kind, BUNDLED)
     training._use_preset("laptop")
-    assert training.advice.isVisible()
+    hands.until(training.advice.isVisible)
     training.form.set_values({**training.form.values(), "alpha": 30.0})
     training.update_primary()
-    assert not training.advice.isVisible()
+    hands.until(lambda: not training.advice.isVisible())
     training._use_preset("laptop")
+    hands.until(training.advice.isVisible)
     training.document.set_value("learn from", "source")
-    assert not training.advice.isVisible()
+    hands.until(lambda: not training.advice.isVisible())
 
 
 # What is shown --------------------------------------------------------------------------------------------------------

@@ -105,16 +105,18 @@ def test_an_import_is_out_of_date_as_soon_as_other_files_or_classes_are_chosen(
     assert (state(hands), importing.progress_text.text()) == (State.READY, "Done.")
     chosen(hands, importing, written(tmp_path / "b.csv", 15))
     assert state(hands) is State.OUTDATED
-    assert importing.banner.text.text() == NOT_YET
+    hands.until(lambda: importing.banner.text.text() == NOT_YET)
     assert importing.progress_text.text() == ""
     assert importing.primary.property("role") == "primary"
     hands.click(importing.roles["target"])
-    assert importing.banner.text.text() == "Labelled texts: the files chosen are not imported yet. Import again."
+    hands.until(
+        lambda: importing.banner.text.text() == "Labelled texts: the files chosen are not imported yet. Import again."
+    )
     hands.click(importing.roles["source"])
     hands.until(lambda: importing.model.rowCount() > 0)
     chosen(hands, importing, first)
     assert state(hands) is State.READY
-    assert not importing.banner.isVisible()
+    hands.until(lambda: not importing.banner.isVisible())
     importing.class_map.table.item(0, 2).setText("bad")
     assert state(hands) is State.OUTDATED
     hands.run(importing)
@@ -153,10 +155,10 @@ def test_a_table_without_classes_is_not_imported_as_if_each_value_were_one(
     chosen(hands, importing, written(tmp_path / "a.csv"))
     for row in range(3):
         importing.class_map.table.item(row, 2).setText("")
-    assert not importing.primary.isEnabled()
+    hands.until(lambda: not importing.primary.isEnabled())
     assert importing.primary.toolTip() == "Give at least two values a class."
     hands.choose(importing.class_map.choice, EACH)
-    assert importing.primary.isEnabled()
+    hands.until(importing.primary.isEnabled)
 
 
 # Roles and runs -------------------------------------------------------------------------------------------------------
@@ -170,10 +172,10 @@ def test_what_is_said_of_a_role_stays_with_it(hands: Hands, importing: ImportPag
     hands.run(importing)
     assert "Nothing can be learnt from one class" in importing.banner.text.text()
     hands.click(importing.roles["target"])
-    assert not importing.banner.isVisible()
+    hands.until(lambda: not importing.banner.isVisible())
     assert importing.progress_text.text() == ""
     hands.click(importing.roles["source"])
-    assert "Nothing can be learnt from one class" in importing.banner.text.text()
+    hands.until(lambda: "Nothing can be learnt from one class" in importing.banner.text.text())
 
 
 def test_nothing_is_counted_of_an_import_that_was_cancelled(
@@ -202,7 +204,6 @@ def test_a_file_dropped_on_the_last_page_is_classified(
     assert asked == []
     assert page.banner.text.text() == "Tune a prompt first, or load one."
     monkeypatch.setattr(page, "blocked", lambda: "")
-    page.update_primary()
     hands.window.open_path(dropped)
     assert asked == [[dropped]]
     assert hands.window.page is page

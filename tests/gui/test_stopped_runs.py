@@ -99,11 +99,12 @@ def test_a_stopped_import_says_that_it_is_a_part(hands: Hands, project_folder: P
     write_json(folder / "result.json", read_json(folder / "result.json") | {"outcome": "stopped"})
     stopped(hands, run_of(page, "source", ImportJob(files=[]), folder))
     assert page.progress_text.text() == "Stopped; only the texts that were read until then are kept."
-    assert "only its first part, 160 texts" in page.banner.text.text()
+    hands.until(lambda: "only its first part, 160 texts" in page.banner.text.text())
     assert page.banner.isVisible()
     assert page.stop.text() == "Stop, keep a part"
     hands.window.projects.close()
     hands.window.projects.open(project_folder)
+    hands.until(page.banner.isVisible)
     assert "only its first part, 160 texts" in page.banner.text.text(), "and so it is when the project is opened again"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from engine.clustering.edits import ClusterEdit
 from engine.errors import ProjectError
 from engine.project import Project
 from engine.running.jobs import MetaTrainJob, TuneJob
+from engine.running.record import RunRecord
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
 from metapt_gui.dialogs import ErrorDialog, Question
+from metapt_gui.document import Document
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.widgets.run_history import RunHistory, RunLine
 from metapt_gui.workflow import TRAIN, TUNE, State
@@ -72,7 +75,7 @@ def test_an_earlier_run_is_used_again_with_its_settings(hands: Hands, two: MetaT
     assert two.preset.currentText() == "own settings"
     assert document.changed_settings("meta-train") == []
     assert document.states()[TRAIN.key] is State.DONE
-    assert not two.banner.isVisible()
+    hands.until(lambda: not two.banner.isVisible())
 
 
 def test_a_tuning_of_the_other_start_is_out_of_date_then(hands: Hands, two: MetaTrainPage) -> None:
@@ -155,3 +158,38 @@ def test_many_runs_are_listed_at_once(qtbot, themes) -> None:
     for _ in range(5):
         history.show_runs(lines)
     assert time.perf_counter() - begun < 2.5, "half a second each, on a busy machine"
+
+
+def test_a_changed_setting_makes_little_work_and_reads_no_run_again(
+    hands: Hands, two: MetaTrainPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for owner, name in ((Project, "run_folder"), (RunRecord, "open"), (Document, "states")):
+        monkeypatch.setattr(owner, name, noted(getattr(owner, name), done))
+    quiet(hands, done)
+    done.clear()
+    two.form.set_values({**two.form.values(), "steps": 31, "alpha": 2.0}, quiet=False)
+    hands.until(lambda: hands.window.document.value("meta_train")["steps"] == 31)
+    quiet(hands, done)
+    # Once for the change, once when all pages have seen it; the engine may answer for the label words meanwhile.
+    assert 1 <= done.count("run_folder") <= 3
+    assert done.count("states") == 1
+    assert "open" not in done
+
+
+def quiet(hands: Hands, done: list[str]) -> None:
+    """Wait until nothing more is done."""
+    before = -1
+    while before != len(done):
+        before = len(done)
+        hands.qtbot.wait(300)
+
+
+def noted(real: Callable[..., object], done: list[str]) -> Callable[..., object]:
+    """Return what does the same and notes it."""
+
+    def instead(*arguments: object, **named: object) -> object:
+        done.append(real.__name__)
+        return real(*arguments, **named)
+
+    return instead

@@ -197,7 +197,7 @@ def test_a_failing_job_opens_a_dialog_with_what_where_and_remedy(hands: Hands, p
     hands.click(dialog.copy)
     assert str(project_folder) in QApplication.clipboard().text()
     hands.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
-    assert page.primary.isEnabled()
+    hands.until(page.primary.isEnabled)
 
 
 def test_plots_are_saved_as_csv(hands: Hands, project_folder: Path, tmp_path: Path) -> None:

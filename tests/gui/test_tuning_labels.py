@@ -68,7 +68,7 @@ def test_what_is_undone_is_counted_at_once(hands: Hands, letters: FewShotPage) -
     assert (letters.side.labelled.value.text(), letters.summary()) == ("8", "8 labels")
     undo(hands)
     assert (letters.side.labelled.value.text(), letters.summary()) == ("7", "7 labels")
-    assert "7 labels" in hands.window.rail.buttons[TUNE].text()
+    hands.until(lambda: "7 labels" in hands.window.rail.buttons[TUNE].text())
     redo(hands)
     assert letters.side.labelled.value.text() == "8"
 
