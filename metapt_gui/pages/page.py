@@ -65,7 +65,6 @@ class Page(QWidget):
     unkept_text = "Stopped; nothing of it is kept."
     outdated_step: Step | None = None
     """Where to do that, if not here."""
-    pausable = True
     stoppable = True
     """Whether a run that is stopped leaves something; else it can only be cancelled."""
 
@@ -252,7 +251,7 @@ class Page(QWidget):
         self.primary.setVisible(not running)
         self.progress.setVisible(running)
         self.cancel.setVisible(running)
-        self.pause.setVisible(running and self.pausable)
+        self.pause.setVisible(running)
         self.stop.setVisible(running and self.stoppable and not trial)
         self.pause.setText("Resume" if self.runner.paused else "Pause")
         self.pause.setAccessibleName(self.pause.text())

@@ -50,7 +50,6 @@ class UsePage(Page):
 
     primary_text = "Classify a file …"
     primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
-    pausable = True
     stop_text = "Stop and keep"
     stop_tooltip = "End here and write the answers so far."
     kept_text = "Stopped; the answers so far are written."

@@ -82,7 +82,7 @@ def test_a_label_that_cannot_be_written_is_told_and_leaves_nothing(
     def full(*_: object) -> None:
         raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "project.db")
 
-    monkeypatch.setattr(Project, "set_labels", full)
+    monkeypatch.setattr(Project, "label_corpora", full)
     press(hands, letters, 20, Qt.Key.Key_1)
     hands.dialog(ErrorDialog).reject()
     assert (stack.count(), stack.index()) == (1, 1)
