@@ -380,8 +380,8 @@ def main() -> None:
     write_utf8(sys.stdout, sys.stderr)
     try:
         app()
-    except Stopped:
-        print("Stopped. Run the same command again to resume.", file=sys.stderr)
+    except Stopped as stopped:
+        print(f"Stopped. Run the same command again to resume. {stopped}".strip(), file=sys.stderr)
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)

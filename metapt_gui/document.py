@@ -20,6 +20,7 @@ from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import MetaPTError, storage_errors
 from engine.project import Project
+from engine.running.runs import stand
 from engine.storage import write_json
 from metapt_gui.background import Background
 from metapt_gui.earlier_labels import carried_over, earlier_labels
@@ -166,11 +167,9 @@ class Document(QObject):
             self.changed.emit("values")
 
     def assign(self, role: str, folder: Path) -> None:
-        """Let a role stand on a run; a prompt of a new tuning is used in the place of one that was loaded."""
+        """Let a role stand on a run."""
         assert self.project is not None
-        if role == "tune":
-            self.project.set_value("loaded prompt", None)
-        self.project.assign(role, folder)
+        stand(self.project, role, folder)
         self.changed.emit(role)
 
     def states(self, running: str | None = None) -> dict[str, State]:

@@ -13,7 +13,7 @@ from engine.annotation.reselect import REJECTED
 from engine.corpus.store import Corpus
 from engine.errors import SettingsError, StorageError
 from engine.project import Project
-from engine.running.job import WHERE_AND_HOW, Job
+from engine.running.job import WHERE_AND_HOW, Job, with_whole_path
 from engine.running.jobs import ImportJob, MetaTrainJob, SelectJob
 from engine.running.record import RunRecord
 from engine.running.target_task import task_from
@@ -122,6 +122,7 @@ def _valid(values: Any, kind: type[Settings]) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         return None
     try:
-        return validated(kind, values).model_dump(mode="json")
+        found = validated(kind, values)
     except SettingsError:
         return None
+    return (with_whole_path(found) if isinstance(found, BackboneSettings) else found).model_dump(mode="json")

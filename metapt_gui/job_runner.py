@@ -9,15 +9,13 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.errors import MetaPTError, ProjectError, TrainingError, storage_errors
+from engine.errors import MetaPTError, ProjectError, storage_errors
 from engine.events import Event, Failed, Finished
-from engine.running.failures import error_from, failed
+from engine.running.failures import failed
 from engine.running.jobs import Job
+from engine.running.runs import begin, settle
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
-
-RESULTS = ("prompt.safetensors", "corpus.json", "clusters.json")
-"""A stopped run that has one of these is worth standing on."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class JobRunner(QObject):
             with storage_errors("the folder of temporary files"):
                 folder = Path(tempfile.mkdtemp(prefix="metapt-trial-"))
             return self._begin(owner, "", job, folder)
-        folder, done = project.run_folder(job, fresh=fresh)
+        job, folder, done = begin(project, job, fresh=fresh)
         if not done:
             return self._begin(owner, role, job, folder)
         run = Run(0, owner, role, job, folder)
@@ -141,13 +139,8 @@ class JobRunner(QObject):
         project = self._document.project
         if not run.role or project is None:
             return
-        if isinstance(event, Finished):
-            if event.outcome == "completed" or any((run.folder / name).exists() for name in RESULTS):
-                self._document.assign(run.role, run.folder)
-        elif isinstance(event, Failed) and not project.has_role(run.role):
-            # A loss that was no number any more leaves the best prompt before it: better than none.
-            if isinstance(error_from(event), TrainingError) and (run.folder / RESULTS[0]).exists():
-                self._document.assign(run.role, run.folder)
+        if settle(project, run.role, run.folder, event, wanted=True):  # to stop says here that it keeps
+            self._document.changed.emit(run.role)
         # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
         elif isinstance(event, Cancelled) and not (
             project.has_role(run.role) and project.role(run.role).name == run.folder.name

@@ -19,7 +19,7 @@ from engine.running.jobs import ImportJob, MetaTrainJob, TuneJob
 from engine.running.prompt_jobs import PromptJob
 from engine.running.record import RunRecord
 from engine.running.target_jobs import TargetJob
-from engine.running.target_task import task_from
+from engine.running.target_task import task_from, tested_on
 
 PROBES = {"probe.safetensors": "Sentence-BERT probe", "probe-with-source.safetensors": "Sentence-BERT probe + source"}
 """What a run of linear probes may leave -> what it is called."""
@@ -88,13 +88,6 @@ def training_role(project: Project) -> str:
     """
     wanted = project.value("learn from") != "source"
     return "annotated" if wanted and project.has_role("annotated") else "source"
-
-
-def test_path(project: Project) -> str:
-    """Return the folder of the texts to test on; empty if there are none, or the person wants others."""
-    task = project.value("task")
-    wanted = not isinstance(task, dict) or task.get("own_test", True) is not False
-    return str(project.role("test")) if wanted and project.has_role("test") else ""
 
 
 def embedded_source(project: Project) -> str:
@@ -315,7 +308,7 @@ def _stands_on_others(project: Project, role: str, job: Job) -> bool:
         run = Path(learned).parent.name if within_project(learned) else ""
         if run and project.has_role("meta-train") and run != project.role("meta-train").name:
             return True
-        if Path(job.test).name != Path(test_path(project)).name:
+        if Path(job.test).name != Path(tested_on(project)).name:
             return True
         corpus = Corpus.open(project.role("target"))
         task = task_from(project.value("task"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from engine.events import Event, to_json
 from engine.project import Project
 from engine.running.job import Job
 
@@ -18,3 +19,12 @@ def as_if_run(project: Project, role: str, job: Job) -> Path:
     (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
     project.assign(role, folder)
     return folder
+
+
+def leaving(job: Job, folder: Path, last: Event, left: str) -> Event:
+    """Leave in ``folder`` what a run of ``job`` does that wrote a file and ended with ``last``, and return that."""
+    folder.mkdir(exist_ok=True)
+    (folder / left).write_bytes(b"something")
+    (folder / "job.json").write_text(json.dumps(job.document()), encoding="utf-8")
+    (folder / "result.json").write_text(to_json(last), encoding="utf-8")
+    return last

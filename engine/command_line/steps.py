@@ -22,7 +22,7 @@ from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_who
 from engine.running.jobs import PredictJob
 from engine.running.pipeline import Runner, Steps, run_to_end
 from engine.running.process import EngineProcess
-from engine.running.target_task import task_from
+from engine.running.target_task import task_from, tested_on
 from engine.settings import BackboneSettings, PromptSettings
 from engine.stage import Stopped, StopToken
 from engine.storage import read_json
@@ -219,6 +219,6 @@ def target_fields(project: Project, words: list[str] | None) -> dict[str, Any]:
     task = task_from(project.value("task"))
     return {
         "corpus": str(corpus.folder),
-        "test": str(project.role("test")) if project.has_role("test") else "",
+        "test": tested_on(project),
         **task.fields(corpus, project.labels(corpus.content_hash), words=mapping("word", words or [])),
     }

@@ -134,12 +134,17 @@ def with_whole_paths(job: AnyJob) -> AnyJob:
     changes: dict[str, Any] = {}
     backbone = getattr(job, "backbone", None)
     if isinstance(backbone, BackboneSettings):
-        changes["backbone"] = backbone.model_copy(update={"backbone": _whole(backbone.backbone)})
+        changes["backbone"] = with_whole_path(backbone)
     if start := getattr(job, "start", ""):
         changes["start"] = _whole(start)
     if starts := getattr(job, "starts", {}):
         changes["starts"] = {name: _whole(value) for name, value in starts.items()}
     return job.model_copy(update=changes)
+
+
+def with_whole_path(settings: BackboneSettings) -> BackboneSettings:
+    """Return ``settings`` with the path of a backbone that is a folder from the root on."""
+    return settings.model_copy(update={"backbone": _whole(settings.backbone)})
 
 
 def _whole(name: str) -> str:

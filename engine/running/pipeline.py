@@ -13,12 +13,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
-from engine.errors import DataError, SettingsError, TrainingError, storage_errors
+from engine.errors import DataError, SettingsError, storage_errors
 from engine.events import Event, Failed, Finished
 from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
 from engine.project import Project
 from engine.running.failures import error_from
-from engine.running.job import with_whole_paths
 from engine.running.jobs import (
     AnnotateJob,
     ClusterJob,
@@ -31,6 +30,7 @@ from engine.running.jobs import (
     TuneJob,
 )
 from engine.running.record import ending
+from engine.running.runs import begin, settle, stand
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
@@ -50,6 +50,8 @@ from engine.stage import Stopped, StopToken
 from engine.storage import read_json
 
 Comparison = Literal["PPT", "PT", "linear probe", "full model"]
+SO_FAR = "Until then what there is so far is used."
+"""What is said of a run that was stopped and is stood on."""
 
 
 class CorpusSettings(ImportSettings):
@@ -209,22 +211,15 @@ class Steps:
         """
         if self._stop.requested:
             raise Stopped
-        job = with_whole_paths(job)
-        folder, done = self.project.run_folder(job, fresh=fresh)
+        job, folder, done = begin(self.project, job, fresh=fresh)
         if done:
             self.show(role, Finished(str(folder), "completed", ending(folder).summary | {"reused": True}))
+            stand(self.project, role, folder)
         else:
-            self._run(role, job, folder)
-        self.project.assign(role, folder)
+            last = _last_event(self._runner, job, folder, lambda event: self.show(role, event))
+            kept = settle(self.project, role, folder, last)
+            _raise_for(last, SO_FAR if kept else "")
         return folder
-
-    def _run(self, role: str, job: Job, folder: Path) -> None:
-        try:
-            run_to_end(self._runner, job, folder, lambda event: self.show(role, event))
-        except (Stopped, TrainingError):  # a run whose loss is no number keeps its last good prompt
-            if (folder / "prompt.safetensors").exists():
-                self.project.assign(role, folder)
-            raise
 
 
 def run_to_end(runner: Runner, job: Job, folder: Path, show: Callable[[Event], None]) -> None:
@@ -237,14 +232,22 @@ def run_to_end(runner: Runner, job: Job, folder: Path, show: Callable[[Event], N
     Stopped
         If the person stopped it.
     """
+    _raise_for(_last_event(runner, job, folder, show))
+
+
+def _last_event(runner: Runner, job: Job, folder: Path, show: Callable[[Event], None]) -> Event | None:
     last: Event | None = None
     for event in runner(job, folder):
         show(event)
         last = event
+    return last
+
+
+def _raise_for(last: Event | None, said: str = "") -> None:
     if isinstance(last, Failed):
         raise error_from(last)
     if isinstance(last, Finished) and last.outcome == "stopped":
-        raise Stopped
+        raise Stopped(said)
 
 
 def import_job(files: list[str], settings: ImportSettings) -> ImportJob:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.words import default_words
+
+if TYPE_CHECKING:
+    from engine.project import Project
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class TargetTask:
         Label word of each class that has one.
     renamed
         Class of the imported labels -> what the person calls it now.
+    own_test
+        Whether a corpus that was imported to test on is tested on.
     """
 
     classes: tuple[str, ...] = ()
     words: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    own_test: bool = True
 
     def words_for(self, classes: Sequence[str], corpus: Corpus | None) -> dict[str, str]:
         """Return the word of each class: the person's, else the corpus's, else the usual one.
@@ -65,7 +71,15 @@ def task_from(value: Any) -> TargetTask:
     kept = value if isinstance(value, dict) else {}
     classes = kept.get("classes")
     named = tuple(classes) if isinstance(classes, list) and all(isinstance(name, str) for name in classes) else ()
-    return TargetTask(named, _names(kept.get("words")), _names(kept.get("renamed")))
+    return TargetTask(
+        named, _names(kept.get("words")), _names(kept.get("renamed")), kept.get("own_test", True) is not False
+    )
+
+
+def tested_on(project: Project) -> str:
+    """Return the folder of the texts to test on; empty if there are none, or the person wants labels left over."""
+    wanted = project.has_role("test") and task_from(project.value("task")).own_test
+    return str(project.role("test")) if wanted else ""
 
 
 def _names(value: Any) -> dict[str, str]:

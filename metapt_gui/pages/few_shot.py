@@ -16,7 +16,7 @@ from engine.events import Event, Finished
 from engine.presets import preset
 from engine.running.jobs import ProbeJob, TuneJob
 from engine.running.record import ending
-from engine.running.target_task import present_names
+from engine.running.target_task import present_names, tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.dialogs import reporting, show_error
@@ -36,7 +36,7 @@ from metapt_gui.widgets.pieces import enable, single_shot
 from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
 from metapt_gui.widgets.run_history import RunHistory
 from metapt_gui.widgets.tuning_curves import TuningCurves
-from metapt_gui.workflow import TUNE, embedded_source, test_path
+from metapt_gui.workflow import TUNE, embedded_source
 
 
 class FewShotPage(Page):
@@ -313,7 +313,7 @@ class FewShotPage(Page):
         return ""
 
     def _test(self) -> str:
-        return test_path(self.document.project) if self.document.project is not None else ""
+        return tested_on(self.document.project) if self.document.project is not None else ""
 
     def _unknown_in_test(self) -> list[str]:
         corpus = self.document.corpus("test") if self._test() else None

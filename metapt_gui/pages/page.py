@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout,
 from engine.errors import EngineDiedError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from engine.running.failures import error_from
+from engine.running.runs import begin
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.dialogs import reporting, show_error
@@ -114,7 +115,7 @@ class Page(QWidget):
         """Whether a run of this job was stopped and can go on."""
         if self.document.project is None:
             return False
-        folder, done = self.document.project.run_folder(job)
+        _, folder, done = begin(self.document.project, job)
         return not done and folder.exists() and any(folder.rglob("checkpoint.safetensors"))
 
     def on_started(self, run: Run) -> None:
@@ -351,8 +352,7 @@ class Page(QWidget):
         if isinstance(event, Progress):
             self.progress.setRange(0, event.total or 0)
             self.progress.setValue(min(event.done, event.total or 0))
-            text = "   ".join(filter(None, [event.message, wording.progress(event)]))
-            self.progress_text.setText(text)
+            self.progress_text.setText("   ".join(filter(None, [event.message, wording.progress(event)])))
         elif isinstance(event, Notice) and event.level == "warning":
             self.warn(event.text)
         elif isinstance(event, Checkpointed):

@@ -79,7 +79,8 @@ def test_pseudo_labels_of_an_earlier_import_are_not_used_in_silence(source, told
     with Project.create(tmp_path / "p.metapt") as project:
         annotated = project.folder / "runs" / "0003-annotate"
         annotated.mkdir(parents=True)
-        write_json(annotated / "job.json", {"labelled": "runs/0001-import", "unlabelled": "runs/0002-import"})
+        inputs = {"labelled": "runs/0001-import", "unlabelled": "runs/0002-import", "cache": ""}
+        write_json(annotated / "job.json", {"stage": "annotate", **inputs})
         project.assign("source", project.folder / "runs" / source)
         project.assign("open-text", project.folder / "runs" / "0002-import")
         steps = Steps(project, lambda job, folder: iter(()), lambda role, event: shown.append(event))

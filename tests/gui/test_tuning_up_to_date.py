@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from made_runs import as_if_run
 
+from engine.command_line.steps import target_fields
 from engine.corpus.store import Corpus
 from engine.project import Project
 from engine.running.jobs import TuneJob
@@ -50,4 +51,17 @@ def test_other_classes_and_other_names_do(tuned: Path, change: dict[str, object]
 def test_another_label_does(tuned: Path) -> None:
     with Project.open(tuned) as project:
         project.set_label(content(project), 1, "angry")
+        assert states(project)[TUNE.key] is State.OUTDATED
+
+
+@pytest.mark.parametrize("own_test", [True, False])
+def test_a_tuning_from_a_terminal_is_up_to_date_whatever_it_is_tested_on(project_folder: Path, own_test: bool) -> None:
+    with Project.open(project_folder) as project:
+        project.assign("test", project.role("target"))
+        project.set_value("task", {"classes": ["unhappy", "happy"], "own_test": own_test})
+        fields = target_fields(project, None)
+        assert bool(fields["test"]) is own_test
+        as_if_run(project, "tune", TuneJob(**fields))
+        assert states(project)[TUNE.key] is State.DONE
+        project.set_value("task", {"classes": ["unhappy", "happy"], "own_test": not own_test})
         assert states(project)[TUNE.key] is State.OUTDATED
