@@ -32,6 +32,10 @@ class PreviewModel(QAbstractTableModel):
         self._columns, self._rows, self._lines = list(columns), [list(row) for row in rows], list(lines)
         self.endResetModel()
 
+    def column(self, name: str) -> int:
+        """Return the number of a column; -1 if there is none of that name."""
+        return self._columns.index(name) if name in self._columns else -1
+
     def set_roles(self, roles: dict[str, str]) -> None:
         """Name columns with their role (column -> ``text`` or ``label``)."""
         if roles != self._roles:

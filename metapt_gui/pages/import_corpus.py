@@ -280,6 +280,7 @@ class ImportPage(Page):
 
     def _on_changed(self) -> None:
         self.model.set_roles(self.columns.roles())
+        self.preview.show_text_column(self.text_column.currentText())
         with contextlib.suppress(SettingsError):  # the form shows what is wrong; what was right before stays
             self.document.set_value(f"import {self.role}", self.import_settings().model_dump())
         self._say_nothing_of_runs()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +21,12 @@ from metapt_gui.widgets.plot import PlotCard
 
 INTERVAL = 100
 """Milliseconds between redraws."""
-NAMES_IN_A_COLUMN = 5
+NAMES, FEW_NAMES = 8, 4
+"""Most lines of the legend; in a narrow plot fewer, so that they cover no curve."""
+NARROW = 480
+"""Pixels; a narrower plot has one column of names."""
+SEED = re.compile(r" seed \d+$")
+"""What tells the curves of a start apart, which share a colour and a line of the legend."""
 NEW_AT_A_TIME = 2
 """Curves that come into the plot in one redraw."""
 SMOOTHED_FROM = 20
@@ -29,13 +36,19 @@ SMOOTHING = 0.05
 FAINT = 0.3
 """Share of its colour that raw values behind a smoothed curve have; the rest is the surface's."""
 OVERLAY = "{key}: {curve}"
+STYLES = {"dashed": Qt.PenStyle.DashLine, "dotted": Qt.PenStyle.DotLine}
+"""Of the curves of another run, which share a colour."""
+LEGEND_TIP = "Click a line to hide or show its curve; drag to move the names."
 
 
 class _Curve:
-    """Points of one curve, in buffers that double when they are full, and the items that draw them."""
+    """Points of one curve, in buffers that double when they are full, and the items that draw them.
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    ``entry`` is its line of the legend, ``number`` its colour.
+    """
+
+    def __init__(self, entry: str, number: int, style: Qt.PenStyle) -> None:
+        self.entry, self.number, self.style = entry, number, style
         self.size = 0
         self._columns = np.empty((3, 256))
         self.line = pg.PlotDataItem(skipFiniteCheck=True, antialias=False)
@@ -128,8 +141,11 @@ class LiveCurves(PlotCard):
             self._legend.setParentItem(self.plot.getViewBox())
             # Else it stays as small as on the screen in a picture that is saved larger.
             self._legend.setFlag(self._legend.GraphicsItemFlag.ItemIgnoresTransformations, False)
-            self._legend.setToolTip("Click a line to hide or show its curve; drag to move the names.")
+            self._legend.setToolTip(LEGEND_TIP)
             self._legend.sigSampleClicked.connect(self._on_legend)
+            self.plot.getViewBox().sigResized.connect(self._name)
+        self._entries: list[tuple[str, pg.PlotDataItem]] = []
+        self._others = pg.PlotDataItem(pen=None)  # stands for the curves that are not named
         self._timer = single_shot(self, INTERVAL, self._redraw)
         self.show_data(False)
 
@@ -151,7 +167,7 @@ class LiveCurves(PlotCard):
     def _grown(self, name: str) -> _Curve:
         """Return a curve that is about to grow, made if there is none, to be drawn soon."""
         if name not in self._curves:
-            self._curves[name] = self._new()
+            self._curves[name] = self._new(SEED.sub("", name), Qt.PenStyle.SolidLine)
             self._waiting.append(name)
         self._stale.add(name)
         if self.isVisible() and not self._timer.isActive():
@@ -159,21 +175,25 @@ class LiveCurves(PlotCard):
         return self._curves[name]
 
     def overlay(self, key: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Draw curves of another run, dashed and thin.
+        """Draw curves of another run, dashed or dotted and thin, in one colour.
 
         Parameters
         ----------
         key
-            What the run is called in the legend; an overlay of the same key is replaced.
+            What the run is called, which is its line of the legend; an overlay of the same key is replaced.
         curves
             Name -> steps [n] and values [n]; drawn smoothed as the others are.
         """
         self._draw_all()
         self.remove_overlay(key)
         added = self._overlays.setdefault(key, {})
+        styles = dict(zip(curves, itertools.cycle(STYLES), strict=False))
+        if self._legend is not None:
+            said = ", ".join(f"{name} is {style}" for name, style in styles.items())
+            self._legend.setToolTip(f"{LEGEND_TIP} Of other runs, {said}." if said else LEGEND_TIP)
         for name, (steps, values) in curves.items():
-            added[name] = self._new()
-            self._attach(OVERLAY.format(key=key, curve=name), added[name])
+            added[name] = self._new(key, STYLES[styles[name]])
+            self._attach(added[name])
             added[name].fill(steps, values)
             added[name].draw(raw=False)
         self.repaint_items()
@@ -222,7 +242,7 @@ class LiveCurves(PlotCard):
             self._paint(curve, self.theme)
         for curves in self._overlays.values():
             for curve in curves.values():
-                self._paint(curve, self.theme, other=True)
+                self._paint(curve, self.theme)
         if self._legend is not None:
             self._legend.setLabelTextColor(self.theme.text)
             for _, label in self._legend.items:
@@ -233,15 +253,15 @@ class LiveCurves(PlotCard):
             self._legend.setPen(self.theme.border)
 
     @staticmethod
-    def _paint(curve: _Curve, theme: Theme, *, other: bool = False) -> None:
+    def _paint(curve: _Curve, theme: Theme) -> None:
         colour = theme.category(curve.number)
-        style = Qt.PenStyle.DashLine if other else Qt.PenStyle.SolidLine
-        curve.line.setPen(pg.mkPen(colour, width=0.5 if other else 1, style=style))
+        width = 1 if curve.style == Qt.PenStyle.SolidLine else 0.5
+        curve.line.setPen(pg.mkPen(colour, width=width, style=curve.style))
         # Not by opacity: values that share a pixel column would add up to a solid band.
         curve.faint.setPen(pg.mkPen(mixed(colour, theme.colour("surface"), FAINT), width=1))
 
     def _named(self) -> dict[str, _Curve]:
-        """Return all curves by the names in the legend."""
+        """Return all curves by their full names."""
         others = {
             OVERLAY.format(key=key, curve=name): curve
             for key, curves in self._overlays.items()
@@ -249,38 +269,50 @@ class LiveCurves(PlotCard):
         }
         return self._curves | others
 
-    def _new(self) -> _Curve:
-        """Return a curve in the first colour that is free."""
-        taken = {curve.number for curve in self._named().values()}
-        return _Curve(next(number for number in range(len(taken) + 1) if number not in taken))
+    def _new(self, entry: str, style: Qt.PenStyle) -> _Curve:
+        """Return a curve in the colour of its line of the legend, or else in the first that is free."""
+        taken = {curve.entry: curve.number for curve in self._named().values()}
+        free = next(number for number in range(len(taken) + 1) if number not in taken.values())
+        return _Curve(entry, taken.get(entry, free), style)
 
-    def _attach(self, name: str, curve: _Curve) -> None:
+    def _attach(self, curve: _Curve) -> None:
         """Bring a curve into the plot and the legend."""
         # Faint lines lie behind every solid one, also behind those of earlier curves.
         curve.faint.setZValue(-1)
         self.show_data(True)
         self.plot.addItem(curve.faint)
         self.plot.addItem(curve.line)
-        if self._legend is not None:
-            self._legend.addItem(curve.line, html.escape(name))
-            if self.theme is not None:
-                label = self._legend.items[-1][1]
-                label.setText(label.text, color=self.theme.text)
-            self._arrange()
         if self.theme is not None:
             self._paint(curve, self.theme)
+        self._name()
 
     def _remove(self, curve: _Curve) -> None:
         self.plot.removeItem(curve.faint)
         self.plot.removeItem(curve.line)
-        if self._legend is not None:
-            self._legend.removeItem(curve.line)
-            self._arrange()
+        self._name()
 
-    def _arrange(self) -> None:
-        """Let many names stand side by side: a plot is wider than it is high."""
-        if self._legend is not None:
-            self._legend.setColumnCount(1 if len(self._legend.items) <= NAMES_IN_A_COLUMN else 2)
+    def _name(self) -> None:
+        """Fill the legend: a line for each run or start that is drawn, side by side where there is room for it."""
+        if self._legend is None:
+            return
+        wide = self.plot.getViewBox().width() >= NARROW
+        lines: dict[str, pg.PlotDataItem] = {}
+        for curve in self._named().values():
+            if curve.line.scene() is not None:
+                lines.setdefault(curve.entry, curve.line)
+        most = NAMES if wide else FEW_NAMES
+        entries = list(lines.items())[:most]
+        if len(lines) > most:
+            entries.append((f"and {len(lines) - most:,} more", self._others))
+        if entries != self._entries:
+            self._entries = entries
+            self._legend.clear()
+            self._legend.setColumnCount(2 if wide and len(entries) > FEW_NAMES else 1)
+            for entry, line in entries:
+                self._legend.addItem(line, html.escape(entry))
+                if self.theme is not None:
+                    label = self._legend.items[-1][1]
+                    label.setText(label.text, color=self.theme.text)
 
     def _draw_all(self) -> None:
         while self._stale:
@@ -289,7 +321,7 @@ class LiveCurves(PlotCard):
     def _redraw(self) -> None:
         # Many curves that begin at once come in one after the other: each costs some milliseconds.
         for name in self._waiting[:NEW_AT_A_TIME]:
-            self._attach(name, self._curves[name])
+            self._attach(self._curves[name])
         del self._waiting[:NEW_AT_A_TIME]
         drawn = self._stale.difference(self._waiting)
         for name in drawn:
@@ -303,6 +335,9 @@ class LiveCurves(PlotCard):
             self.plot.enableAutoRange()
 
     def _on_legend(self, line: pg.PlotDataItem) -> None:
-        for curve in self._named().values():
-            if curve.line is line:
+        curves = self._named().values()
+        entries = {curve.entry for curve in curves if curve.line is line}
+        for curve in curves:
+            if curve.entry in entries:
+                curve.line.setVisible(line.isVisible())
                 curve.faint.setVisible(line.isVisible())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QStackedWidget, QTableView, QWidget
 
 from engine.corpus.encodings import named
@@ -15,15 +16,17 @@ from metapt_gui.widgets.pieces import Card, button, dense, label
 
 FORMATS = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet", "xlsx": "XLSX", "txt": "text"}
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-NARROW = 110
+NARROW, WIDE = 110, 300
+"""Pixels of a column, and at least of that of the text."""
 
 
 class PreviewTable(QTableView):
-    """Shows a preview; the column of the text takes the room."""
+    """Shows a preview; the column of the text takes the room, and is in sight."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows = PreviewModel()
+        self._text = -1
         self.setModel(self.rows)
         self.setAlternatingRowColors(True)
         self.setWordWrap(False)
@@ -37,14 +40,40 @@ class PreviewTable(QTableView):
     def show_preview(self, preview: Mapping[str, Any], text_column: str) -> None:
         """Show the rows of a preview (`engine.corpus.preview.preview_file`)."""
         self.rows.show(preview["columns"], preview["rows"], preview["lines"])
+        for number in range(len(preview["columns"])):
+            self.setColumnWidth(number, NARROW)
+        self._text = -1
+        self.show_text_column(text_column)
+
+    def show_text_column(self, name: str) -> None:
+        """Give the room to the column ``name``, and scroll to it."""
+        number = self.rows.column(name)
+        if number != self._text:
+            header = self.horizontalHeader()
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+            if self._text >= 0:
+                self.setColumnWidth(self._text, NARROW)
+            self._text = number
+            self._give_room()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the text the room that there is now."""
+        super().resizeEvent(event)
+        self._give_room()
+
+    def _give_room(self) -> None:
+        if self._text < 0:
+            return
         header = self.horizontalHeader()
-        for number, name in enumerate(preview["columns"]):
-            wide = name == text_column
-            header.setSectionResizeMode(
-                number, QHeaderView.ResizeMode.Stretch if wide else QHeaderView.ResizeMode.Interactive
-            )
-            if not wide:
-                self.setColumnWidth(number, NARROW)
+        others = header.length() - header.sectionSize(self._text)
+        least = min(WIDE, max(NARROW, self.viewport().width() - NARROW))
+        room = self.viewport().width() - others >= least
+        modes = QHeaderView.ResizeMode
+        header.setSectionResizeMode(self._text, modes.Stretch if room else modes.Interactive)
+        if not room:
+            self.setColumnWidth(self._text, least)
+        self.updateGeometries()
+        self.scrollTo(self.rows.index(max(0, self.rowAt(0)), self._text))
 
 
 class TableOrNothing(QStackedWidget):

@@ -43,6 +43,15 @@ def legend(plot: LiveCurves) -> list[str]:
     return [label.text for _, label in items[0].items] if items else []
 
 
+def assert_covers_little(plot: LiveCurves) -> None:
+    """Check that the legend lies in the plot and leaves most of it free."""
+    item = next(item for item in plot.plot.scene().items() if isinstance(item, pg.LegendItem))
+    view = plot.plot.getViewBox().sceneBoundingRect()
+    box = item.sceneBoundingRect()
+    assert view.adjusted(-1, -1, 1, 1).contains(box)
+    assert box.height() <= 0.5 * view.height()
+
+
 @pytest.fixture
 def curves(shown) -> LiveCurves:
     return shown(LiveCurves("Query loss", "meta steps", "loss"))
@@ -124,14 +133,54 @@ def test_other_runs_lie_over_it(curves, qtbot):
     other = drawn(curves)[1].opts["pen"]
     assert other.style() == Qt.PenStyle.DashLine
     assert other.widthF() < 1
-    assert legend(curves) == ["loss", "yesterday: loss"]
+    assert legend(curves) == ["loss", "yesterday"]
     assert curves.table()[1][1:] == [("yesterday: loss", 0, 1.0), ("yesterday: loss", 2, 3.0)]
     curves.clear(keep_overlays=True)
-    assert legend(curves) == ["yesterday: loss"]
+    assert legend(curves) == ["yesterday"]
     curves.remove_overlay("yesterday")
     curves.remove_overlay("yesterday")
     assert legend(curves) == []
     assert curves.table()[1] == []
+
+
+def test_the_legend_has_a_line_for_each_run_and_no_more_than_eight(curves, qtbot):
+    curves.resize(800, 400)
+    curves.add("query", 0, 1.0)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 1, timeout=300)
+    points = np.arange(3), np.arange(3.0)
+    for run in range(12):
+        curves.overlay(f"run {run}", {"support": points, "query": points})
+    curves.grab()
+    names = [f"run {run}" for run in range(12)]
+    assert legend(curves) == ["query", *names[:7], "and 5 more"]
+    assert len(drawn(curves)) == 25
+    first, second = (line.opts["pen"] for line in drawn(curves)[1:3])
+    assert first.color() == second.color() == LIGHT.category(1)
+    assert (first.style(), second.style()) == (Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
+    assert_covers_little(curves)
+    curves.resize(380, 240)
+    curves.grab()
+    assert legend(curves) == ["query", *names[:3], "and 9 more"]
+    for run in range(9):
+        curves.remove_overlay(f"run {run}")
+    assert legend(curves) == ["query", *names[9:]]
+    curves.clear()
+    assert legend(curves) == []
+
+
+def test_the_curves_of_a_start_share_a_line_of_the_legend(curves, qtbot):
+    for number in range(40):
+        curves.add(f"{('MetaPT', 'PT')[number % 2]} seed {number}", 0, 1.0)
+    qtbot.waitUntil(lambda: len(drawn(curves)) == 40, timeout=5000)
+    assert legend(curves) == ["MetaPT", "PT"]
+    colours = [line.opts["pen"].color() for line in drawn(curves)]
+    assert colours == [LIGHT.category(0), LIGHT.category(1)] * 20
+    assert len({name for name, *_ in curves.table()[1]}) == 40
+    item = next(item for item in curves.plot.scene().items() if isinstance(item, pg.LegendItem))
+    sample = item.items[1][0]
+    sample.item.setVisible(False)  # as the click does before it tells
+    item.sigSampleClicked.emit(sample.item)
+    assert [line.isVisible() for line in drawn(curves)] == [True, False] * 20
 
 
 def test_clear_forgets_everything(curves, qtbot):

@@ -241,8 +241,8 @@ def test_the_names_of_many_curves_fit_into_their_plot(hands: Hands) -> None:
     curves.show()
     for number in range(10):
         for step in range(3):
-            curves.add(f"MetaPT seed {number}", step, 0.5 + number / 100)
-    hands.until(lambda: curves._legend is not None and len(curves._legend.items) == 10)
+            curves.add(f"start {number}", step, 0.5 + number / 100)
+    hands.until(lambda: curves._legend is not None and len(curves._legend.items) == 9)
     hands.qtbot.wait(200)
     assert curves._legend is not None
     assert curves._legend.boundingRect().height() < curves.plot.getViewBox().boundingRect().height()

@@ -65,6 +65,35 @@ def test_the_second_of_two_columns_of_one_name_can_be_chosen(
     assert corpus.texts == ["short", "brief"]
 
 
+def test_the_column_of_the_text_is_in_sight_however_many_there_are(
+    hands: Hands, importing: ImportPage, tmp_path: Path
+) -> None:
+    hands.window.resize(1280, 800)
+    path = tmp_path / "a.csv"
+    names = [f"field {number}" for number in range(60)]
+    names[40] = "comment"
+    lines = [",".join(names)]
+    for row in range(20):
+        cells = [str(row + number) for number in range(60)]
+        cells[40] = f"review number {row} of a soup that was much too cold to be eaten"
+        lines.append(",".join(cells))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    chosen(hands, importing, path)
+    view = importing.preview
+
+    def seen(number: int) -> bool:
+        left, width = view.columnViewportPosition(number), view.columnWidth(number)
+        return left >= 0 and width >= 300 and left + width <= view.viewport().width()
+
+    assert importing.text_column.currentText() == "comment"
+    hands.until(lambda: seen(40))
+    hands.choose(importing.text_column, "field 3")
+    assert seen(3)
+    assert view.columnWidth(40) < 200
+    hands.window.resize(hands.window.width() + 100, hands.window.height())
+    hands.until(lambda: seen(3))
+
+
 # The keyboard ---------------------------------------------------------------------------------------------------------
 
 
