@@ -93,7 +93,10 @@ class _Curve:
     def draw(self, raw: bool) -> None:
         """Hand the points to the items."""
         smooth = self.size > SMOOTHED_FROM
-        self.line.setData(self.steps, self.smoothed if smooth else self.values)
+        dot = "o" if self.size == 1 else None  # a line of one point is none
+        colour = pg.mkPen(self.line.opts["pen"]).color()
+        shown = self.smoothed if smooth else self.values
+        self.line.setData(self.steps, shown, symbol=dot, symbolSize=6, symbolPen=None, symbolBrush=colour)
         if smooth and raw:
             self.faint.setData(self.steps, self.values)
         else:
