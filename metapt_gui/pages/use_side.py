@@ -188,4 +188,4 @@ class UseSide(QWidget):
 def _first(names: Sequence[str]) -> str:
     """Return the names, or the first of many and how many more there are."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:SHOWN]) + more
+    return ", ".join(wording.brief(name, LONGEST) for name in names[:SHOWN]) + more
