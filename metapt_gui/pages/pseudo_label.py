@@ -80,11 +80,15 @@ class PseudoLabelPage(Page):
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["class", "threshold", "kept"])
         self.table.setAccessibleName("Texts kept of each class")
-        self.table.setToolTip("How many texts of each class are as confident as its threshold asks.")
+        self.table.setToolTip(
+            "How many texts of each class are as confident as its threshold asks. Click a class to move its threshold."
+        )
         self.table.verticalHeader().hide()
         dense(self.table)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.cellClicked.connect(self._on_class)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.table.setMinimumHeight(180)
         for column, width in enumerate((110, 90, 90)):
@@ -235,6 +239,10 @@ class PseudoLabelPage(Page):
             self._show_thresholds()
             self._count()
             self.update_primary()
+
+    def _on_class(self, row: int, _column: int) -> None:
+        if self._shown is not None:
+            self.histogram.select(self._shown.classes[row])
 
     def _on_drag(self, _name: str, _value: float) -> None:
         self._count()
