@@ -77,9 +77,12 @@ class PseudoLabelPage(Page):
         kept = Card("Kept")
         self.total = Figure("texts would be kept", "Follows the thresholds as you drag them.")
         kept.box.addWidget(self.total)
-        tip = "How many texts of each class are as confident as its threshold asks."
+        tip = (
+            "How many texts of each class are as confident as its threshold asks. Click a class to move its threshold."
+        )
         self.table = table_of(("class", "threshold", "kept"), "Texts kept of each class", tip)
-        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.cellClicked.connect(self._on_class)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.table.setMinimumHeight(180)
         for column, width in enumerate((110, 90, 90)):
@@ -230,6 +233,10 @@ class PseudoLabelPage(Page):
             self._show_thresholds()
             self._count()
             self.update_primary()
+
+    def _on_class(self, row: int, _column: int) -> None:
+        if self._shown is not None:
+            self.histogram.select(self._shown.classes[row])
 
     def _on_drag(self, _name: str, _value: float) -> None:
         self._count()

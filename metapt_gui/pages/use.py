@@ -52,7 +52,6 @@ class UsePage(Page):
     primary_tooltip = "Choose files, and a file for the answers: CSV, Parquet or JSON lines."
     stop_text = "Stop and keep"
     stop_tooltip = "End here and write the answers so far."
-    kept_text = "Stopped; the answers so far are written."
     outdated_step = TUNE
 
     def __init__(self, context: Context) -> None:
@@ -264,9 +263,13 @@ class UsePage(Page):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Say what came out."""
-        if isinstance(event, Finished) and not event.summary:
-            self.progress_text.setText("Stopped; no file was written.")
-        elif isinstance(event, Finished):
+        if not isinstance(event, Finished):
+            return
+        if event.outcome == "stopped":
+            self.progress_text.setText(
+                f"Stopped; {'the answers so far are' if event.summary else 'no file was'} written."
+            )
+        if event.summary:
             counts = ", ".join(f"{name} {count:,}" for name, count in event.summary["counts"].items())
             self.counts.setText(
                 f"{wording.count(event.summary['rows'], 'texts')} classified, from {_columns(run.folder)}, into "

@@ -8,10 +8,10 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QFontMetricsF, QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
-from metapt_gui.widgets.charts import StillPlot, elided
-from metapt_gui.widgets.pieces import single_shot
+from metapt_gui.widgets.charts import StillPlot, elided, mixed
+from metapt_gui.widgets.pieces import single_shot, tooltip
 
 INTERVAL = 50
 """Milliseconds between signals while a threshold moves."""
@@ -21,6 +21,10 @@ START = 0.5
 """Threshold of a class until it is set."""
 LONGEST_NAME = 110
 """Pixels of a class name beside its line."""
+NAMED = 10
+"""Of more classes than these only the selected one is named, and its outline stands out; its threshold can be typed."""
+FAINT = 0.3
+"""Share of its colour that an outline has then; the rest is the surface's."""
 
 
 class _Handle(pg.InfLineLabel):
@@ -97,6 +101,14 @@ class ThresholdHistogram(StillPlot):
         head = self.findChild(QHBoxLayout)
         assert head is not None
         head.insertWidget(head.count() - 1, self.roots)
+        self.value = QDoubleSpinBox()
+        self.value.setRange(0.0, 1.0)
+        self.value.setSingleStep(STEP)
+        self.value.setKeyboardTracking(False)
+        self.value.valueChanged.connect(self._on_typed)
+        self.value.hide()
+        head.insertWidget(head.count() - 2, self.value)
+        QWidget.setTabOrder(self.value, self.roots)
         QWidget.setTabOrder(self.roots, self.plot)
         self.plot.setToolTip(
             "Texts right of the line of their class are kept. Drag a line or its label; or choose a class with Up, "
@@ -121,12 +133,13 @@ class ThresholdHistogram(StillPlot):
             self.plot.addItem(shown.outline)
             self.plot.addItem(shown.line, ignoreBounds=True)
             # A height of its own for each label: thresholds are often the same for all classes.
-            shown.label.setPosition(1 - (row + 0.5) / len(histograms))
+            shown.label.setPosition(1 - (row + 0.5) / len(histograms) if len(histograms) <= NAMED else 0.9)
             shown.line.sigDragged.connect(self._on_drag)
             shown.line.sigPositionChangeFinished.connect(self._on_release)
             shown.line.sigClicked.connect(self._on_click)
             self.set_threshold(name, thresholds.get(name, START))
-        self._select(self._selected if self._selected in self._classes else next(iter(self._classes), ""))
+        self.value.setVisible(len(self._classes) > NAMED)
+        self.select(self._selected if self._selected in self._classes else next(iter(self._classes), ""))
         self._draw()
 
     def set_threshold(self, name: str, value: float) -> None:
@@ -134,6 +147,7 @@ class ThresholdHistogram(StillPlot):
         if name in self._classes:
             self._classes[name].line.setValue(float(value))
             self._classes[name].before = self._classes[name].line.value()
+            self._show_value()
 
     def thresholds(self) -> dict[str, float]:
         """Return class -> threshold, as shown now."""
@@ -158,10 +172,14 @@ class ThresholdHistogram(StillPlot):
             return
         background = self.theme.colour("surface")
         background.setAlpha(210)
+        many, surface = len(self._classes) > NAMED, self.theme.colour("surface")
         for name, shown in self._classes.items():
             colour = self.theme.category(shown.number)
             selected = name == self._selected
-            shown.outline.setPen(pg.mkPen(colour, width=1))
+            faint = mixed(colour, surface, FAINT) if many and not selected else colour
+            shown.outline.setPen(pg.mkPen(faint, width=2 if many and selected else 1))
+            shown.outline.setZValue(5 if selected else 0)
+            shown.label.setVisible(selected or not many)
             shown.line.setPen(pg.mkPen(colour, width=3 if selected else 1))
             shown.line.setHoverPen(pg.mkPen(colour, width=5))
             shown.line.setZValue(20 if selected else 10)
@@ -183,9 +201,9 @@ class ThresholdHistogram(StillPlot):
                 if event.type() == QEvent.Type.FocusOut:
                     self._settle()
                 elif event.reason() == Qt.FocusReason.TabFocusReason:
-                    self._select(names[0])
+                    self.select(names[0])
                 elif event.reason() == Qt.FocusReason.BacktabFocusReason:
-                    self._select(names[-1])
+                    self.select(names[-1])
         return super().eventFilter(watched, event)
 
     def _on_key(self, event: QKeyEvent) -> bool:
@@ -200,10 +218,11 @@ class ThresholdHistogram(StillPlot):
             if not 0 <= place < len(names) and key in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
                 return False
             self._settle()
-            self._select(names[place % len(names)])
+            self.select(names[place % len(names)])
         elif key in sideways:
             line = self._classes[self._selected].line
             line.setValue(round(line.value() + sideways[key], 4))
+            self._show_value()
             self._tell_soon(self._selected)
         else:
             return False
@@ -226,22 +245,39 @@ class ThresholdHistogram(StillPlot):
         self.plot.getAxis("left").setTicks(ticks)
         self.repaint_items()
 
-    def _select(self, name: str) -> None:
+    def select(self, name: str) -> None:
+        """Let arrow keys, and what is typed, move the threshold of class ``name``."""
         self._selected = name
+        self._show_value()
         self.repaint_items()
+
+    def _show_value(self) -> None:
+        if self._selected in self._classes:
+            self.value.blockSignals(True)
+            self.value.setValue(self._classes[self._selected].line.value())
+            self.value.blockSignals(False)
+        said = f"Threshold of {self._selected}"
+        self.value.setAccessibleName(said)
+        self.value.setToolTip(tooltip(said))
+
+    def _on_typed(self, value: float) -> None:
+        self._classes[self._selected].line.setValue(value)
+        self._tell_soon(self._selected)
+        self._settle()
 
     def _name(self, line: pg.InfiniteLine) -> str:
         return next(name for name, shown in self._classes.items() if shown.line is line)
 
     def _on_click(self, line: pg.InfiniteLine, _event: object) -> None:
-        self._select(self._name(line))
+        self.select(self._name(line))
 
     def _on_drag(self, line: pg.InfiniteLine) -> None:
         name = self._name(line)
         if name != self._selected:
             self._settle()
-            self._select(name)
+            self.select(name)
         line.setValue(round(line.value(), 2))
+        self._show_value()
         self._tell_soon(name)
 
     def _on_release(self, _line: pg.InfiniteLine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from gui.looking import contrast, pixel, texts_of
 from PySide6.QtCore import QPoint, Qt
@@ -185,6 +186,34 @@ def test_thresholds_are_set_silently_and_survive_new_counts(thresholds, qtbot):
     thresholds.set_histograms({})
     qtbot.keyClick(thresholds.plot, Qt.Key.Key_Right)
     assert (thresholds.thresholds(), thresholds.table()[1], thresholds.selected()) == ({}, [], "")
+
+
+def test_of_many_classes_the_selected_one_is_named_and_its_threshold_typed(thresholds, qtbot):
+    assert not thresholds.value.isVisible()
+    assert len(labels(thresholds)) == 3
+    names = [f"class {number}" for number in range(20)]
+    thresholds.set_histograms({name: np.arange(40) for name in names})
+    thresholds.select("class 7")
+    assert labels(thresholds) == ["class 7 0.50"]
+    heard = Heard(thresholds)
+    thresholds.value.setFocus()
+    thresholds.value.selectAll()
+    qtbot.keyClicks(thresholds.value, "0.83")
+    assert heard.set == []
+    qtbot.keyClick(thresholds.value, Qt.Key.Key_Return)
+    assert heard.changed == [("class 7", 0.83)]
+    assert heard.set == [("class 7", 0.5, 0.83)]
+    thresholds.plot.setFocus()
+    qtbot.keyClick(thresholds.plot, Qt.Key.Key_Down)
+    assert labels(thresholds) == ["class 8 0.50"]
+    assert (thresholds.value.value(), thresholds.value.accessibleName()) == (0.5, "Threshold of class 8")
+    assert thresholds.thresholds()["class 7"] == 0.83
+
+
+def labels(plot: ThresholdHistogram) -> list[str]:
+    """Return what stands beside the lines and is seen."""
+    items = [item for item in plot.plot.scene().items() if isinstance(item, pg.InfLineLabel)]
+    return [item.toPlainText() for item in items if item.isVisible()]
 
 
 def test_counts_are_drawn_as_roots_or_as_they_are(thresholds, qtbot):

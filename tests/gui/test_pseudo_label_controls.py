@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands, chosen
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QMenu
 
 from metapt_gui.models.audit_model import Audited
@@ -170,3 +170,11 @@ def test_decisions_go_over_to_the_same_texts_in_another_file(
     kept = hands.window.document.corpus("annotated")
     assert kept is not None
     assert rejected not in kept.texts
+
+
+def test_a_click_on_a_class_selects_its_threshold(hands: Hands, labelling: PseudoLabelPage) -> None:
+    names = list(labelling.histogram.thresholds())
+    assert labelling.histogram.selected() == names[0]
+    where = labelling.table.visualItemRect(labelling.table.item(1, 0)).center()
+    hands.qtbot.mouseClick(labelling.table.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert labelling.histogram.selected() == names[1]
