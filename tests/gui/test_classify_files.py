@@ -14,11 +14,14 @@ from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from engine.errors import DataError
+from engine.events import Finished
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
-from engine.running.jobs import TuneJob
+from engine.running.jobs import ImportJob, TuneJob
 from engine.settings import BackboneSettings, PromptSettings
+from engine.storage import write_json
 from metapt_gui.dialogs import ErrorDialog
+from metapt_gui.job_runner import Run
 from metapt_gui.pages.use import UsePage
 from metapt_gui.workflow import State
 
@@ -180,6 +183,18 @@ def test_probabilities_have_an_axis_that_stays(hands: Hands, using: UsePage) -> 
     assert ranges[0] == pytest.approx(ranges[1], abs=2)
     assert ranges[0][0] == 0
     assert ranges[0][1] >= 100
+
+
+@pytest.mark.parametrize(("rows", "said"), [(40, "the answers so far are written"), (0, "no file was written")])
+def test_a_stopped_classification_says_what_was_written(using: UsePage, tmp_path: Path, rows: int, said: str) -> None:
+    write_json(tmp_path / "report.json", {"sources": [{"text_column": "message"}]})
+    summary = {"rows": rows, "output": "out.csv", "counts": {"happy": rows}} if rows else {}
+    before = using.counts.text()
+    run = Run(1, "use", "predictions", tmp_path, ImportJob(files=[]))
+    using.on_ended(run, Finished(str(tmp_path), "stopped", summary))
+    assert using.progress_text.text() == f"Stopped; {said}."
+    assert ("40 texts classified, from the column ‘message’" in using.counts.text()) == bool(rows)
+    assert (using.counts.text() == before) == (not rows)
 
 
 def test_of_a_very_long_sentence_the_beginning_is_taken_in(using: UsePage) -> None:
