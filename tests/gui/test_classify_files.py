@@ -190,7 +190,7 @@ def test_a_stopped_classification_says_what_was_written(using: UsePage, tmp_path
     write_json(tmp_path / "report.json", {"sources": [{"text_column": "message"}]})
     summary = {"rows": rows, "output": "out.csv", "counts": {"happy": rows}} if rows else {}
     before = using.counts.text()
-    run = Run(1, "use", "predictions", tmp_path, ImportJob(files=[]))
+    run = Run(1, "use", "predictions", ImportJob(files=[]), tmp_path)
     using.on_ended(run, Finished(str(tmp_path), "stopped", summary))
     assert using.progress_text.text() == f"Stopped; {said}."
     assert ("40 texts classified, from the column ‘message’" in using.counts.text()) == bool(rows)
