@@ -126,9 +126,10 @@ def enable(widget: QWidget, reason: str = "") -> None:
 
 
 def keep_narrow(box: QComboBox, letters: int) -> None:
-    """Let a choice ask for the width of so many letters, however long what it offers is."""
+    """Let a choice ask for the width of so many letters, or less, however long what it offers is."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(letters)
+    box.setMinimumWidth(8 * GRID)
 
 
 def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
