@@ -14,8 +14,6 @@ from metapt_gui.models.audit_model import AuditModel
 from metapt_gui.widgets.pieces import Card, button, dense, enable, keep_narrow, label
 
 ALL = "all classes"
-WIDEST = 160
-"""Of the choice of a class: a long name is cut."""
 
 
 class AuditTable(Card):
@@ -30,15 +28,14 @@ class AuditTable(Card):
         self._classes: list[str] = []
         self._reason = ""
         self.only = QComboBox()
-        keep_narrow(self.only, 4)
-        self.only.setMaximumWidth(WIDEST)
+        keep_narrow(self.only, 14)
         self.only.setAccessibleName("Class to audit")
         self.only.setToolTip("Show the pseudo-labelled texts of one class.")
         self.only.currentTextChanged.connect(self._on_only)
         self._hint = label("", "muted", wrap=True)
         head = QHBoxLayout()
         head.addWidget(self._hint, 1)
-        head.addWidget(self.only, 1)
+        head.addWidget(self.only)
         self.accept = button("Accept", "This pseudo-label is right. Key A", self._accept)
         self.reject = button("Reject", "Do not use this text. Key R or Delete", self._reject)
         self.undecide = button("Undecided", "Take the decision back. Key 0", self._undecide)
