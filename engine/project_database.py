@@ -78,12 +78,12 @@ class ProjectDatabase:
         with self._connection() as database:
             now = time.time()
             for corpus, given in labels.items():
-                known = "SELECT row, class FROM labels WHERE corpus = ?"
                 if len(given) > MANY:
-                    before = dict(database.execute(known, (corpus,)).fetchall())
+                    known = database.execute("SELECT row, class FROM labels WHERE corpus = ?", (corpus,)).fetchall()
                 else:
-                    found = (database.execute(f"{known} AND row = ?", (corpus, row)).fetchone() for row in given)
-                    before = dict(filter(None, found))
+                    one = "SELECT row, class FROM labels WHERE corpus = ? AND row = ?"
+                    known = [found for row in given for found in database.execute(one, (corpus, row)).fetchall()]
+                before = dict(known)
                 cleared = ((corpus, row) for row, name in given.items() if name is None)
                 database.executemany("DELETE FROM labels WHERE corpus = ? AND row = ?", cleared)
                 named = ((corpus, row, name) for row, name in given.items() if name is not None)
