@@ -137,6 +137,11 @@ class Document(QObject):
         """Return the clustering."""
         return Clustering.open(self.path("clusters")) if self.has("clusters") else None
 
+    @property
+    def fixed(self) -> str:
+        """Why nothing of the project can be changed; empty if it can."""
+        return "The project is open for reading only." if self.read_only else ""
+
     def changed_settings(self, role: str) -> list[str]:
         """Return the names of the settings that are others now than those that a role's result was made with.
 

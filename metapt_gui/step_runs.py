@@ -73,7 +73,9 @@ class StepRuns(QObject):
             return
         folder = project.folder / "runs" / name
         if not (folder / "prompt.safetensors").exists():
-            raise ProjectError("This run left no prompt", where=folder, remedy="Use another one, or train again.")
+            raise ProjectError(
+                "This run left no prompt", where=folder, remedy="Use another one, or run the step again."
+            )
         self._document.set_values(values_of_run(folder, self._role))
         self._document.assign(self._role, folder)
         if (probe := probe_of(project, folder)) is not None:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.events import Event, to_json
+from engine.events import Event, Failed, Finished, to_json
 from engine.project import Project
 from engine.running.job import Job
+from engine.running.jobs import MetaTrainJob
+from engine.settings import BackboneSettings, MetaTrainSettings
+
+FAILED, STOPPED = Failed("TrainingError", "The loss is no longer a number"), Finished("", "stopped")
+
+
+def training(steps: int = 10, backbone: str = "bundled") -> MetaTrainJob:
+    """Return a meta-training of so many steps on nothing."""
+    settings = MetaTrainSettings(steps=steps)
+    return MetaTrainJob(corpus="", clusters="", settings=settings, backbone=BackboneSettings(backbone=backbone))
 
 
 def as_if_run(project: Project, role: str, job: Job) -> Path:

@@ -139,7 +139,7 @@ class ClusterPage(Page):
         if what in ("opened", "annotated", "values") and self.document.project is not None:
             self.texts.setCurrentText(TEXTS[training_role(self.document.project)])
             self.which.setVisible(self.document.has("annotated"))
-            enable(self.texts, "The project is open for reading only." if self.document.read_only else "")
+            enable(self.texts, self.document.fixed)
         if what in ("opened", "clusters"):
             self._shown = None
             if self.document.has("clusters"):
@@ -195,7 +195,7 @@ class ClusterPage(Page):
         groups = edited(self._shown.clustering.clusters, self._edits())
         rows = sorted({row for group in groups for row in group.central_rows})
         texts = dict(zip(rows, self._shown.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
-        reason = "The project is open for reading only." if self.document.read_only else ""
+        reason = self.document.fixed
         self.groups.show_groups(groups, texts, reason)
         self._paint()
 

@@ -177,7 +177,7 @@ class FewShotPage(Page):
         return {name: counts.get(name, 0) for name in self.side.words.classes()}
 
     def _show_counts(self) -> None:
-        reason = "The project is open for reading only." if self.document.read_only else ""
+        reason = self.document.fixed
         self.table.set_read_only(reason)
         enable(self.side.words, reason)
         enable(self.side.from_file, reason or ("" if self.labels.texts is not None else "There are no texts yet."))

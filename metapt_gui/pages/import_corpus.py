@@ -124,7 +124,7 @@ class ImportPage(Page):
         """Show the files, settings and result of the role."""
         if what in ("opened", self.role):
             self._show_role()
-        reason = "The project is open for reading only." if self.document.read_only else ""
+        reason = self.document.fixed
         self.drop.set_fixed(reason)
         enable(self.shown.button, reason)
         self._count_roles(self.document.corpus)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QVBoxLayout, QWidget
 
 from engine.errors import EngineDiedError, MetaPTError, storage_errors
@@ -24,7 +24,7 @@ from metapt_gui.icons import icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
-from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role
+from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role, single_shot
 from metapt_gui.workflow import State, Step, missing, only_class
 
 
@@ -81,8 +81,7 @@ class Page(QWidget):
         self._reason, self._unreadable, self._changed = "", "", list[str]()
         self._lacks: Step | None = None
         self._state = State.TODO
-        self._due = QTimer(self, singleShot=True, interval=0)
-        self._due.timeout.connect(self.show_primary)
+        self._due = single_shot(self, 0, self.show_primary)
         self._build()
         self.runner.started.connect(self._on_started)
         self.runner.streamed.connect(self._on_event)
@@ -293,7 +292,7 @@ class Page(QWidget):
         if project is None:
             reason = "Open or make a project first."
         elif self.document.read_only:
-            reason = "The project is open for reading only."
+            reason = self.document.fixed
         elif self.runner.current is not None:
             reason = "Another step is running. Wait for it, or stop it."
         if project is not None and not self.mine(self.runner.current):

@@ -308,11 +308,9 @@ class PseudoLabelPage(Page):
 
     def _audit_reason(self) -> str:
         """Return why nothing can be decided about the texts that are shown."""
-        if self.document.read_only:
-            return "The project is open for reading only."
-        if self._shown is not None and not self._shown.subject:
+        if not self.document.fixed and self._shown is not None and not self._shown.subject:
             return "The unlabelled texts that these were are not in the project any more."
-        return ""
+        return self.document.fixed
 
     def _enable_model(self) -> None:
         """The settings of a model that is fine-tuned say nothing while the quick annotator is chosen."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QMimeData, QTimer
+from PySide6.QtCore import QMimeData
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout
 
 from engine.errors import MetaPTError
@@ -24,7 +24,7 @@ from metapt_gui.pages.use_side import TUNED, UseSide
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, label
+from metapt_gui.widgets.pieces import Card, label, single_shot
 from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
@@ -59,10 +59,7 @@ class UsePage(Page):
         self._file: Path | None = None
         self._made_on = ""
         self._fill_body()
-        self._typing = QTimer(self)
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(TYPING_MS)
-        self._typing.timeout.connect(self._classify)
+        self._typing = single_shot(self, TYPING_MS, self._classify)
 
     def _fill_body(self) -> None:
         columns = QHBoxLayout()
@@ -132,7 +129,7 @@ class UsePage(Page):
         if loaded:
             titles[loaded] = f"{Path(loaded).name}, loaded"
         used = loaded or next((name for name, path in probes.items() if path == self._file), "")
-        fixed = "The project is open for reading only." if self.document.read_only else ""
+        fixed = self.document.fixed
         self.side.show_choices(titles, used, fixed)
         self.side.show_file(self._file)
         self.sentence.setEnabled(self._file is not None)

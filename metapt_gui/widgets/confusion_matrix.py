@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidg
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import dense, tooltip
+from metapt_gui.widgets.pieces import set_up, tooltip
 from metapt_gui.wording import one_line
 
 STRONGEST = 0.5
@@ -196,17 +196,11 @@ class _Confusions(QTableWidget):
     chosen = Signal(int, int)
 
     def __init__(self) -> None:
-        super().__init__(0, 3)
-        self.setAccessibleName("Most frequent confusions")
-        self.setToolTip("The most frequent confusions. Click one, or press Enter, to see its texts.")
-        self.setHorizontalHeaderLabels(["labelled as", "predicted", "texts"])
-        self.verticalHeader().hide()
-        dense(self)
+        super().__init__()
+        tip = "The most frequent confusions. Click one, or press Enter, to see its texts."
+        set_up(self, ("labelled as", "predicted", "texts"), "Most frequent confusions", tip)
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of many classes often begin alike
-        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.setTabKeyNavigation(False)
         self.setShowGrid(False)
         self.setAlternatingRowColors(True)
         for column in (0, 1):

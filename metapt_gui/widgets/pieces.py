@@ -153,17 +153,25 @@ def dense(table: QTableView) -> None:
 
 def table_of(names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> QTableWidget:
     """Return a table without rows that has columns of these names, is called ``name`` and lets the Tab key go on."""
-    made = QTableWidget(0, len(names))
-    made.setAccessibleName(name)
-    made.setToolTip(tip or name)
-    made.setHorizontalHeaderLabels(list(names))
-    made.verticalHeader().hide()
-    dense(made)
-    made.setTabKeyNavigation(False)
-    if not editable:
-        made.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        made.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+    made = QTableWidget()
+    set_up(made, names, name, tip, editable=editable)
+    if editable:
+        made.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectItems)
     return made
+
+
+def set_up(table: QTableWidget, names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> None:
+    """Let a table be as `table_of` makes them; its rows are selected as a whole."""
+    table.setColumnCount(len(names))
+    table.setAccessibleName(name)
+    table.setToolTip(tip or name)
+    table.setHorizontalHeaderLabels(list(names))
+    table.verticalHeader().hide()
+    dense(table)
+    table.setTabKeyNavigation(False)
+    table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+    if not editable:
+        table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
 
 
 def single_shot(owner: QObject, milliseconds: int, then: Callable[[], object]) -> QTimer:

@@ -9,7 +9,7 @@ from functools import partial
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QMenu, QTableWidget, QTableWidgetItem
 
-from metapt_gui.widgets.pieces import dense, tooltip
+from metapt_gui.widgets.pieces import set_up, tooltip
 
 COLUMNS = ("show", "started", "state", "steps", "best", "note")
 SIZE = COLUMNS.index("steps")
@@ -52,18 +52,11 @@ class RunHistory(QTableWidget):
     delete_asked = Signal(str)
 
     def __init__(self, size: str = COLUMNS[SIZE], *, ticks: bool = True) -> None:
-        super().__init__(0, len(COLUMNS))
-        self.setAccessibleName("Runs")
-        self.setToolTip(
-            ("Tick a run to lay its curves over the present ones. " if ticks else "")
-            + "Notes can be edited (F2). A right click offers to use a run's prompt and settings, or to delete it."
-        )
-        self.setHorizontalHeaderLabels([*COLUMNS[:SIZE], size, *COLUMNS[SIZE + 1 :]])
+        super().__init__()
+        tip = "Tick a run to lay its curves over the present ones. " if ticks else ""
+        tip += "Notes can be edited (F2). A right click offers to use a run's prompt and settings, or to delete it."
+        set_up(self, [*COLUMNS[:SIZE], size, *COLUMNS[SIZE + 1 :]], "Runs", tip, editable=True)
         self.setColumnHidden(0, not ticks)
-        self.verticalHeader().hide()
-        dense(self)
-        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.setTabKeyNavigation(False)
         self.setAlternatingRowColors(True)
         self.setShowGrid(False)
         header = self.horizontalHeader()

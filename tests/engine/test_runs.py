@@ -6,24 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_runs import as_if_run, leaving
+from made_runs import FAILED, STOPPED, as_if_run, leaving, training
 
 from engine.errors import TrainingError
-from engine.events import Event, Failed, Finished
+from engine.events import Event, Finished
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job, MetaTrainJob, TuneJob
+from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.running.pipeline import SO_FAR, Steps
-from engine.settings import BackboneSettings, MetaTrainSettings
 from engine.stage import Stopped
 from engine.storage import read_json
-
-FAILED = Failed("TrainingError", "The loss is no longer a number")
-STOPPED = Finished("", "stopped")
-
-
-def training(steps: int = 10, backbone: str = "bundled") -> MetaTrainJob:
-    settings = MetaTrainSettings(steps=steps)
-    return MetaTrainJob(corpus="", clusters="", settings=settings, backbone=BackboneSettings(backbone=backbone))
 
 
 @pytest.fixture

@@ -6,22 +6,13 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands
-from made_runs import as_if_run, leaving
+from made_runs import FAILED, STOPPED, as_if_run, leaving, training
 
-from engine.events import Event, Failed, Finished
+from engine.events import Event, Finished
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job, MetaTrainJob, TuneJob
-from engine.settings import BackboneSettings, MetaTrainSettings
+from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.engine_host import EngineHost
-
-FAILED = Failed("TrainingError", "The loss is no longer a number")
-STOPPED = Finished("", "stopped")
-
-
-def training(steps: int = 10, backbone: str = "bundled") -> MetaTrainJob:
-    settings = MetaTrainSettings(steps=steps)
-    return MetaTrainJob(corpus="", clusters="", settings=settings, backbone=BackboneSettings(backbone=backbone))
 
 
 @pytest.fixture
