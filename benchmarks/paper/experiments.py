@@ -33,16 +33,24 @@ def ppt(bench: Bench, dataset: Dataset) -> Found:
     return {"40 + 40": bench.tuned(dataset, starts)}
 
 
-def trained_anew(bench: Bench, dataset: Dataset) -> Found:
-    """As table 1, but each seed of tuning starts from prompts that were trained with this seed, too."""
-    yelp = bench.yelp()
-    groups = bench.clusters(yelp)
+def for_each_seed(bench: Bench, dataset: Dataset, starts: Callable[[int], dict[str, str]]) -> Found:
+    """Tune each seed from the ``starts`` that were trained with this seed, too."""
     found: Runs = {}
     for seed in range(bench.first_seed, bench.first_seed + bench.seeds):
-        starts = {"MetaPT(Y)": bench.meta(yelp, groups, seed=seed), "PPT(Y)": bench.pretrained(yelp, seed=seed)}
-        for method, runs in bench.tuned(dataset, starts, seeds=1, first_seed=seed).items():
+        for method, runs in bench.tuned(dataset, starts(seed), seeds=1, first_seed=seed).items():
             found.setdefault(method, {}).update(runs)
     return {"40 + 40": found}
+
+
+def trained_anew(bench: Bench, dataset: Dataset) -> Found:
+    """As table 1, but each seed of tuning starts from prompts of its own."""
+    yelp = bench.yelp()
+    groups = bench.clusters(yelp)
+
+    def starts(seed: int) -> dict[str, str]:
+        return {"MetaPT(Y)": bench.meta(yelp, groups, seed=seed), "PPT(Y)": bench.pretrained(yelp, seed=seed)}
+
+    return for_each_seed(bench, dataset, starts)
 
 
 def baselines(bench: Bench, dataset: Dataset) -> Found:
@@ -71,15 +79,14 @@ def table2(bench: Bench, dataset: Dataset) -> Found:
 
 
 def grouped_anew(bench: Bench, dataset: Dataset) -> Found:
-    """As table 2 without the groups of ``trained-anew``, but each seed starts from prompts trained with this seed."""
+    """As table 2 without the groups of ``trained-anew``, but each seed of tuning starts from prompts of its own."""
     yelp = bench.yelp()
-    found: Runs = {}
-    for seed in range(bench.first_seed, bench.first_seed + bench.seeds):
-        ways = {"LDA": "lda", "random": "random"}
-        starts = {name: bench.meta(yelp, bench.clusters(yelp, method=way), seed=seed) for name, way in ways.items()}
-        for name, runs in bench.tuned(dataset, starts, seeds=1, first_seed=seed).items():
-            found.setdefault(name, {}).update(runs)
-    return {"40 + 40": found}
+    groups = {name: bench.clusters(yelp, method=way) for name, way in (("LDA", "lda"), ("random", "random"))}
+
+    def starts(seed: int) -> dict[str, str]:
+        return {name: bench.meta(yelp, clusters, seed=seed) for name, clusters in groups.items()}
+
+    return for_each_seed(bench, dataset, starts)
 
 
 def figure2(bench: Bench, dataset: Dataset) -> Found:
