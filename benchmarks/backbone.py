@@ -25,11 +25,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from engine import jobs
 from engine.backbones.load import Backbone, load_backbone
-from engine.backbones.objectives import SpanCorruption
 from engine.events import Event, Metric, Notice
+from engine.pretraining.objectives import SpanCorruption
 from engine.project import Project
-from engine.running import jobs
 from engine.running.pipeline import Steps, import_job, read_pipeline
 from engine.running.process import EngineProcess
 from engine.settings import BackboneSettings, ClusterSettings, ImportSettings

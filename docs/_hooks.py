@@ -12,7 +12,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine.command_line.reference import REFERENCE  # noqa: E402
+from engine.reference import REFERENCE  # noqa: E402
 from resources import BUNDLED_BACKBONE  # noqa: E402
 
 SHOWN = {

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine import __version__
+from engine import __version__, jobs
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.display import write_utf8
@@ -37,11 +37,10 @@ from engine.command_line.steps import (
 )
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
+from engine.jobs.session import Session
 from engine.project import Project
 from engine.roles import IMPORTED
-from engine.running import jobs
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
-from engine.running.session import Session
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,

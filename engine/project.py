@@ -20,11 +20,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.errors import ProjectError, ProjectLockedError, StorageError, storage_error, storage_errors
+from engine.jobs.job import Job
+from engine.jobs.record import RunRecord, ending
 from engine.migrations import SCHEMA, check_known, migrate, migrated
 from engine.project_database import ProjectDatabase, database_errors
 from engine.roles import MADE_BY
-from engine.running.job import Job
-from engine.running.record import RunRecord, ending
 from engine.storage import read_json, write_json
 
 SUFFIX = ".metapt"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from metapt_gui.dialogs import Question
+from metapt_gui.widgets.dialogs import Question
 
 if TYPE_CHECKING:
     from metapt_gui.main_window import MainWindow

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from engine.errors import MetaPTError
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import show_error
+from metapt_gui.widgets.dialogs import show_error
 
 
 class CrashNotice(QObject):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from metapt_gui.dialogs import Question
 from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.widgets.dialogs import Question
 from metapt_gui.widgets.role_buttons import ROLES
 
 

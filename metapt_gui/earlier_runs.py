@@ -12,11 +12,11 @@ from typing import Any
 from engine.annotation.reselect import REJECTED
 from engine.corpus.store import Corpus
 from engine.errors import SettingsError, StorageError
+from engine.jobs import ImportJob, MetaTrainJob, SelectJob
+from engine.jobs.job import WHERE_AND_HOW, Job, with_whole_path
+from engine.jobs.record import RunRecord
+from engine.jobs.target_task import task_from
 from engine.project import Project
-from engine.running.job import WHERE_AND_HOW, Job, with_whole_path
-from engine.running.jobs import ImportJob, MetaTrainJob, SelectJob
-from engine.running.record import RunRecord
-from engine.running.target_task import task_from
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,

@@ -16,8 +16,8 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from engine.errors import DeviceLostError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished
+from engine.jobs import Job
 from engine.running.failures import error_from, failed
-from engine.running.jobs import Job
 from engine.running.process import EngineProcess
 
 CLOSING_SECONDS = 8.0

@@ -10,7 +10,7 @@ from engine import __version__
 from engine.errors import MetaPTError
 from engine.folders import user_folders
 from metapt_gui import help_texts
-from metapt_gui.dialogs import TableDialog, TextDialog, show_error
+from metapt_gui.widgets.dialogs import TableDialog, TextDialog, show_error
 
 if TYPE_CHECKING:
     from metapt_gui.main_window import MainWindow

@@ -11,8 +11,8 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.errors import MetaPTError, ProjectError, storage_errors
 from engine.events import Event, Failed, Finished
+from engine.jobs import Job
 from engine.running.failures import failed
-from engine.running.jobs import Job
 from engine.running.runs import begin, settle
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost

@@ -19,8 +19,8 @@ from engine.corpus.sources import closing, detect, find_sources, nothing_in
 from engine.errors import DataError
 from engine.settings import ImportSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog
-from metapt_gui.document import Texts
+from metapt_gui.models.texts import Texts
+from metapt_gui.widgets.dialogs import TableDialog
 
 READING = ImportSettings(header="yes")
 COLUMNS = ("row", "text", "label")

@@ -25,7 +25,6 @@ from metapt_gui.closing import Closing
 from metapt_gui.collector import Collector
 from metapt_gui.crash import CrashReports
 from metapt_gui.crash_notice import CrashNotice
-from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.dropped_files import as_given, take_texts
 from metapt_gui.engine_host import Cancelled, EngineHost
@@ -45,6 +44,7 @@ from metapt_gui.pages.welcome import WelcomePage
 from metapt_gui.projects import Projects
 from metapt_gui.theme import Theme, ThemeKeeper, fixed_font
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.rail import Rail
 from metapt_gui.widgets.status import Status

@@ -14,11 +14,11 @@ from engine.errors import MetaPTError, ProjectLockedError
 from engine.project import SUFFIX, Project
 from engine.project_copy import copy_project
 from metapt_gui.background import Background
-from metapt_gui.dialogs import Question, reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.job_runner import JobRunner
 from metapt_gui.sample import create_sample
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.dialogs import Question, reporting, show_error
 
 
 class Projects(QObject):

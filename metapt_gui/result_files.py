@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import PromptFileError, StorageError, storage_errors
-from engine.running.jobs import TuneJob
-from engine.running.record import RunRecord
+from engine.jobs import TuneJob
+from engine.jobs.record import RunRecord
 from engine.storage import read_json
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong

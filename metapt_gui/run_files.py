@@ -13,8 +13,8 @@ import numpy as np
 
 from engine.errors import StorageError
 from engine.events import Metric, from_json
-from engine.running.jobs import MetaTrainJob, TuneJob
-from engine.running.record import RunRecord, ending
+from engine.jobs import MetaTrainJob, TuneJob
+from engine.jobs.record import RunRecord, ending
 from metapt_gui import wording
 from metapt_gui.widgets.run_history import RunLine
 

@@ -9,10 +9,10 @@ from PySide6.QtWidgets import QWidget
 
 from engine.errors import MetaPTError, ProjectError
 from metapt_gui.background import Background
-from metapt_gui.dialogs import Question, reporting
 from metapt_gui.document import Document
 from metapt_gui.earlier_runs import values_of_run
 from metapt_gui.run_files import describe_runs, read_curves
+from metapt_gui.widgets.dialogs import Question, reporting
 from metapt_gui.widgets.run_history import RunHistory, RunLine
 from metapt_gui.workflow import probe_of
 

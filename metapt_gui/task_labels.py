@@ -9,12 +9,13 @@ import pyarrow.compute as pc
 from PySide6.QtCore import QObject, Signal
 
 from engine.errors import MetaPTError
-from engine.running.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
+from engine.jobs.target_task import TargetTask, present_names, renamed_once_more, task_from, usable_labels
 from metapt_gui import wording
-from metapt_gui.document import Document, Texts
+from metapt_gui.document import Document
 from metapt_gui.models.annotated import AUDIT
 from metapt_gui.models.commands import Change, description
 from metapt_gui.models.label_model import LabelModel
+from metapt_gui.models.texts import Texts
 
 
 class TaskLabels(QObject):

@@ -1,18 +1,36 @@
-"""How numbers, times and sizes are written: as in a terminal, and what only the window says."""
+"""How numbers, times, sizes and a person's texts are written: as in a terminal, and what only the window says."""
 
 from __future__ import annotations
 
+import html
+
+from PySide6.QtGui import Qt
+
 from engine.wording import count, duration, percent, progress, rate, unit
 
-__all__ = ["brief", "count", "duration", "one_line", "percent", "progress", "rate", "short", "size", "unit"]
+__all__ = ["brief", "count", "duration", "one_line", "percent", "progress", "rate", "short", "size", "tooltip", "unit"]
 
 LINE = 1_000
 """Characters of a text that a cell of a table shows: more than the widest screen has room for."""
+TOOLTIP = 600
+"""Characters of a text that a tooltip shows."""
+ONE_LINE = 80
 
 
 def one_line(text: str) -> str:
     """Return the beginning of a text on one line: a table measures and draws all that it is given."""
     return " ".join(text[:LINE].split())
+
+
+def tooltip(text: str) -> str:
+    """Return what a tooltip shows a person's text with: as it is written, its lines broken and, if long, cut.
+
+    A short line stays as it is unless Qt would take it for markup: a screen reader may read it.
+    """
+    if len(text) <= ONE_LINE and not Qt.mightBeRichText(text):
+        return text
+    shown = text if len(text) <= TOOLTIP else text[:TOOLTIP] + " …"
+    return f'<div style="white-space: pre-wrap">{html.escape(shown)}</div>'
 
 
 def brief(name: str, most: int = 40) -> str:

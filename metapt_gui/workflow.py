@@ -12,14 +12,15 @@ from pathlib import Path
 from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
+from engine.jobs import ImportJob, MetaTrainJob, TuneJob
+from engine.jobs.job import ANNOTATED_FROM, Job, Version, is_version, within_project
+from engine.jobs.prompt_jobs import PromptJob
+from engine.jobs.record import RunRecord
+from engine.jobs.target_jobs import TargetJob
+from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.roles import IMPORTED
-from engine.running.job import ANNOTATED_FROM, Job, Version, is_version, moved_on, within_project
-from engine.running.jobs import ImportJob, MetaTrainJob, TuneJob
-from engine.running.prompt_jobs import PromptJob
-from engine.running.record import RunRecord
-from engine.running.target_jobs import TargetJob
-from engine.running.target_task import task_from, tested_on
+from engine.running.runs import moved_on, tested_on
 
 PROBES = {"probe.safetensors": "Sentence-BERT probe", "probe-with-source.safetensors": "Sentence-BERT probe + source"}
 """What a run of linear probes may leave -> what it is called."""

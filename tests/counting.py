@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from engine.errors import MetaPTError
 from engine.events import Finished, Metric
-from engine.running.jobs import Job
-from engine.running.session import Session
+from engine.jobs import Job
+from engine.jobs.session import Session
 from engine.stage import Stage, StopToken
 from engine.storage import write_text
 

@@ -21,8 +21,8 @@ import preloaded
 
 from engine.errors import EngineProcessError
 from engine.events import Event
+from engine.jobs import Job
 from engine.running import process as engine_process
-from engine.running.jobs import Job
 from engine.running.process import EngineProcess
 
 ROOT = Path(__file__).parents[1]

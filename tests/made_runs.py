@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from engine.events import Event, Failed, Finished, to_json
+from engine.jobs import MetaTrainJob
+from engine.jobs.job import Job
 from engine.project import Project
-from engine.running.job import Job
-from engine.running.jobs import MetaTrainJob
 from engine.settings import BackboneSettings, MetaTrainSettings
 
 FAILED, STOPPED = Failed("TrainingError", "The loss is no longer a number"), Finished("", "stopped")

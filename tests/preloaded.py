@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from engine.running.session import Session
+from engine.jobs.session import Session
 from engine.settings import BackboneSettings
 from engine.stage import result_of
 
@@ -33,14 +33,14 @@ MODULES = (
     "sentence_transformers",
     "engine.annotation.reselect",
     "engine.annotation.stage",
-    "engine.backbones.pretraining",
+    "engine.pretraining.stage",
     "engine.cli",
     "engine.clustering.store",
     "engine.embedding.sentence_bert",
     "engine.evaluation.linear_probe",
     "engine.evaluation.prediction",
-    "engine.running.inputs",
-    "engine.running.session",
+    "engine.jobs.inputs",
+    "engine.jobs.session",
     "engine.training.few_shot",
     "engine.training.full_model",
     "engine.training.pretrained_prompt",

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
 from benchmarks.paper.data import WORDS, Dataset, write_rows
+from engine import jobs
+from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.presets import Preset, as_many_texts, preset
-from engine.running import jobs
 from engine.running.pipeline import Steps, import_job
 from engine.settings import (
     AnnotateSettings,
@@ -28,7 +29,6 @@ from engine.settings import (
     TuneSettings,
 )
 from engine.storage import read_json, write_json
-from engine.training.examples import few_shot_draws
 
 OPEN_TEXT = ("bbc_news", "agnews_test", "wikitext2_valid_test", "webtext_snippets", "fdumtl_unlabelled", "imdb_unsup")
 GROUPS = 10

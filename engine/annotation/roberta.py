@@ -28,9 +28,9 @@ from engine.checkpoint import (
 from engine.embedding.sentence_bert import CHARACTERS
 from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
+from engine.schedules import linear_warmup_decay
 from engine.settings import AnnotateSettings
 from engine.stage import Part, ProgressMeter, StopToken
-from engine.training.schedules import linear_warmup_decay
 
 WARMUP_SHARE = 0.1
 SCORING_BATCH = 64

@@ -88,6 +88,21 @@ class Backbone:
         """Number of weights."""
         return sum(weight.numel() for weight in self.model.parameters())
 
+    def rows_that_fit(self, tokens: int, *, twice_differentiated: bool) -> int:
+        """Return about how many texts of ``tokens`` tokens can be trained on at a time in half of the free memory.
+
+        A rough count of the activations that a backward pass keeps; it is there so that a computer without a GPU is
+        not driven into swapping or killed. A CUDA GPU is tried with everything and answers by itself; Apple's shares
+        the computer's memory.
+        """
+        if self.device.type not in ("cpu", "mps"):
+            return 1 << 30
+        config = self.model.config
+        of_attention = 4 * config.num_heads * (config.d_kv + tokens)
+        layer = 12 * config.d_model + of_attention + 3 * config.d_ff
+        bytes_a_text = 4 * tokens * layer * config.num_layers * (3 if twice_differentiated else 1)
+        return max(1, int(available_memory() / 2 / bytes_a_text))
+
 
 def load_backbone(settings: BackboneSettings) -> Part[Backbone]:
     """Find, fetch if need be, and load the backbone.

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 
-from engine.backbones.devices import available_memory
 from engine.errors import DeviceError
 from engine.events import Notice
 from engine.stage import Part
-
-if TYPE_CHECKING:
-    from engine.backbones.load import Backbone
 
 Result = TypeVar("Result")
 EXHAUSTED = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
@@ -89,18 +85,3 @@ def halved(at_a_time: int, error: BaseException, unit: str) -> int:
             remedy="Lower the shots, the text length or the prompt length, or choose a smaller backbone.",
         ) from error
     return (at_a_time + 1) // 2
-
-
-def fitting_rows(backbone: Backbone, tokens: int, *, twice_differentiated: bool) -> int:
-    """Return about how many texts of ``tokens`` tokens can be trained on at a time in half of the free memory.
-
-    A rough count of the activations that a backward pass keeps; it is there so that a computer without a GPU is not
-    driven into swapping or killed. A CUDA GPU is tried with everything and answers by itself; Apple's shares the
-    computer's memory.
-    """
-    if backbone.device.type not in ("cpu", "mps"):
-        return 1 << 30
-    config = backbone.model.config
-    layer = 12 * config.d_model + 4 * config.num_heads * config.d_kv + 3 * config.d_ff + 4 * config.num_heads * tokens
-    bytes_a_text = 4 * tokens * layer * config.num_layers * (3 if twice_differentiated else 1)
-    return max(1, int(available_memory() / 2 / bytes_a_text))

@@ -17,12 +17,13 @@ from engine.command_line.tables import from_here, show_classes
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, ProjectError, SettingsError, storage_errors
 from engine.events import Event, Notice
+from engine.jobs import PredictJob
+from engine.jobs.job import ANNOTATED_FROM, NO_PATHS, Job, with_whole_paths
+from engine.jobs.target_task import task_from
 from engine.project import Project
-from engine.running.job import ANNOTATED_FROM, NO_PATHS, Job, moved_on, with_whole_paths
-from engine.running.jobs import PredictJob
 from engine.running.pipeline import Runner, Steps, run_to_end
 from engine.running.process import EngineProcess
-from engine.running.target_task import task_from, tested_on
+from engine.running.runs import moved_on, tested_on
 from engine.settings import BackboneSettings, PromptSettings
 from engine.stage import Stopped, StopToken
 from engine.storage import read_json

@@ -1,8 +1,13 @@
-"""Some labelled rows instead of all, where all would take hours."""
+"""Which labelled rows are taken: some instead of all, and those of each seed of a tuning."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from engine.errors import DataError
+from engine.settings import TuneSettings
 
 
 def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Generator, *, least: int) -> np.ndarray:
@@ -29,3 +34,58 @@ def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Genera
     first = np.concatenate([order[labels[order] == number][:least] for number in np.unique(labels[order])])
     rest = order[~np.isin(order, first)]
     return np.sort(np.concatenate([first, rest[: max(0, count - len(first))]]))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The rows of one seed of few-shot tuning; ``validation`` is empty when there are too few labels."""
+
+    training: np.ndarray
+    validation: np.ndarray
+
+
+def draw_few_shot(labels: np.ndarray, settings: TuneSettings, seed: int) -> Draw:
+    """Draw training and validation rows for one seed (section 5).
+
+    The draw is uniform, not stratified. With fewer labelled rows than asked for, each class is split in the proportion
+    that was asked for (half and half by default); when a class has fewer than four rows all train and none validates.
+
+    Parameters
+    ----------
+    labels
+        Classes, int64 [rows]; -1 is no label.
+
+    Raises
+    ------
+    DataError
+        If fewer than two classes are labelled.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    classes, counts = np.unique(labels[rows], return_counts=True)
+    if len(classes) < 2:
+        raise DataError(
+            f"Only {len(classes)} of the classes has labelled texts", remedy="Label some texts of at least two classes."
+        )
+    random = np.random.default_rng([seed, 0x5EED])
+    wanted = settings.training_rows + settings.validation_rows
+    if len(rows) >= wanted:
+        order = random.permutation(rows)
+        return Draw(order[: settings.training_rows], order[settings.training_rows : wanted])
+    if counts.min() < 4 or settings.validation_rows == 0:
+        return Draw(random.permutation(rows), np.empty(0, np.int64))
+    training, validation = [], []
+    for number in classes:
+        members = random.permutation(rows[labels[rows] == number])
+        share = -(-len(members) * settings.training_rows // wanted)
+        first = min(max(1, share), len(members) - 1)
+        training.append(members[:first])
+        validation.append(members[first:])
+    return Draw(random.permutation(np.concatenate(training)), np.concatenate(validation))
+
+
+def few_shot_draws(labels: np.ndarray, pool: np.ndarray, settings: TuneSettings) -> list[tuple[int, Draw]]:
+    """Return seed and draw of every seed of ``settings``, drawn from the rows ``pool`` alone."""
+    allowed = np.full_like(labels, -1)
+    allowed[pool] = labels[pool]
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    return [(seed, draw_few_shot(allowed, settings, seed)) for seed in seeds]

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from engine.corpus.drawing import rows_of_every_class
+from engine.corpus.drawing import Draw, rows_of_every_class
 from engine.corpus.store import Corpus
 from engine.embedding.cache import embed
 from engine.embedding.sentence_bert import Encoder
@@ -20,7 +20,6 @@ from engine.evaluation.probe_file import Probe, save_probe
 from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
 from engine.storage import write_json
-from engine.training.examples import Draw
 
 STAGE = "linear-probe"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)

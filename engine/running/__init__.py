@@ -1,1 +1,1 @@
-"""How stages are run: jobs in the words of files and settings, the engine process, the pipeline of a whole project."""
+"""How jobs are run in a project: the engine process, where runs begin and are settled, the pipeline."""

@@ -16,9 +16,9 @@ from pathlib import Path
 from engine.backbones.hub import STAGE as DOWNLOAD
 from engine.errors import StorageError, storage_errors
 from engine.events import Checkpointed, Event, Finished, Points, Progress, to_json
+from engine.jobs import Job
+from engine.jobs.session import Session
 from engine.running.failures import failed
-from engine.running.jobs import Job
-from engine.running.session import Session
 from engine.stage import Stage, Stopped, StopToken
 from engine.storage import remove_leftovers, write_json
 

@@ -15,10 +15,7 @@ from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
 from engine.events import Event, Failed, Finished
-from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
-from engine.project import Project
-from engine.running.failures import error_from
-from engine.running.jobs import (
+from engine.jobs import (
     AnnotateJob,
     ClusterJob,
     FullModelJob,
@@ -29,7 +26,10 @@ from engine.running.jobs import (
     ProbeJob,
     TuneJob,
 )
-from engine.running.record import ending
+from engine.jobs.record import ending
+from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
+from engine.project import Project
+from engine.running.failures import error_from
 from engine.running.runs import begin, settle, stand
 from engine.settings import (
     AnnotateSettings,

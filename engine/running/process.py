@@ -23,8 +23,8 @@ import psutil
 
 from engine.errors import EngineDiedError, EngineProcessError
 from engine.events import Event, Failed, Finished
+from engine.jobs import Job
 from engine.running.failures import error_from, failed
-from engine.running.jobs import Job
 from engine.stage import StopToken
 
 CREDIT = 8
@@ -133,7 +133,7 @@ class EngineProcess:
         self._abandoned = self._number
 
     def ask(self, question: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
-        """Return the answer to one of `engine.running.session.QUESTIONS`, between the steps of a job; from any thread.
+        """Return the answer to one of `engine.jobs.session.QUESTIONS`, between the steps of a job; from any thread.
 
         Raises
         ------
@@ -250,7 +250,7 @@ def _serve(events: Connection, questions: Connection, threads: int | None, gives
 
 class _Server:
     def __init__(self, events: Connection, questions: Connection) -> None:
-        from engine.running.session import Session
+        from engine.jobs.session import Session
 
         self._events, self._questions = events, questions
         self._number = -1
@@ -308,7 +308,7 @@ class _Server:
             self._number = -1
 
     def _answer(self) -> None:
-        from engine.running.session import QUESTIONS
+        from engine.jobs.session import QUESTIONS
 
         number, question, arguments = self._questions.recv()
         try:

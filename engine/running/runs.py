@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import StorageError, TrainingError
 from engine.events import Event, Failed, Finished
+from engine.jobs.job import Job, with_whole_paths
+from engine.jobs.record import ending
+from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.roles import MADE_BY
 from engine.running.failures import error_from
-from engine.running.job import Job, with_whole_paths
-from engine.running.record import ending
 
 PROMPT = "prompt.safetensors"
 RESULTS = (PROMPT, "corpus.json", "clusters.json")
@@ -63,6 +65,27 @@ def settle(project: Project, role: str, folder: Path, last: Event | None, *, wan
     if better:
         stand(project, role, folder)
     return better
+
+
+def moved_on(project: Project, job: Job, inputs: Mapping[str, str]) -> list[str]:
+    """Return the roles that stand on another run now than the one that ``job`` took.
+
+    Parameters
+    ----------
+    inputs
+        Name of an input of the job -> the role that it is taken from.
+    """
+
+    def same(name: str, role: str) -> bool:
+        return project.has_role(role) and Path(getattr(job, name, "")).name == project.role(role).name
+
+    return [role for name, role in inputs.items() if not same(name, role)]
+
+
+def tested_on(project: Project) -> str:
+    """Return the folder of the texts to test on; empty if there are none, or the person wants labels left over."""
+    wanted = project.has_role("test") and task_from(project.value("task")).own_test
+    return str(project.role("test")) if wanted else ""
 
 
 def _outcome(project: Project, role: str) -> str:

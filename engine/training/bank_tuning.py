@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.backbones.memory import fitting, fitting_rows
+from engine.backbones.memory import fitting
 from engine.backbones.side_by_side import side_by_side
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
@@ -28,10 +28,10 @@ from engine.checkpoint import (
 from engine.errors import TrainingError
 from engine.events import Checkpointed, Metric, Notice
 from engine.prompting.scorer import PromptScorer
+from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import Improvement
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.examples import Examples
-from engine.training.schedules import EarlyStopping, linear_warmup_decay
 from engine.training.validation import score_rows
 
 
@@ -151,7 +151,7 @@ def tune_bank(
         [run.prompt for run in runs], lr=plan.learning_rate, weight_decay=plan.weight_decay
     )  # a prompt that is done has no gradient and is passed over
     width = int(examples.texts.lengths.max()) + scorer.settings.soft_tokens
-    per_pass = min(fitting_rows(scorer.backbone, width, twice_differentiated=False), len(runs) * plan.batch_size)
+    per_pass = min(scorer.backbone.rows_that_fit(width, twice_differentiated=False), len(runs) * plan.batch_size)
     step = 0
     saved = load_checkpoint(folder, identity)
     if saved is not None:

@@ -1,4 +1,4 @@
-"""Labelled rows as the training loops take them, and how they are drawn."""
+"""Labelled rows as the training loops take them, and how meta tasks are made of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from engine.errors import DataError
 from engine.prompting.passes import length_groups
 from engine.prompting.scorer import PromptScorer
 from engine.prompting.template import Batch, EncodedTexts
-from engine.settings import TuneSettings
 
 
 @dataclass(frozen=True)
@@ -107,61 +106,6 @@ def make_meta_tasks(
             remedy="Make fewer groups, import more texts, or lower the shots.",
         )
     return tasks, notices
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The rows of one seed of few-shot tuning; ``validation`` is empty when there are too few labels."""
-
-    training: np.ndarray
-    validation: np.ndarray
-
-
-def draw_few_shot(labels: np.ndarray, settings: TuneSettings, seed: int) -> Draw:
-    """Draw training and validation rows for one seed (section 5).
-
-    The draw is uniform, not stratified. With fewer labelled rows than asked for, each class is split in the proportion
-    that was asked for (half and half by default); when a class has fewer than four rows all train and none validates.
-
-    Parameters
-    ----------
-    labels
-        Classes, int64 [rows]; -1 is no label.
-
-    Raises
-    ------
-    DataError
-        If fewer than two classes are labelled.
-    """
-    rows = np.flatnonzero(labels >= 0)
-    classes, counts = np.unique(labels[rows], return_counts=True)
-    if len(classes) < 2:
-        raise DataError(
-            f"Only {len(classes)} of the classes has labelled texts", remedy="Label some texts of at least two classes."
-        )
-    random = np.random.default_rng([seed, 0x5EED])
-    wanted = settings.training_rows + settings.validation_rows
-    if len(rows) >= wanted:
-        order = random.permutation(rows)
-        return Draw(order[: settings.training_rows], order[settings.training_rows : wanted])
-    if counts.min() < 4 or settings.validation_rows == 0:
-        return Draw(random.permutation(rows), np.empty(0, np.int64))
-    training, validation = [], []
-    for number in classes:
-        members = random.permutation(rows[labels[rows] == number])
-        share = -(-len(members) * settings.training_rows // wanted)
-        first = min(max(1, share), len(members) - 1)
-        training.append(members[:first])
-        validation.append(members[first:])
-    return Draw(random.permutation(np.concatenate(training)), np.concatenate(validation))
-
-
-def few_shot_draws(labels: np.ndarray, pool: np.ndarray, settings: TuneSettings) -> list[tuple[int, Draw]]:
-    """Return seed and draw of every seed of ``settings``, drawn from the rows ``pool`` alone."""
-    allowed = np.full_like(labels, -1)
-    allowed[pool] = labels[pool]
-    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
-    return [(seed, draw_few_shot(allowed, settings, seed)) for seed in seeds]
 
 
 def support_and_query(task: MetaTask, shots: int, seed: int, step: int, number: int) -> tuple[np.ndarray, np.ndarray]:

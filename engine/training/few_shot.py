@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from engine.corpus.drawing import few_shot_draws
 from engine.errors import TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
 from engine.events import Finished, Notice
@@ -22,7 +23,7 @@ from engine.settings import TuneSettings
 from engine.stage import Stage, StopToken
 from engine.storage import replacing, write_json
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
-from engine.training.examples import Examples, few_shot_draws
+from engine.training.examples import Examples
 
 STAGE = "tune"
 

@@ -20,15 +20,16 @@ from engine.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from engine.corpus.drawing import Draw
 from engine.errors import DataError, TrainingError
 from engine.evaluation.metrics import Evaluation, evaluate, summarise
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.scorer import PromptScorer
+from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import FullModelSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import write_json
-from engine.training.examples import Draw, Examples
-from engine.training.schedules import EarlyStopping, linear_warmup_decay
+from engine.training.examples import Examples
 from engine.training.validation import score_rows
 
 STAGE = "tune-full-model"

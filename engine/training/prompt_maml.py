@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.backbones.memory import fitting, fitting_rows
+from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
 from engine.checkpoint import (
     fingerprint,
@@ -26,11 +26,11 @@ from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
+from engine.schedules import EarlyStopping
 from engine.settings import MetaTrainSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.training.examples import Examples, MetaTask, support_and_query
 from engine.training.meta_gradient import MetaGradient, adapt, meta_gradient
-from engine.training.schedules import EarlyStopping
 from engine.training.validation import score_rows
 
 STAGE = "meta-train"
@@ -224,7 +224,7 @@ def _begin(
         groups.append({"params": [log_rates], "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=settings.beta)
     width = int(examples.texts.lengths.max()) + soft_tokens
-    rows = fitting_rows(scorer.backbone, width, twice_differentiated=settings.gradient == "exact")
+    rows = scorer.backbone.rows_that_fit(width, twice_differentiated=settings.gradient == "exact")
     per_pass = settings.tasks_per_pass or max(1, rows // settings.shots)
     per_step = settings.tasks_per_step or len(tasks)
     best, good = prompt.detach().clone(), prompt.detach().clone()

@@ -11,7 +11,7 @@ from engine.annotation.selection import LiveCounts, live_counts
 from engine.corpus.spreadsheet import text_of_cell
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
-from engine.running.record import RunRecord
+from engine.jobs.record import RunRecord
 from engine.storage import read_json
 from metapt_gui.earlier_labels import earlier_labels
 from metapt_gui.models.audit_model import Audited

@@ -10,8 +10,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 
 from engine.annotation.reselect import REJECTED
-from metapt_gui.widgets.pieces import tooltip
-from metapt_gui.wording import one_line
+from metapt_gui.wording import one_line, tooltip
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()

@@ -16,8 +16,7 @@ from PySide6.QtGui import QFont
 
 from metapt_gui.models.text_labels import TextLabels
 from metapt_gui.theme import Theme, tabular
-from metapt_gui.widgets.pieces import tooltip
-from metapt_gui.wording import one_line
+from metapt_gui.wording import one_line, tooltip
 
 NUMBER, TEXT, LABEL, USE = range(4)
 COLUMNS = {

@@ -7,8 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
-from metapt_gui.widgets.pieces import tooltip
-from metapt_gui.wording import one_line
+from metapt_gui.wording import one_line, tooltip
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from engine.clustering.store import Clustering
 from engine.corpus.store import Corpus
-from metapt_gui.document import read_texts
+from metapt_gui.models.texts import read_texts
 from metapt_gui.theme import Theme
 from metapt_gui.wording import one_line
 

@@ -17,11 +17,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QWidget
 from engine.clustering.edits import ClusterEdit
 from engine.corpus.store import Corpus
 from engine.events import Event, Finished, Metric, Points
-from engine.running.jobs import ClusterJob
-from engine.running.record import RunRecord
+from engine.jobs import ClusterJob
+from engine.jobs.record import RunRecord
 from engine.settings import ClusterSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog, reporting, show_error
 from metapt_gui.job_runner import Run
 from metapt_gui.models.commands import Change
 from metapt_gui.models.shown_clustering import Shown, legend, read_shown
@@ -30,6 +29,7 @@ from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import SweepPlot
 from metapt_gui.widgets.cluster_list import ClusterList, edited
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
+from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.workflow import CLUSTER, training_role

@@ -13,16 +13,16 @@ from PySide6.QtWidgets import QTabWidget
 
 from engine.errors import MetaPTError
 from engine.events import Event, Finished
+from engine.jobs import ProbeJob, TuneJob
+from engine.jobs.record import ending
+from engine.jobs.target_task import present_names
 from engine.presets import preset
-from engine.running.jobs import ProbeJob, TuneJob
-from engine.running.record import ending
-from engine.running.target_task import present_names, tested_on
+from engine.running.runs import tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import reporting, show_error
-from metapt_gui.document import Texts, read_texts
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
+from metapt_gui.models.texts import Texts, read_texts
 from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.result_files import results_of, soft_tokens
@@ -31,6 +31,7 @@ from metapt_gui.step_runs import StepRuns
 from metapt_gui.suggestions import Suggestions
 from metapt_gui.task_labels import TaskLabels
 from metapt_gui.theme import Theme
+from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.label_table import LabelTable
 from metapt_gui.widgets.pieces import enable, single_shot
 from metapt_gui.widgets.results_view import Results, ResultsView, Wrong

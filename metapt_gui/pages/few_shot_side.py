@@ -14,10 +14,11 @@ from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label, tooltip
+from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
 from metapt_gui.widgets.results_view import FROM_A_FILE
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
+from metapt_gui.wording import tooltip
 
 LEARNED, RANDOM, VOCABULARY, FILE = (
     "the meta-learned prompt",

@@ -14,17 +14,17 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from engine.corpus.values import values_of
 from engine.errors import MetaPTError, SettingsError
 from engine.events import Event, Finished, Metric
-from engine.running.jobs import ImportJob
+from engine.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import reporting
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
 from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page
 from metapt_gui.widgets.column_choice import ColumnChoice, suits
+from metapt_gui.widgets.dialogs import reporting
 from metapt_gui.widgets.drop_zone import DropZone
 from metapt_gui.widgets.import_report import (
     ImportReport,

@@ -12,12 +12,11 @@ from PySide6.QtWidgets import QComboBox, QSplitter, QWidget
 
 from engine.clustering.edits import task_fields
 from engine.events import Event, Failed, Finished, Metric, Progress
+from engine.jobs import BackboneJob, MetaTrainJob
 from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, preset
-from engine.running.jobs import BackboneJob, MetaTrainJob
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
 from engine.words import default_words
 from metapt_gui import wording
-from metapt_gui.dialogs import reporting
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
@@ -25,6 +24,7 @@ from metapt_gui.run_files import Curves, read_curves
 from metapt_gui.step_runs import StepRuns
 from metapt_gui.trial import STEPS, TrialTimer
 from metapt_gui.widgets.backbone_picker import BackbonePicker
+from metapt_gui.widgets.dialogs import reporting
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
 from metapt_gui.widgets.run_history import RunHistory

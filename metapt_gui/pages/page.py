@@ -17,13 +17,13 @@ from engine.running.failures import error_from
 from engine.running.runs import begin
 from metapt_gui import wording
 from metapt_gui.background import Background
-from metapt_gui.dialogs import reporting, show_error
 from metapt_gui.document import Document
 from metapt_gui.engine_host import Cancelled, EngineHost
 from metapt_gui.icons import icon
 from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role, single_shot
 from metapt_gui.workflow import State, Step, missing, only_class
 

@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, Q
 
 from engine.annotation.reselect import REJECTED
 from engine.events import Event, Finished
-from engine.running.job import ANNOTATED_FROM, moved_on
-from engine.running.jobs import AnnotateJob, SelectJob
+from engine.jobs import AnnotateJob, SelectJob
+from engine.jobs.job import ANNOTATED_FROM
+from engine.running.runs import moved_on
 from engine.settings import AnnotateSettings
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog, reporting, show_error
 from metapt_gui.job_runner import Run
 from metapt_gui.models.annotated import AUDIT, Annotated, audited_texts, read_annotated
 from metapt_gui.models.commands import Change
@@ -25,6 +25,7 @@ from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.charts import ReliabilityDiagram
+from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label, table_of
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.threshold_histogram import ThresholdHistogram

@@ -13,16 +13,16 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLay
 from engine.errors import MetaPTError
 from engine.evaluation.answers import check_place
 from engine.events import Event, Finished
-from engine.running.jobs import PredictJob
+from engine.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import ask_where, reporting, show_error
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.pages.use_side import TUNED, UseSide
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.charts import BarChart
+from metapt_gui.widgets.dialogs import ask_where, reporting, show_error
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, label, single_shot
 from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt

@@ -11,9 +11,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from metapt_gui import wording
-from metapt_gui.dialogs import ask_where
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme, fixed_font
+from metapt_gui.widgets.dialogs import ask_where
 from metapt_gui.widgets.pieces import Card, button, enable, label, set_role
 
 TUNED = "The tuned prompt"

@@ -21,7 +21,8 @@ from engine.clustering.store import Cluster
 from metapt_gui import wording
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
-from metapt_gui.widgets.pieces import Card, button, enable, label, table_of, tooltip
+from metapt_gui.widgets.pieces import Card, button, enable, label, table_of
+from metapt_gui.wording import tooltip
 
 CENTRAL = 5
 LONGEST = 160

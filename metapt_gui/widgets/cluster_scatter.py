@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.lasso import Lasso
-from metapt_gui.widgets.pieces import single_shot, tooltip
+from metapt_gui.widgets.pieces import single_shot
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.raster import CROSS, DISC, DOT, rasterise
+from metapt_gui.wording import tooltip
 
 SYMBOLS = 8_000
 """Up to so many points each one is a symbol; more are one picture."""

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidg
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import set_up, tooltip
-from metapt_gui.wording import one_line
+from metapt_gui.widgets.pieces import set_up
+from metapt_gui.wording import one_line, tooltip
 
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QGridLayout, QSplitter, QWidget
 from engine.errors import StorageError, storage_errors
 from engine.storage import read_json
 from metapt_gui import wording
-from metapt_gui.dialogs import TableDialog
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import BarChart, Histogram
+from metapt_gui.widgets.dialogs import TableDialog
 from metapt_gui.widgets.pieces import Card, Figure, button, enable
 
 DUPLICATES = ("duplicate", "duplicate with another label")

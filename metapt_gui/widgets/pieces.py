@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtGui import Qt as Markup
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -24,10 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui.theme import GRID, tabular
+from metapt_gui.wording import tooltip
 
-TOOLTIP = 600
-"""Characters of a text that a tooltip shows."""
-ONE_LINE = 80
 _UNBROKEN = re.compile(r"\S{24}\S*?(?=[\w!-/:-@\[-`{-~])")
 """Letters without a space between them; a line may end after them, before a letter or a mark of ASCII."""
 
@@ -85,17 +81,6 @@ def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     if role == "figure":
         made.setFont(tabular(made.font()))
     return made
-
-
-def tooltip(text: str) -> str:
-    """Return what a tooltip shows a person's text with: as it is written, its lines broken and, if long, cut.
-
-    A short line stays as it is unless Qt would take it for markup: a screen reader may read it.
-    """
-    if len(text) <= ONE_LINE and not Markup.mightBeRichText(text):
-        return text
-    shown = text if len(text) <= TOOLTIP else text[:TOOLTIP] + " …"
-    return f'<div style="white-space: pre-wrap">{html.escape(shown)}</div>'
 
 
 def set_role(widget: QWidget, role: str) -> None:

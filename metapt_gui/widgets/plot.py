@@ -160,7 +160,7 @@ class PlotCard(QFrame):
         """Ask for a file and save the plot there, if anything is drawn."""
         if not self._menu_button.isEnabled():
             return
-        from metapt_gui.dialogs import ask_where, show_error
+        from metapt_gui.widgets.dialogs import ask_where, show_error
 
         ending = f".{kind.lower()}"
         suggestion = Path(f"{self.accessibleName()}{ending}")

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QVBoxLayout
 
 from metapt_gui.icons import icon
 from metapt_gui.theme import GRID, Theme
-from metapt_gui.widgets.pieces import button, tooltip
+from metapt_gui.widgets.pieces import button
+from metapt_gui.wording import tooltip
 from metapt_gui.workflow import STEPS, State
 
 _ICONS = {

@@ -23,7 +23,8 @@ from PySide6.QtWidgets import (
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
-from metapt_gui.widgets.pieces import Card, label, table_of, tooltip
+from metapt_gui.widgets.pieces import Card, label, table_of
+from metapt_gui.wording import tooltip
 
 WIDEST_CLASS = 90
 LEAST = (560, 460)

@@ -9,7 +9,8 @@ from functools import partial
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QMenu, QTableWidget, QTableWidgetItem
 
-from metapt_gui.widgets.pieces import set_up, tooltip
+from metapt_gui.widgets.pieces import set_up
+from metapt_gui.wording import tooltip
 
 COLUMNS = ("show", "started", "state", "steps", "best", "note")
 SIZE = COLUMNS.index("steps")

@@ -11,7 +11,8 @@ from PySide6.QtGui import QFocusEvent, QFontMetricsF, QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 from metapt_gui.widgets.charts import StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import single_shot, tooltip
+from metapt_gui.widgets.pieces import single_shot
+from metapt_gui.wording import tooltip
 
 INTERVAL = 50
 """Milliseconds between signals while a threshold moves."""

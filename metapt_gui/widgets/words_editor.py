@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 from engine.errors import MetaPTError
 from metapt_gui import wording
 from metapt_gui.engine_host import EngineHost
-from metapt_gui.widgets.pieces import button, in_turn, label, set_role, single_shot, tooltip
+from metapt_gui.widgets.pieces import button, in_turn, label, set_role, single_shot
+from metapt_gui.wording import tooltip
 
 DELAY_MS = 300
 

@@ -17,11 +17,11 @@ from benchmarks.paper.contrastive import pairs
 from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
+from engine.jobs import Job
+from engine.jobs.session import Session
 from engine.project import Project
-from engine.running.jobs import Job
 from engine.running.perform import perform
 from engine.running.pipeline import Steps
-from engine.running.session import Session
 from engine.settings import BackboneSettings
 from engine.stage import StopToken
 from engine.storage import read_json, write_json

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 import engine.cli
 from engine.errors import MetaPTError, SettingsError
 from engine.events import Event
+from engine.jobs.job import Job
+from engine.jobs.session import QUESTIONS, Session
 from engine.project import Project
-from engine.running.job import Job
 from engine.running.perform import perform
 from engine.running.pipeline import PipelineSettings
-from engine.running.session import QUESTIONS, Session
 from engine.settings import (
     AnnotateSettings,
     ClusterSettings,

@@ -19,8 +19,8 @@ from snippets import SHELL, snippets
 import engine.running.pipeline
 import engine.settings
 from engine.cli import app
-from engine.command_line.reference import error_reference
 from engine.errors import MetaPTError
+from engine.reference import error_reference
 from engine.settings import Settings
 
 DOCS = ROOT / "docs"

@@ -19,9 +19,9 @@ from engine.backbones.library_errors import library_errors
 from engine.backbones.load import load_backbone
 from engine.errors import BackboneError, DeviceError, StorageError
 from engine.events import Progress
-from engine.running.jobs import BackboneJob
+from engine.jobs import BackboneJob
+from engine.jobs.session import Session
 from engine.running.perform import perform
-from engine.running.session import Session
 from engine.settings import BackboneSettings
 from engine.stage import StopToken, result_of
 

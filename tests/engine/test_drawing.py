@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.corpus.drawing import draw_few_shot, few_shot_draws
 from engine.errors import DataError
+from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import TuneSettings
-from engine.training.examples import draw_few_shot, few_shot_draws, make_meta_tasks, support_and_query
-from engine.training.schedules import EarlyStopping, linear_warmup_decay
+from engine.training.examples import make_meta_tasks, support_and_query
 
 # Drawing --------------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
 from engine.command_line.tables import comparison_table
+from engine.corpus.drawing import Draw
 from engine.corpus.store import SCHEMA, describe
 from engine.corpus.writing import writing_corpus
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
@@ -20,7 +21,6 @@ from engine.events import Notice
 from engine.running.pipeline import merged_summaries
 from engine.stage import StopToken
 from engine.storage import read_json
-from engine.training.examples import Draw
 
 # six rows, three classes: predictions 0 0 1 2 2 2, truth 0 1 1 2 2 0
 CHANCES = np.array(

@@ -10,9 +10,9 @@ import pytest
 
 from engine.command_line.steps import named_starts
 from engine.events import Finished, to_json
+from engine.jobs import AnnotateJob, ClusterJob, ImportJob, MetaTrainJob, TuneJob
+from engine.jobs.job import Job, with_whole_paths
 from engine.project import Project
-from engine.running.job import Job, with_whole_paths
-from engine.running.jobs import AnnotateJob, ClusterJob, ImportJob, MetaTrainJob, TuneJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import write_json
 

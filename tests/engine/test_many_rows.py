@@ -15,13 +15,12 @@ from engine.annotation import annotators, domain
 from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.domain import domain_scores
 from engine.annotation.stage import annotate
-from engine.corpus.drawing import rows_of_every_class
+from engine.corpus.drawing import Draw, rows_of_every_class
 from engine.evaluation import linear_probe as probes
 from engine.evaluation.linear_probe import probe_target
 from engine.events import Finished, Notice, Progress
 from engine.settings import AnnotateSettings
 from engine.stage import StopToken, result_of
-from engine.training.examples import Draw
 
 
 def unit(rows: int, dimensions: int, seed: int) -> np.ndarray:

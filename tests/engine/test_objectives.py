@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.backbones.objectives import (
+from engine.pretraining.objectives import (
     END,
     IGNORED,
     PAD,

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backbones.pretraining_text import PreparedText, prepare_text
 from engine.corpus import contents
 from engine.corpus.contents import content_hashes
 from engine.errors import StorageError
 from engine.events import Event, Notice, Progress
+from engine.pretraining.text import PreparedText, prepare_text
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import Stage, StopToken, result_of
 from engine.storage import read_json, write_json

@@ -15,13 +15,13 @@ import torch
 from loading import load
 from typer.testing import CliRunner
 
-from engine.backbones.objectives import Batch
-from engine.backbones.pretraining import _Trainer, pretrain_backbone, warmup_cosine
-from engine.backbones.pretraining_text import Tokens, draw_passages, prepare_text, sentence_keys
-from engine.backbones.vocabulary import train_vocabulary
 from engine.cli import app
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
 from engine.events import Checkpointed, Event, Finished, Metric, Notice
+from engine.pretraining.objectives import Batch
+from engine.pretraining.stage import _Trainer, pretrain_backbone, warmup_cosine
+from engine.pretraining.text import Tokens, draw_passages, prepare_text, sentence_keys
+from engine.pretraining.vocabulary import train_vocabulary
 from engine.settings import LabelledTask, PretrainBackboneSettings, PretrainingPhase, validated
 from engine.stage import StopToken, result_of
 from resources import resource

@@ -14,7 +14,7 @@ from engine.corpus.importing import import_corpus
 from engine.corpus.preview import preview_file
 from engine.errors import DataError, SettingsError, StorageError
 from engine.events import Finished, Metric
-from engine.running.session import QUESTIONS, Session
+from engine.jobs.session import QUESTIONS, Session
 from engine.settings import ImportSettings
 from engine.stage import StopToken
 from engine.storage import read_json

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from made_corpora import corpus_of
 from safetensors.torch import save_file
 
+from engine.corpus.drawing import Draw
 from engine.errors import MetaPTError, PromptFileError, StorageError
 from engine.evaluation.linear_probe import FILES, probe_target
 from engine.evaluation.prediction import evaluate_classifier
 from engine.evaluation.probe_file import KEY, Probe, ProbeClassifier, _document, is_probe, load_probe, save_probe
 from engine.events import Finished
+from engine.jobs import PredictJob
+from engine.jobs.session import Session
 from engine.prompting.prompt_file import load_prompt
-from engine.running.jobs import PredictJob
-from engine.running.session import Session
 from engine.stage import StopToken
 from engine.storage import read_json
-from engine.training.examples import Draw
 from metapt_gui.workflow import PROBES
 
 WORDS = (["cold", "rude", "late"], ["warm", "kind", "quick"])

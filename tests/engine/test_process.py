@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from counting import CountJob
 
+from engine import jobs
 from engine.errors import EngineProcessError
 from engine.events import Checkpointed, Failed, Finished, Notice
-from engine.running import jobs
+from engine.jobs.session import Session
 from engine.running.perform import perform
 from engine.running.process import CREDIT, EngineProcess
-from engine.running.session import Session
 from engine.settings import BackboneSettings
 from engine.stage import StopToken
 from engine.storage import read_json

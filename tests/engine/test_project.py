@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-import engine.running.record
+import engine.jobs.record
 from engine.errors import ProjectError, StorageError
+from engine.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
 from engine.project import Project
-from engine.running.jobs import ClusterJob, EvaluateJob, ImportJob, job_from
 from engine.settings import ImportSettings
 from engine.storage import read_json, write_json
 
@@ -175,7 +175,7 @@ def test_a_run_is_read_again_only_when_it_was_written_again(tmp_path, monkeypatc
         read.append(path.parent.name)
         return read_json(path)
 
-    monkeypatch.setattr(engine.running.record, "read_json", noted)
+    monkeypatch.setattr(engine.jobs.record, "read_json", noted)
     with Project.create(tmp_path / "a.metapt") as project:
         for number in range(3):
             job = ImportJob(files=[f"{number}.csv"])
@@ -240,14 +240,14 @@ def test_a_result_that_is_taken_away_while_it_is_looked_for_is_none(tmp_path, mo
         (folder / "job.json").write_text(json.dumps(job.document()))
         result = folder / "result.json"
         result.write_text('{"event": "Finished", "outcome": "completed"}')
-        read = engine.running.record.read_json
+        read = engine.jobs.record.read_json
 
         def read_late(path):
             if path == result:
                 result.unlink()
             return read(path)
 
-        monkeypatch.setattr("engine.running.record.read_json", read_late)
+        monkeypatch.setattr("engine.jobs.record.read_json", read_late)
         assert project.run_folder(job) == (folder, False)
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from engine.errors import DataError, PromptFileError, SettingsError
+from engine.jobs.session import Session
 from engine.prompting.classifier import PromptClassifier
 from engine.prompting.prompt_file import describe_prompt, save_peft, save_prompt
-from engine.running.session import Session
 from engine.stage import result_of
 
 TEXTS = ["soup of the day", "cold tea and a long wait for everybody", "what a lovely evening"]

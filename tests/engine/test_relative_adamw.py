@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.backbones.relative_adamw import RelativeAdamW
+from engine.pretraining.relative_adamw import RelativeAdamW
 
 
 def test_relative_adamw_is_adamw_with_a_rate_times_the_size_of_the_weight() -> None:

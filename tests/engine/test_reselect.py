@@ -20,7 +20,7 @@ from engine.annotation.stage import annotate
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
 from engine.events import Finished
-from engine.running.jobs import AnnotateJob, SelectJob, job_from
+from engine.jobs import AnnotateJob, SelectJob, job_from
 from engine.running.perform import perform
 from engine.settings import AnnotateSettings
 from engine.stage import StopToken

@@ -10,8 +10,8 @@ from made_runs import FAILED, STOPPED, as_if_run, leaving, training
 
 from engine.errors import TrainingError
 from engine.events import Event, Finished
+from engine.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.running.pipeline import SO_FAR, Steps
 from engine.stage import Stopped
 from engine.storage import read_json

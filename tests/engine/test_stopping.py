@@ -11,19 +11,19 @@ import torch
 from counting import CountJob
 
 from engine.command_line.steps import engine_alone
+from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.events import Finished, Notice, Progress
+from engine.jobs import inputs
+from engine.jobs.session import Session
 from engine.project import Project
 from engine.prompting.classifier import PromptClassifier
 from engine.prompting.prompt_file import Prompt
-from engine.running import inputs
 from engine.running.perform import perform
 from engine.running.pipeline import Steps
 from engine.running.process import CREDIT, EngineProcess
-from engine.running.session import Session
 from engine.settings import ImportSettings, TuneSettings
 from engine.stage import Stopped, StopToken, result_of
-from engine.training.examples import few_shot_draws
 
 
 def test_after_a_pause_stopping_takes_no_longer_than_before(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.annotation.suggestions import suggest_rows
-from engine.running.session import Session
+from engine.jobs.session import Session
 
 NOTHING = np.empty((0, 2), np.float32), np.empty(0, np.int64)
 

@@ -13,17 +13,17 @@ from importing import read, write
 from typer.testing import CliRunner
 
 import engine.cli
+from engine.corpus.drawing import Draw
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Finished
+from engine.jobs import FullModelJob, Job, TuneJob, job_from
+from engine.jobs.inputs import shared_texts
+from engine.jobs.session import Session
+from engine.jobs.target_task import TargetTask, renamed_once_more, task_from, usable_labels
 from engine.project import Project
-from engine.running.inputs import shared_texts
-from engine.running.jobs import FullModelJob, Job, TuneJob, job_from
-from engine.running.session import Session
-from engine.running.target_task import TargetTask, renamed_once_more, task_from, usable_labels
 from engine.stage import StopToken
 from engine.storage import read_json, write_json
-from engine.training.examples import Draw
 
 ROWS = [(f"parcel {number}", ("late", "early", "")[number % 3]) for number in range(30)]
 
@@ -110,7 +110,7 @@ def test_with_too_few_labels_all_weights_are_tuned_for_as_many_epochs_as_prompts
 
     monkeypatch.setattr("engine.training.full_model.tune_full_model", tune_full_model)
     monkeypatch.setattr(FullModelJob, "scorer", lambda *_: iter(()))
-    monkeypatch.setattr("engine.running.inputs.drawn_examples", lambda *_: iter(()))
+    monkeypatch.setattr("engine.jobs.inputs.drawn_examples", lambda *_: iter(()))
     labels = {row: ("slow", "fast")[row % 2] for row in range(labelled_rows)}
     job = FullModelJob(corpus=str(corpus.folder), classes=["slow", "fast"], labels=labels)
     assert isinstance(list(job.run(Session(), tmp_path, StopToken()))[-1], Finished)

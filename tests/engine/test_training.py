@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from engine.corpus.drawing import draw_few_shot, few_shot_draws
 from engine.errors import CheckpointError, DataError, StorageError, TrainingError
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
@@ -16,7 +17,7 @@ from engine.prompting.prompt_file import load_prompt
 from engine.settings import FullModelSettings, MetaTrainSettings, PretrainSettings, TuneSettings
 from engine.stage import StopToken
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
-from engine.training.examples import draw_few_shot, few_shot_draws, make_meta_tasks
+from engine.training.examples import make_meta_tasks
 from engine.training.pretrained_prompt import pretrain_prompt
 from engine.training.prompt_maml import meta_train
 

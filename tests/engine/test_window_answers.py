@@ -15,15 +15,16 @@ import pytest
 import torch
 from counting import CountJob
 
+from engine.corpus.drawing import few_shot_draws
 from engine.errors import EngineProcessError
 from engine.events import Finished
+from engine.jobs.session import QUESTIONS, Session
 from engine.presets import DESCRIPTIONS, Preset, preset
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, load_prompt, save_prompt
 from engine.prompting.verbalizer import COMMON_WORDS, suggest_words
 from engine.running.pipeline import PipelineSettings
 from engine.running.process import EngineProcess
-from engine.running.session import QUESTIONS, Session
 from engine.settings import (
     BackboneSettings,
     ClusterSettings,
@@ -34,7 +35,6 @@ from engine.settings import (
 )
 from engine.stage import StopToken, result_of
 from engine.storage import read_json
-from engine.training.examples import few_shot_draws
 from engine.training.few_shot import few_shot
 
 # Predictions of few-shot tuning ---------------------------------------------------------------------------------------

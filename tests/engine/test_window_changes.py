@@ -15,6 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from engine import jobs
 from engine.cli import app
 from engine.clustering.edits import ClusterEdit, task_fields
 from engine.clustering.store import Cluster, save
@@ -22,12 +23,11 @@ from engine.corpus.store import SCHEMA, describe
 from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, ProjectError, ProjectLockedError
 from engine.events import Failed, Finished
+from engine.jobs.inputs import edited_groups
+from engine.jobs.session import Session
 from engine.project import Project
 from engine.prompting.prompt_file import load_prompt
-from engine.running import jobs
-from engine.running.inputs import edited_groups
 from engine.running.perform import perform
-from engine.running.session import Session
 from engine.settings import BackboneSettings
 from engine.stage import StopToken, result_of
 from engine.storage import read_json

@@ -19,10 +19,9 @@ from fake_encoder import FakeEncoder
 from preloaded import LOADED, chosen_backbone
 from safetensors import safe_open
 
-import engine.running.session
+import engine.jobs.session
 from engine.events import Event, Failed, Finished
-from engine.project import Project
-from engine.running.jobs import (
+from engine.jobs import (
     AnnotateJob,
     ClusterJob,
     EvaluateJob,
@@ -37,9 +36,10 @@ from engine.running.jobs import (
     SelectJob,
     TuneJob,
 )
+from engine.jobs.session import Session
+from engine.project import Project
 from engine.running.perform import perform
 from engine.running.process import EngineProcess
-from engine.running.session import Session
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from engine.stage import Part, StopToken
 from engine.storage import UNFINISHED
@@ -197,7 +197,7 @@ STAGES: dict[str, JobMaker] = {
 
 def be_fast() -> None:
     """Do without a sentence encoder in this process."""
-    engine.running.session.Session = FastSession  # type: ignore[misc]
+    engine.jobs.session.Session = FastSession  # type: ignore[misc]
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from faults.stages import STAGES, FastSession, Inputs, begin, fail_here, results
 
 from engine.errors import TrainingError
 from engine.events import Event, Failed
+from engine.jobs import Job
 from engine.project import Project
 from engine.prompting.prompt_file import load_prompt
 from engine.prompting.scorer import PromptScorer
-from engine.running.jobs import Job
 from engine.running.pipeline import Steps
 
 AT = {"meta-train": 16, "pretrain-prompt": 12, "tune": 7, "tune-full-model": 6}

@@ -16,8 +16,8 @@ from engine import migrations
 from engine.clustering.edits import ClusterEdit
 from engine.errors import ProjectError, StorageError
 from engine.events import Checkpointed, Event, Failed, Finished, Progress
+from engine.jobs import ImportJob, Job
 from engine.project import Project
-from engine.running.jobs import ImportJob, Job
 from engine.running.perform import perform
 from engine.stage import ProgressMeter, StopToken
 from engine.storage import UNFINISHED, read_json, write_json

@@ -18,7 +18,7 @@ from second_device import SECOND, Elsewhere, second_device
 
 from engine.backbones import load, pretraining
 from engine.events import Finished, Metric
-from engine.running.job import Job
+from engine.jobs.job import Job
 from engine.running.perform import perform
 from engine.stage import StopToken, result_of
 from engine.storage import read_json

@@ -29,10 +29,10 @@ from PySide6.QtCore import Qt
 from engine.corpus.store import Corpus
 from engine.errors import DeviceLostError, TrainingError
 from engine.events import Failed
+from engine.jobs import ImportJob
 from engine.project import Project
-from engine.running.jobs import ImportJob
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 
 SECONDS = 1.5
 """A window is killed at a random moment of so long a labelling."""

@@ -20,12 +20,12 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from engine.events import Finished
+from engine.jobs import AnnotateJob, ClusterJob, Job
+from engine.jobs.session import Session
 from engine.presets import preset
 from engine.project import Project
-from engine.running.jobs import AnnotateJob, ClusterJob, Job
 from engine.running.perform import perform
 from engine.running.pipeline import import_job
-from engine.running.session import Session
 from engine.settings import AnnotateSettings, ClusterSettings, ImportSettings
 from engine.stage import StopToken
 from metapt_gui.crash import CrashReports

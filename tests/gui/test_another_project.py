@@ -18,11 +18,11 @@ from engine.events import Metric, to_json
 from engine.project import Project
 from engine.project_copy import copy_project
 from metapt_gui import wording
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.few_shot_side import CHOOSING, SUGGEST
 from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 
 TUNE = 4
 

@@ -9,8 +9,8 @@ from gui.driving import Hands
 from made_runs import as_if_run
 
 from engine.corpus.store import Corpus
+from engine.jobs import AnnotateJob, MetaTrainJob, SelectJob, TuneJob
 from engine.project import Project
-from engine.running.jobs import AnnotateJob, MetaTrainJob, SelectJob, TuneJob
 from engine.settings import AnnotateSettings, BackboneSettings, MetaTrainSettings, PromptSettings, TuneSettings
 from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.workflow import TRAIN, State

@@ -15,14 +15,14 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from engine.errors import DataError
 from engine.events import Finished
+from engine.jobs import ImportJob, TuneJob
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
-from engine.running.jobs import ImportJob, TuneJob
 from engine.settings import BackboneSettings, PromptSettings
 from engine.storage import write_json
-from metapt_gui.dialogs import ErrorDialog
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.use import UsePage
+from metapt_gui.widgets.dialogs import ErrorDialog
 from metapt_gui.workflow import State
 
 WIDTH = 32

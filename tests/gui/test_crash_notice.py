@@ -10,7 +10,7 @@ from gui.driving import Hands
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from metapt_gui.dialogs import ErrorDialog
+from metapt_gui.widgets.dialogs import ErrorDialog
 
 
 def fail() -> None:

@@ -15,9 +15,9 @@ from made_runs import as_if_run
 
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
+from engine.jobs import Job, MetaTrainJob, ProbeJob, SelectJob, TuneJob
+from engine.jobs.record import RunRecord
 from engine.project import Project
-from engine.running.jobs import Job, MetaTrainJob, ProbeJob, SelectJob, TuneJob
-from engine.running.record import RunRecord
 from engine.storage import write_json
 from metapt_gui.earlier_runs import changed_settings, values_of_run, values_of_runs
 from metapt_gui.models.annotated import audited_texts

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from gui.driving import Hands
 
+from engine.jobs import ClusterJob, Job, MetaTrainJob, TuneJob
+from engine.jobs.session import Session
 from engine.presets import preset
 from engine.project import Project
-from engine.running.jobs import ClusterJob, Job, MetaTrainJob, TuneJob
 from engine.running.perform import perform
 from engine.running.pipeline import import_job
-from engine.running.session import Session
 from engine.settings import ClusterSettings, ImportSettings, MetaTrainSettings, PromptSettings, TuneSettings
 from engine.stage import StopToken
 from engine.storage import write_json

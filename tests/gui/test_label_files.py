@@ -13,9 +13,9 @@ from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.settings import ImportSettings
 from engine.stage import StopToken
-from metapt_gui.dialogs import TableDialog
-from metapt_gui.document import Texts, read_texts
 from metapt_gui.label_files import read_labels, show_left_out
+from metapt_gui.models.texts import Texts, read_texts
+from metapt_gui.widgets.dialogs import TableDialog
 
 CLASSES = ("Happy", "unhappy", "5")
 

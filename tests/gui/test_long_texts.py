@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from gui.test_results import made
 
-from metapt_gui.dialogs import WIDEST, TableDialog
 from metapt_gui.models.audit_model import Audited, AuditModel
 from metapt_gui.models.label_model import TEXT, LabelModel
 from metapt_gui.models.preview_model import PreviewModel
+from metapt_gui.widgets.dialogs import WIDEST, TableDialog
 from metapt_gui.widgets.results_view import ResultsView, Wrong
 from metapt_gui.wording import LINE, one_line
 

@@ -15,9 +15,9 @@ from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.settings import PromptSettings
 from metapt_gui import selftest
 from metapt_gui.app import main
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.use import UsePage
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 
 
 def test_a_project_is_opened_by_its_folder_or_its_manifest(hands: Hands, project_folder: Path) -> None:

@@ -16,8 +16,8 @@ from PySide6.QtCore import QModelIndex, QSize, Qt
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.corpus.store import Corpus
+from engine.jobs import ProbeJob, TuneJob
 from engine.project import Project
-from engine.running.jobs import ProbeJob, TuneJob
 from metapt_gui.models.label_model import USE
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.result_files import read_results

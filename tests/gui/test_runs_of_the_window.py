@@ -9,8 +9,8 @@ from gui.driving import Hands
 from made_runs import FAILED, STOPPED, as_if_run, leaving, training
 
 from engine.events import Event, Finished
+from engine.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.engine_host import EngineHost
 

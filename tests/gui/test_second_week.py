@@ -10,10 +10,10 @@ from gui.letters import opened
 from importing import read, write
 from made_runs import as_if_run
 
+from engine.jobs import AnnotateJob, MetaTrainJob, TuneJob
+from engine.jobs.session import Session
 from engine.project import Project
-from engine.running.jobs import AnnotateJob, MetaTrainJob, TuneJob
 from engine.running.perform import perform
-from engine.running.session import Session
 from engine.settings import AnnotateSettings, MetaTrainSettings
 from engine.stage import StopToken
 from engine.storage import read_json, write_json

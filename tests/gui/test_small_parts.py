@@ -20,9 +20,9 @@ from engine.events import Progress
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.theme import DARK, LIGHT, Theme, ThemeKeeper
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 
 KINDS = sorted(
     {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MetaPTError)},

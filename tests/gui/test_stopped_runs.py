@@ -9,16 +9,16 @@ from gui.driving import Hands
 from PySide6.QtWidgets import QApplication
 
 from engine.events import Finished
+from engine.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.project import Project
-from engine.running.jobs import ClusterJob, ImportJob, Job, TuneJob
 from engine.settings import TuneSettings
 from engine.storage import read_json, write_json
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.engine_host import EngineHost
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.page import Page
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 
 NOTHING = "Stopped; nothing of it is kept."
 

@@ -14,11 +14,11 @@ from PySide6.QtWidgets import (
 )
 
 from engine.clustering.edits import ClusterEdit
-from metapt_gui.dialogs import Question, TableDialog
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.widgets.class_map import HALVES
+from metapt_gui.widgets.dialogs import Question, TableDialog
 
 # Import ---------------------------------------------------------------------------------------------------------------
 

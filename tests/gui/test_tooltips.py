@@ -8,13 +8,14 @@ from PySide6.QtGui import Qt as Markup
 from PySide6.QtGui import QTextDocument
 
 from engine.clustering.store import Cluster
-from metapt_gui.dialogs import TableDialog
 from metapt_gui.models.audit_model import Audited, AuditModel
 from metapt_gui.models.label_model import TEXT, LabelModel
 from metapt_gui.models.preview_model import PreviewModel
 from metapt_gui.widgets.cluster_list import ClusterList, edited
-from metapt_gui.widgets.pieces import TOOLTIP, ElidedLabel, label, tooltip
+from metapt_gui.widgets.dialogs import TableDialog
+from metapt_gui.widgets.pieces import ElidedLabel, label
 from metapt_gui.widgets.run_history import RunHistory, RunLine
+from metapt_gui.wording import TOOLTIP, tooltip
 
 MARKUP = ["<b>", "<img src=x> is what I typed", "<b>bold</b> & &lt;so on&gt;,\n  on two lines", "a < b"]
 TIP = Qt.ItemDataRole.ToolTipRole

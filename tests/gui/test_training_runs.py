@@ -13,13 +13,13 @@ from PySide6.QtWidgets import QApplication, QMenu
 
 from engine.clustering.edits import ClusterEdit
 from engine.errors import ProjectError
+from engine.jobs import MetaTrainJob, TuneJob
+from engine.jobs.record import RunRecord
 from engine.project import Project
-from engine.running.jobs import MetaTrainJob, TuneJob
-from engine.running.record import RunRecord
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
-from metapt_gui.dialogs import ErrorDialog, Question
 from metapt_gui.document import Document
 from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.widgets.dialogs import ErrorDialog, Question
 from metapt_gui.widgets.run_history import RunHistory, RunLine
 from metapt_gui.workflow import TRAIN, TUNE, State
 

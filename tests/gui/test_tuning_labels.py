@@ -18,12 +18,12 @@ import metapt_gui.pages.few_shot
 from engine.errors import storage_error
 from engine.project import Project
 from metapt_gui.crash import CrashReports
-from metapt_gui.dialogs import ErrorDialog
 from metapt_gui.main_window import MainWindow
 from metapt_gui.models.label_model import LABEL
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.few_shot_side import FILE, LEARNED, RANDOM, VOCABULARY
 from metapt_gui.user_settings import UserSettings
+from metapt_gui.widgets.dialogs import ErrorDialog
 
 # Undo -----------------------------------------------------------------------------------------------------------------
 

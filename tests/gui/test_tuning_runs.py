@@ -9,9 +9,9 @@ import torch
 from gui.driving import Hands
 from made_runs import as_if_run
 
+from engine.jobs import ProbeJob, TuneJob
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
-from engine.running.jobs import ProbeJob, TuneJob
 from engine.settings import PromptSettings, TuneSettings
 from engine.storage import read_json, write_json
 from metapt_gui.pages.few_shot import FewShotPage

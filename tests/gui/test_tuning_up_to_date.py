@@ -9,8 +9,8 @@ from made_runs import as_if_run
 
 from engine.command_line.steps import target_fields
 from engine.corpus.store import Corpus
+from engine.jobs import TuneJob
 from engine.project import Project
-from engine.running.jobs import TuneJob
 from metapt_gui.workflow import TUNE, State, states
 
 

@@ -12,11 +12,11 @@ from PySide6.QtGui import QUndoStack
 
 from engine.errors import StorageError
 from engine.project import Project
-from metapt_gui.dialogs import ErrorDialog
 from metapt_gui.models.commands import Change
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
+from metapt_gui.widgets.dialogs import ErrorDialog
 
 
 def full(*_: object) -> None:

@@ -12,8 +12,8 @@ import pytest
 from gui.driving import Hands
 from PySide6.QtWidgets import QApplication
 
-from metapt_gui.dialogs import ErrorDialog
 from metapt_gui.pages.meta_train import MetaTrainPage
+from metapt_gui.widgets.dialogs import ErrorDialog
 
 STEPS = range(6)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from made_runs import as_if_run
 
+from engine.jobs import MetaTrainJob
+from engine.jobs.job import is_version
 from engine.project import Project
-from engine.running.job import is_version
-from engine.running.jobs import MetaTrainJob
 from engine.settings import BackboneSettings
 from engine.storage import read_json
 from metapt_gui.workflow import CLUSTER, TRAIN, State, states

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QApplication
 
 from engine.embedding.sentence_bert import SentenceEncoder
 from engine.evaluation.probe_file import Probe, load_probe, save_probe
+from engine.jobs import AnnotateJob, ClusterJob, ProbeJob, TuneJob
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
-from engine.running.jobs import AnnotateJob, ClusterJob, ProbeJob, TuneJob
 from engine.settings import PromptSettings
 from metapt_gui.pages.use import UsePage
 from metapt_gui.workflow import embedded_source, probe_files

@@ -253,7 +253,7 @@ def make_backbone(folder: Path) -> Path:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from engine.backbones.vocabulary import train_vocabulary
+    from engine.pretraining.vocabulary import train_vocabulary
     from resources import resource
 
     texts = [

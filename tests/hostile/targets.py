@@ -57,8 +57,8 @@ def _peft_folders(folder: Path) -> st.SearchStrategy[Input]:
 
 def _read_prompt(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
     from engine.events import Finished, to_json
+    from engine.jobs.session import Session
     from engine.prompting.prompt_file import load_prompt, save_peft, save_prompt
-    from engine.running.session import Session
 
     path = folder / "in" / "prompt.safetensors"
     path = path if path.exists() else folder / "in"
@@ -243,8 +243,8 @@ def _projects(folder: Path) -> st.SearchStrategy[Input]:
 
 def _read_project(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
     from engine.clustering.edits import ClusterEdit
+    from engine.jobs import ClusterJob
     from engine.project import Project
-    from engine.running.jobs import ClusterJob
 
     def look(project: Project) -> Iterator[Step]:
         for role in ("source", "target", "clusters", "tune"):
@@ -299,8 +299,8 @@ def _corpus_beside(folder: str) -> Files:
 
 def _read_labels(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
     from engine.corpus.store import Corpus
-    from metapt_gui.document import read_texts
     from metapt_gui.label_files import read_labels
+    from metapt_gui.models.texts import read_texts
 
     def use() -> None:
         texts = read_texts(Corpus.open(folder / "in" / "corpus"))

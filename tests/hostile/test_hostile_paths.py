@@ -17,8 +17,8 @@ from engine.corpus.preview import preview_file
 from engine.corpus.sources import Source, find_sources
 from engine.corpus.store import Corpus
 from engine.errors import BackboneError, DataError, MetaPTError, ProjectError, StorageError
+from engine.jobs import ClusterJob
 from engine.project import Project
-from engine.running.jobs import ClusterJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.stage import StopToken, result_of
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
+from engine.corpus.drawing import Draw
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError
 from engine.prompting.bank import initial_prompt
@@ -17,7 +18,7 @@ from engine.prompting.scorer import PromptScorer
 from engine.prompting.template import EncodedTexts
 from engine.settings import Initialisation
 from engine.stage import Part, ProgressMeter, Stopped, StopToken
-from engine.training.examples import Draw, Examples
+from engine.training.examples import Examples
 
 SLICE = 4096
 """Texts encoded between two looks at whether stopping was requested."""

@@ -10,8 +10,8 @@ from pydantic import Field
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Notice
-from engine.running.job import Job
-from engine.running.session import Session
+from engine.jobs.job import Job
+from engine.jobs.session import Session
 from engine.settings import BackboneSettings, ImportSettings, MetaTrainSettings, PretrainSettings, PromptSettings
 from engine.stage import Part, Stage, StopToken
 
@@ -55,7 +55,7 @@ class MetaTrainJob(PromptJob):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.clustering.store import Clustering
-        from engine.running import inputs
+        from engine.jobs import inputs
         from engine.training.examples import make_meta_tasks
         from engine.training.prompt_maml import meta_train
 
@@ -90,7 +90,7 @@ class PretrainJob(PromptJob):
     settings: PretrainSettings = Field(default_factory=PretrainSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.running import inputs
+        from engine.jobs import inputs
         from engine.training.pretrained_prompt import pretrain_prompt
 
         corpus = Corpus.open(self.corpus)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import SettingsError
-from engine.running.backbone_jobs import BackboneJob, PretrainBackboneJob
-from engine.running.corpus_jobs import AnnotateJob, ClusterJob, ImportJob, SelectJob
-from engine.running.job import Job
-from engine.running.prompt_jobs import EvaluateJob, MetaTrainJob, PredictJob, PretrainJob
-from engine.running.target_jobs import FullModelJob, ProbeJob, TuneJob
+from engine.jobs.backbone_jobs import BackboneJob, PretrainBackboneJob
+from engine.jobs.corpus_jobs import AnnotateJob, ClusterJob, ImportJob, SelectJob
+from engine.jobs.job import Job
+from engine.jobs.prompt_jobs import EvaluateJob, MetaTrainJob, PredictJob, PretrainJob
+from engine.jobs.target_jobs import FullModelJob, ProbeJob, TuneJob
 from engine.settings import validated
 
 __all__ = [

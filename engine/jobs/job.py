@@ -8,15 +8,12 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
 
 from engine.errors import storage_errors
-from engine.running.session import Session
+from engine.jobs.session import Session
 from engine.settings import BackboneSettings, Initialisation, Settings
 from engine.stage import Stage, StopToken
-
-if TYPE_CHECKING:
-    from engine.project import Project
 
 ANNOTATED_FROM = {"labelled": "source", "unlabelled": "open-text"}
 """Input of the job that pseudo-labels -> the role that it is taken from."""
@@ -175,18 +172,3 @@ def _input_versions(values: Any) -> dict[str, Version]:
         size, changed = _stamp(state)
         of_a_run = size <= LARGEST and (state.parent / "job.json").is_file()
         return {values: _hash(state) if of_a_run else [size, changed]}
-
-
-def moved_on(project: Project, job: Job, inputs: Mapping[str, str]) -> list[str]:
-    """Return the roles that stand on another run now than the one that ``job`` took.
-
-    Parameters
-    ----------
-    inputs
-        Name of an input of the job -> the role that it is taken from.
-    """
-
-    def same(name: str, role: str) -> bool:
-        return project.has_role(role) and Path(getattr(job, name, "")).name == project.role(role).name
-
-    return [role for name, role in inputs.items() if not same(name, role)]

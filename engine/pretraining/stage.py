@@ -16,10 +16,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.backbones.beginning import new_backbone, save_backbone
 from engine.backbones.devices import multiply_rate, resolve_device, resolve_precision
 from engine.backbones.memory import fitting
-from engine.backbones.objectives import (
+from engine.checkpoint import NAME as CHECKPOINT
+from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
+from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.pretraining.beginning import new_backbone, save_backbone
+from engine.pretraining.objectives import (
     PAD,
     Batch,
     ChosenWords,
@@ -30,13 +34,9 @@ from engine.backbones.objectives import (
     SpanCorruption,
     Verdicts,
 )
-from engine.backbones.pretraining_text import STAGE, PreparedText, Teacher
-from engine.backbones.relative_adamw import RelativeAdamW
-from engine.backbones.vocabulary import SENTINELS
-from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
-from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.pretraining.relative_adamw import RelativeAdamW
+from engine.pretraining.text import STAGE, PreparedText, Teacher
+from engine.pretraining.vocabulary import SENTINELS
 from engine.settings import PretrainBackboneSettings, PretrainingPhase
 from engine.stage import Part, ProgressMeter, Stage, StopToken
 from engine.storage import write_json
@@ -64,7 +64,7 @@ def pretrain_backbone(
     Parameters
     ----------
     text
-        See `engine.backbones.pretraining_text.prepare_text`.
+        See `engine.pretraining.text.prepare_text`.
     start
         Model to go on from, or ``None``.
     settings

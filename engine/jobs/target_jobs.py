@@ -10,9 +10,9 @@ from pydantic import Field
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Notice
-from engine.running.prompt_jobs import PromptJob
-from engine.running.session import Session
-from engine.running.target_task import class_numbers, present_names
+from engine.jobs.prompt_jobs import PromptJob
+from engine.jobs.session import Session
+from engine.jobs.target_task import class_numbers, present_names
 from engine.settings import FullModelSettings, TuneSettings
 from engine.stage import Stage, StopToken
 
@@ -83,8 +83,8 @@ class TuneJob(TargetJob):
     starts: dict[str, str] = Field(default_factory=lambda: {"PT": "random"})
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.running import inputs
-        from engine.training.examples import few_shot_draws
+        from engine.corpus.drawing import few_shot_draws
+        from engine.jobs import inputs
         from engine.training.few_shot import few_shot
 
         corpus, texts, labels, pool, test = self.target()
@@ -117,8 +117,8 @@ class FullModelJob(TargetJob):
     settings: FullModelSettings = Field(default_factory=FullModelSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.running import inputs
-        from engine.training.examples import few_shot_draws
+        from engine.corpus.drawing import few_shot_draws
+        from engine.jobs import inputs
         from engine.training.full_model import tune_full_model
 
         corpus, texts, labels, pool, test = self.target()
@@ -141,8 +141,8 @@ class ProbeJob(TargetJob):
     device: str = "auto"
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        from engine.corpus.drawing import few_shot_draws
         from engine.evaluation.linear_probe import probe_target
-        from engine.training.examples import few_shot_draws
 
         corpus, texts, labels, pool, test = self.target()
         source = Corpus.open(self.source) if self.source else None

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import Field
 
 from engine.events import Finished
-from engine.running.job import Job
-from engine.running.session import Session
+from engine.jobs.job import Job
+from engine.jobs.session import Session
 from engine.settings import BackboneSettings, PretrainBackboneSettings
 from engine.stage import Stage, StopToken
 
@@ -33,8 +33,8 @@ class PretrainBackboneJob(Job):
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
         from engine.backbones.load import load_backbone
-        from engine.backbones.pretraining import pretrain_backbone
-        from engine.backbones.pretraining_text import prepare_text
+        from engine.pretraining.stage import pretrain_backbone
+        from engine.pretraining.text import prepare_text
 
         teacher = session.sentence_encoder(self.settings.device)
         text = yield from prepare_text(self.settings, folder / "prepared", teacher=teacher, stop=stop)

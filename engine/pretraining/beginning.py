@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
-from engine.backbones.pretraining_text import Teacher
+from engine.pretraining.text import Teacher
 from engine.settings import PretrainBackboneSettings
 from engine.storage import replacing_files, save_tensors
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from engine.errors import SettingsError, StorageError
-from engine.running.job import Job, Version, essence, same_versions
-from engine.running.jobs import job_from
+from engine.jobs import job_from
+from engine.jobs.job import Job, Version, essence, same_versions
 from engine.settings import Settings, validated
 from engine.storage import read_json
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from engine.corpus.store import Corpus
-from engine.running.job import Job
-from engine.running.session import Session
+from engine.jobs.job import Job
+from engine.jobs.session import Session
 from engine.settings import AnnotateSettings, ClusterSettings, ImportSettings
 from engine.stage import Stage, StopToken
 

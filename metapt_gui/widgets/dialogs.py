@@ -27,8 +27,8 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
-from metapt_gui.widgets.pieces import label, table_of, tooltip
-from metapt_gui.wording import one_line
+from metapt_gui.widgets.pieces import label, table_of
+from metapt_gui.wording import one_line, tooltip
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 FORBIDDEN = r'[<>:"|?*]'

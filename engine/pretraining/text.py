@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from engine.backbones.vocabulary import train_vocabulary
 from engine.checkpoint import fingerprint
 from engine.corpus.contents import content_hashes
 from engine.corpus.importing import import_corpus
@@ -22,6 +21,7 @@ from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
 from engine.errors import DataError, storage_errors
 from engine.events import Finished, Notice
+from engine.pretraining.vocabulary import train_vocabulary
 from engine.settings import ImportSettings, LabelledTask, PretrainBackboneSettings
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.storage import read_json, replacing_files, write_json
@@ -250,7 +250,7 @@ def prepare_text(
     Raises
     ------
     DataError, StorageError
-        As in `gather_texts`, `engine.backbones.vocabulary.train_vocabulary`, or if too few texts are left.
+        As in `gather_texts`, `engine.pretraining.vocabulary.train_vocabulary`, or if too few texts are left.
     """
     chosen = settings.model_dump(mode="json", include=set(PREPARED_BY), exclude_defaults=True)
     wanted = fingerprint(chosen)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.words import default_words
-
-if TYPE_CHECKING:
-    from engine.project import Project
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,6 @@ def task_from(value: Any) -> TargetTask:
     return TargetTask(
         named, _names(kept.get("words")), _names(kept.get("renamed")), kept.get("own_test", True) is not False
     )
-
-
-def tested_on(project: Project) -> str:
-    """Return the folder of the texts to test on; empty if there are none, or the person wants labels left over."""
-    wanted = project.has_role("test") and task_from(project.value("task")).own_test
-    return str(project.role("test")) if wanted else ""
 
 
 def _names(value: Any) -> dict[str, str]:
