@@ -14,15 +14,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from engine import __version__, jobs
 from engine.clustering.edits import task_fields
 from engine.command_line import tables
 from engine.command_line.display import write_utf8
-from engine.command_line.options import EVERY_ROW, PresetName, mapping, settings_as_options
+from engine.command_line.options import (
+    DEFAULT_PROJECT,
+    EVERY_ROW,
+    AsJson,
+    Data,
+    PresetName,
+    ProjectFolder,
+    Texts,
+    Words,
+    mapping,
+    settings_as_options,
+)
+from engine.command_line.status import show_status
 from engine.command_line.steps import (
+    DEMO_SENTENCES,
     as_learned,
+    check_there,
     classify_files,
     classify_sentences,
     engine_alone,
@@ -57,22 +70,7 @@ from resources import resource
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
-ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
-Words = Annotated[
-    list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
-]
-Texts = Annotated[str, typer.Option(help="Which texts to learn from, from now on: source or annotated.")]
-Data = Annotated[
-    Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
-]
 KINDS = f"{', '.join(IMPORTED[:-1])} or {IMPORTED[-1]}"
-DEFAULT_PROJECT = Path("project.metapt")
-DEMO_SENTENCES = (
-    "I have been waiting for nine days and nobody answers my mails.",
-    "Sorted out within minutes, and the lady on the phone was lovely.",
-    "The refund came through this morning, thank you so much!",
-)
 
 
 def _version(asked: bool) -> None:
@@ -329,9 +327,18 @@ def demo(
 ) -> None:
     """Run the whole method on the sample project: 1,053 reviews, 220 support messages, the bundled backbone."""
     run(resource("sample") / "pipeline.toml", None, project, json)
+    classify_sentences(DEMO_SENTENCES, tuned_prompt_in(project), BackboneSettings(), json)
+
+
+@app.command()
+def status(
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: Annotated[bool, typer.Option("--json", help="Print it as a JSON object.")] = False,
+) -> None:
+    """Say how far a project is, what is out of date and which command comes next; it may be open elsewhere."""
+    check_there(project)
     with Project.open(project, read_only=True) as opened:
-        prompt = str(opened.role("tune") / "prompt.safetensors")
-    classify_sentences(DEMO_SENTENCES, prompt, BackboneSettings(), json)
+        show_status(opened, json)
 
 
 @app.command("pretrain-backbone")
@@ -362,11 +369,8 @@ def doctor() -> None:
     """Say what is installed, what this machine has, and what is missing."""
     from engine.command_line.doctor import examine
 
-    table = Table(show_header=False, box=None, pad_edge=False)
     findings = examine()
-    for finding in findings:
-        table.add_row("ok" if finding.ok else "[red]missing[/red]", finding.subject, finding.found)
-    tables.out.print(table)
+    tables.show_findings(findings)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

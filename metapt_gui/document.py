@@ -18,9 +18,9 @@ from engine.errors import MetaPTError, storage_errors
 from engine.project import Project
 from engine.running.runs import stand
 from engine.storage import write_json
+from engine.workflow import State, states
 from metapt_gui.background import Background
 from metapt_gui.earlier_runs import changed_settings, values_of_runs
-from metapt_gui.workflow import State, states
 
 
 def _nothing(_result: None) -> None:

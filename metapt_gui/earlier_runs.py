@@ -27,8 +27,8 @@ from engine.settings import (
     TuneSettings,
     validated,
 )
+from engine.workflow import IMPORT
 from metapt_gui.models.annotated import audited_texts
-from metapt_gui.workflow import IMPORT
 
 OWN = "own settings"
 """The name of settings that are no preset."""

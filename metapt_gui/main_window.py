@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from engine.errors import MetaPTError, StorageError
 from engine.events import Event, Failed, Finished, Notice, Progress
+from engine.workflow import STEPS, State
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.closing import Closing
@@ -48,7 +49,6 @@ from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.rail import Rail
 from metapt_gui.widgets.status import Status
-from metapt_gui.workflow import STEPS, State
 
 PAGES: tuple[Callable[[Context], Page], ...] = (
     ImportPage,

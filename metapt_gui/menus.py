@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu
 
+from engine.workflow import STEPS
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
-from metapt_gui.workflow import STEPS
 
 if TYPE_CHECKING:
     from metapt_gui.main_window import MainWindow

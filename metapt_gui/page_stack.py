@@ -8,10 +8,10 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from engine.errors import MetaPTError
+from engine.workflow import State
 from metapt_gui.pages.page import Page
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.pieces import enable, in_turn
-from metapt_gui.workflow import State
 
 
 class PageStack(QStackedWidget):

@@ -16,9 +16,9 @@ from engine.errors import PromptFileError, StorageError, storage_errors
 from engine.jobs import TuneJob
 from engine.jobs.record import RunRecord
 from engine.storage import read_json
+from engine.workflow import on_same_labels
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
-from metapt_gui.workflow import on_same_labels
 
 SUMMARISED = ("accuracy_mean", "accuracy_std", "macro_f1_mean", "macro_f1_std", "majority_accuracy", "seeds")
 """What is shown of a method."""

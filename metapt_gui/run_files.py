@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,6 @@ from engine.errors import StorageError
 from engine.events import Metric, from_json
 from engine.jobs import MetaTrainJob, TuneJob
 from engine.jobs.record import RunRecord, ending
-from metapt_gui import wording
 from metapt_gui.widgets.run_history import RunLine
 
 Curves = dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
@@ -50,20 +47,10 @@ def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") ->
 
 
 def _describe(folder: Path, notes: dict[str, str]) -> RunLine:
-    job, (outcome, summary) = RunRecord.open(folder).job, ending(folder)
-    best, done = summary.get("validation_accuracy"), summary.get("steps")
+    job, end = RunRecord.open(folder).job, ending(folder)
+    done = end.summary.get("steps")
     size = f"{done:,} of {job.settings.steps:,}" if isinstance(job, MetaTrainJob) and isinstance(done, int) else ""
-    shown = wording.percent(best) if isinstance(best, float) else ""
     if isinstance(job, TuneJob):
-        size, shown = f"{job.tune.training_rows} + {job.tune.validation_rows}", _tested(summary)
+        size = f"{job.tune.training_rows} + {job.tune.validation_rows}"
     started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))
-    return RunLine(folder.name, started, outcome, size, shown, notes.get(folder.name, ""))
-
-
-def _tested(summary: Mapping[str, Any]) -> str:
-    """Return the first start of a tuning and its accuracy on the test texts; empty if nothing was tested."""
-    try:
-        name, figures = next(iter(summary["summary"].items()))
-        return f"{name} {wording.percent(figures['accuracy_mean'], figures['accuracy_std'])}"
-    except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
-        return ""
+    return RunLine(folder.name, started, end.outcome, size, end.figure, notes.get(folder.name, ""))

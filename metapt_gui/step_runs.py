@@ -8,13 +8,13 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from engine.errors import MetaPTError, ProjectError
+from engine.workflow import probe_of
 from metapt_gui.background import Background
 from metapt_gui.document import Document
 from metapt_gui.earlier_runs import values_of_run
 from metapt_gui.run_files import describe_runs, read_curves
 from metapt_gui.widgets.dialogs import Question, reporting
 from metapt_gui.widgets.run_history import RunHistory, RunLine
-from metapt_gui.workflow import probe_of
 
 
 class StepRuns(QObject):

@@ -6,6 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
@@ -15,6 +16,16 @@ from engine.errors import SettingsError
 from engine.presets import DESCRIPTIONS, PARTS, preset
 from engine.settings import Settings, validated
 
+ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")]
+Words = Annotated[
+    list[str] | None, typer.Option("--word", help="Label word of a class, such as 1=bad; default: the corpus's words.")
+]
+Texts = Annotated[str, typer.Option(help="Which texts to learn from, from now on: source or annotated.")]
+Data = Annotated[
+    Path | None, typer.Option(envvar="METAPT_DATA", help="Folder that {data} stands for in the file names.")
+]
+DEFAULT_PROJECT = Path("project.metapt")
 PresetName = Annotated[
     str,
     typer.Option("--preset", help="Settings that go together: quick, laptop or paper; others are set on top of it."),

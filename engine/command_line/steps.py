@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from engine import workflow
 from engine.command_line.display import make_display
 from engine.command_line.options import mapping
 from engine.command_line.tables import from_here, show_classes
@@ -30,6 +31,11 @@ from engine.storage import read_json
 
 TEXTS = {"annotated": "the pseudo-labelled texts", "source": "the labelled source"}
 """Role of what is learned from -> what it is called."""
+DEMO_SENTENCES = (
+    "I have been waiting for nine days and nobody answers my mails.",
+    "Sorted out within minutes, and the lady on the phone was lovely.",
+    "The refund came through this morning, thank you so much!",
+)
 
 
 @contextmanager
@@ -150,7 +156,8 @@ def training_corpus(steps: Steps, texts: str = "") -> str:
         project.set_value("learn from", texts)
     if not project.has_role("annotated"):
         return str(project.role("source"))
-    chosen, other = reversed(TEXTS) if project.value("learn from") == "source" else TEXTS
+    chosen = workflow.training_role(project)
+    other = next(role for role in TEXTS if role != chosen)
     steps.show(chosen, Notice(f"Learning from {TEXTS[chosen]}; --texts {other} takes {TEXTS[other]}."))
     folder = project.role(chosen)
     if chosen == "source":
@@ -168,9 +175,7 @@ def tuned_prompt(project: Project, prompt: Path | None) -> str:
     """Return ``prompt``, or the one that was tuned, or else meta-trained, in the project."""
     if prompt is not None:
         return str(prompt.resolve())
-    only_learned = project.has_role("meta-train") and not project.has_role("tune")
-    role = "meta-train" if only_learned else "tune"
-    return str(project.role(role) / "prompt.safetensors")
+    return str(workflow.tuned_prompt(project) or project.role("tune") / "prompt.safetensors")
 
 
 def tuned_prompt_in(project: Path) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,9 @@ from engine.corpus.store import Corpus
 from engine.project import Project
 from engine.settings import ImportSettings
 from engine.storage import read_json
+
+if TYPE_CHECKING:
+    from engine.command_line.doctor import Finding
 
 out = Console(highlight=False)
 SEEN = (
@@ -32,6 +35,14 @@ SET_ASIDE = (
     "To measure, set labelled texts aside with --test-rows N (test_rows under [tune] in a pipeline file), or import "
     "texts of their own with --as test."
 )
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Print what was found out about this computer."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "[red]missing[/red]", finding.subject, finding.found)
+    out.print(table)
 
 
 def show_corpus(corpus: Corpus) -> None:

@@ -19,6 +19,7 @@ from engine.jobs import job_from
 from engine.jobs.job import Job, Version, essence, same_versions
 from engine.settings import Settings, validated
 from engine.storage import read_json
+from engine.wording import percent
 
 
 class _Inputs(Settings):
@@ -91,6 +92,20 @@ class Ending(NamedTuple):
 
     outcome: str
     summary: dict[str, Any]
+
+    @property
+    def figure(self) -> str:
+        """How good the result is: a tuning's first start on the texts to test on, else what validation said.
+
+        Empty if nothing was measured, or it is of another form.
+        """
+        try:
+            if "summary" not in self.summary:
+                return percent(self.summary["validation_accuracy"])
+            name, figures = next(iter(self.summary["summary"].items()))
+            return f"{name} {percent(figures['accuracy_mean'], figures['accuracy_std'])}"
+        except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+            return ""
 
 
 def ending(folder: Path) -> Ending:

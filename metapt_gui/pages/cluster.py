@@ -20,6 +20,7 @@ from engine.events import Event, Finished, Metric, Points
 from engine.jobs import ClusterJob
 from engine.jobs.record import RunRecord
 from engine.settings import ClusterSettings
+from engine.workflow import CLUSTER, training_role
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.models.commands import Change
@@ -32,7 +33,6 @@ from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, enable, label
 from metapt_gui.widgets.settings_form import SettingsForm
-from metapt_gui.workflow import CLUSTER, training_role
 
 TEXTS = {"source": "the labelled texts", "annotated": "the pseudo-labelled texts"}
 COLOURS = ["group", "label", "confidence"]

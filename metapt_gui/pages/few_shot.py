@@ -19,6 +19,7 @@ from engine.jobs.target_task import present_names
 from engine.presets import preset
 from engine.running.runs import tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
+from engine.workflow import TUNE, embedded_source
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
@@ -37,7 +38,6 @@ from metapt_gui.widgets.pieces import enable, single_shot
 from metapt_gui.widgets.results_view import Results, ResultsView, Wrong
 from metapt_gui.widgets.run_history import RunHistory
 from metapt_gui.widgets.tuning_curves import TuningCurves
-from metapt_gui.workflow import TUNE, embedded_source
 
 
 class FewShotPage(Page):

@@ -18,6 +18,7 @@ from engine.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
 from engine.storage import read_json
+from engine.workflow import IMPORT, not_imported, reasons_to_import
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
@@ -37,7 +38,6 @@ from metapt_gui.widgets.pieces import Banner, Card, SideScroll, enable, label
 from metapt_gui.widgets.preview_table import PreviewTable, TableOrNothing, counted, detected, guess
 from metapt_gui.widgets.role_buttons import DEFAULTS, NEED_LABELS, ROLES, RoleButtons
 from metapt_gui.widgets.settings_form import SettingsForm
-from metapt_gui.workflow import IMPORT, not_imported, reasons_to_import
 
 READING = ("format", "encoding", "delimiter", "header", "skip_rows", "sheet")
 COUNTING_SECONDS = 60.0

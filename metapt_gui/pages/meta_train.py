@@ -16,6 +16,7 @@ from engine.jobs import BackboneJob, MetaTrainJob
 from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, preset
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
 from engine.words import default_words
+from engine.workflow import TRAIN, training_role
 from metapt_gui import wording
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.job_runner import Run
@@ -30,7 +31,6 @@ from metapt_gui.widgets.pieces import Card, SideScroll, button, enable, label
 from metapt_gui.widgets.run_history import RunHistory
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
-from metapt_gui.workflow import TRAIN, training_role
 
 
 class MetaTrainPage(Page):

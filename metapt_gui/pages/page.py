@@ -15,6 +15,7 @@ from engine.errors import EngineDiedError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from engine.running.failures import error_from
 from engine.running.runs import begin
+from engine.workflow import State, Step, missing, only_class
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.document import Document
@@ -25,7 +26,6 @@ from metapt_gui.theme import GRID, Theme, ThemeKeeper, tabular
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.pieces import Banner, ElidedLabel, button, enable, label, set_role, single_shot
-from metapt_gui.workflow import State, Step, missing, only_class
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from engine.jobs import AnnotateJob, SelectJob
 from engine.jobs.job import ANNOTATED_FROM
 from engine.running.runs import moved_on
 from engine.settings import AnnotateSettings
+from engine.workflow import LABEL
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.models.annotated import AUDIT, Annotated, audited_texts, read_annotated
@@ -29,7 +30,6 @@ from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label, table_of
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.threshold_histogram import ThresholdHistogram
-from metapt_gui.workflow import LABEL
 
 DRY_RUN = 20
 TUNED = ("model", "epochs", "learning_rate", "batch_size", "maximum_tokens")

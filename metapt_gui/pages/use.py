@@ -16,6 +16,7 @@ from engine.events import Event, Finished
 from engine.jobs import PredictJob
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
+from engine.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.page import Context, Page
@@ -25,7 +26,6 @@ from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.dialogs import ask_where, reporting, show_error
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, label, single_shot
-from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250

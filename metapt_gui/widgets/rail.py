@@ -8,11 +8,11 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QVBoxLayout
 
+from engine.workflow import STEPS, State
 from metapt_gui.icons import icon
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.pieces import button
 from metapt_gui.wording import tooltip
-from metapt_gui.workflow import STEPS, State
 
 _ICONS = {
     State.TODO: ("todo", "muted"),

@@ -27,7 +27,7 @@ from engine.jobs.session import Session
 from engine.prompting.prompt_file import load_prompt
 from engine.stage import StopToken
 from engine.storage import read_json
-from metapt_gui.workflow import PROBES
+from engine.workflow import PROBES
 
 WORDS = (["cold", "rude", "late"], ["warm", "kind", "quick"])
 TEXTS = [f"{WORDS[row % 2][row // 2 % 3]} and number {row}" for row in range(40)]

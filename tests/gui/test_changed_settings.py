@@ -12,8 +12,8 @@ from engine.corpus.store import Corpus
 from engine.jobs import AnnotateJob, MetaTrainJob, SelectJob, TuneJob
 from engine.project import Project
 from engine.settings import AnnotateSettings, BackboneSettings, MetaTrainSettings, PromptSettings, TuneSettings
+from engine.workflow import TRAIN, State
 from metapt_gui.earlier_runs import changed_settings
-from metapt_gui.workflow import TRAIN, State
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.settings import BackboneSettings, PromptSettings
 from engine.storage import write_json
+from engine.workflow import State
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.use import UsePage
 from metapt_gui.widgets.dialogs import ErrorDialog
-from metapt_gui.workflow import State
 
 WIDTH = 32
 """Of the small T5."""

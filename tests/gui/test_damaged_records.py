@@ -19,11 +19,11 @@ from engine.jobs import Job, MetaTrainJob, ProbeJob, SelectJob, TuneJob
 from engine.jobs.record import RunRecord
 from engine.project import Project
 from engine.storage import write_json
+from engine.workflow import TRAIN, State, backbone_of, embedded_source, outdated, probe_files, states
 from metapt_gui.earlier_runs import changed_settings, values_of_run, values_of_runs
 from metapt_gui.models.annotated import audited_texts
 from metapt_gui.result_files import SUMMARISED, read_results
 from metapt_gui.run_files import describe_runs
-from metapt_gui.workflow import TRAIN, State, backbone_of, embedded_source, outdated, probe_files, states
 
 WRONG = (None, -1.5, "/runs/1-a\0", [[3]], {"x": "y"})
 RESULTS = {

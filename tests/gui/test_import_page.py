@@ -12,11 +12,11 @@ from pytestqt.qtbot import QtBot
 
 from engine.project import Project
 from engine.storage import read_json
+from engine.workflow import IMPORT, State, states
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.use import UsePage
 from metapt_gui.widgets.class_map import EACH
 from metapt_gui.widgets.dialogs import TableDialog
-from metapt_gui.workflow import IMPORT, State, states
 
 
 def written(path: Path, rows: int = 12, *, header: str = "stars,text", encoding: str = "utf-8") -> Path:

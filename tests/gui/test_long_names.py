@@ -10,11 +10,11 @@ from gui.letters import opened
 from PySide6.QtWidgets import QLabel, QLineEdit
 
 from engine.project import Project
+from engine.workflow import State
 from metapt_gui.theme import LIGHT, ThemeKeeper
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.pieces import SideScroll, label
 from metapt_gui.widgets.rail import Rail
-from metapt_gui.workflow import State
 
 DOTTED = (
     "account.billing.refund.request.not_received.second_reminder.escalated_to_team_lead",

@@ -8,10 +8,10 @@ import pytest
 from gui.driving import Hands
 
 from engine.storage import read_json
+from engine.workflow import TUNE, State, states
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.widgets.column_choice import NO_LABEL
-from metapt_gui.workflow import TUNE, State, states
 
 
 def exams(path: Path, *moods: str) -> Path:

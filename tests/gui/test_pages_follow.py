@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QWidget
 
 from engine.presets import preset
 from engine.project import Project
+from engine.workflow import State, states
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import COLOURS, ClusterPage
 from metapt_gui.pages.meta_train import MetaTrainPage
@@ -24,7 +25,6 @@ from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
 from metapt_gui.widgets.cluster_list import ClusterList, Group
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
-from metapt_gui.workflow import State, states
 
 # Cluster --------------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from gui.driving import Hands
 from PySide6.QtCore import Qt
 
 from engine.storage import read_json
+from engine.workflow import State
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.widgets.dialogs import Question
-from metapt_gui.workflow import State
 
 
 @pytest.fixture

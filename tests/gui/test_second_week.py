@@ -17,8 +17,8 @@ from engine.running.perform import perform
 from engine.settings import AnnotateSettings, MetaTrainSettings
 from engine.stage import StopToken
 from engine.storage import read_json, write_json
+from engine.workflow import CLUSTER, IMPORT, LABEL, TUNE, USE, State, not_imported, states
 from metapt_gui.pages.import_corpus import ImportPage
-from metapt_gui.workflow import CLUSTER, IMPORT, LABEL, TUNE, USE, State, not_imported, states
 
 
 def trained(project: Project, steps: int) -> Path:

@@ -17,11 +17,11 @@ from engine.jobs import MetaTrainJob, TuneJob
 from engine.jobs.record import RunRecord
 from engine.project import Project
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings
+from engine.workflow import TRAIN, TUNE, State
 from metapt_gui.document import Document
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.widgets.dialogs import ErrorDialog, Question
 from metapt_gui.widgets.run_history import RunHistory, RunLine
-from metapt_gui.workflow import TRAIN, TUNE, State
 
 
 def trained(project: Project, steps: int, words: dict[str, str] | None = None) -> Path:

@@ -27,11 +27,11 @@ from PySide6.QtWidgets import (
 
 from engine.corpus.store import Corpus
 from engine.project import Project
+from engine.workflow import State
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.use import UsePage
 from metapt_gui.widgets.dialogs import ErrorDialog, Question, TableDialog
-from metapt_gui.workflow import State
 
 # Label and tune -------------------------------------------------------------------------------------------------------
 

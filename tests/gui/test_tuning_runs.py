@@ -14,9 +14,9 @@ from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.settings import PromptSettings, TuneSettings
 from engine.storage import read_json, write_json
+from engine.workflow import classifier_path
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.result_files import SUMMARISED
-from metapt_gui.workflow import classifier_path
 
 CLASSES = ("unhappy", "happy")
 

@@ -11,7 +11,7 @@ from engine.command_line.steps import target_fields
 from engine.corpus.store import Corpus
 from engine.jobs import TuneJob
 from engine.project import Project
-from metapt_gui.workflow import TUNE, State, states
+from engine.workflow import TUNE, State, states
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from engine.jobs.job import is_version
 from engine.project import Project
 from engine.settings import BackboneSettings
 from engine.storage import read_json
-from metapt_gui.workflow import CLUSTER, TRAIN, State, states
+from engine.workflow import CLUSTER, TRAIN, State, states
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from engine.jobs import AnnotateJob, ClusterJob, ProbeJob, TuneJob
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.settings import PromptSettings
+from engine.workflow import embedded_source, probe_files
 from metapt_gui.pages.use import UsePage
-from metapt_gui.workflow import embedded_source, probe_files
 
 CLASSES = ("unhappy", "happy")
 

@@ -11,6 +11,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QHeaderView, QLabel, QPushButton, QWidget
 
 from engine.prompting.classifier import PromptClassifier
+from engine.workflow import State
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
@@ -19,7 +20,6 @@ from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.pages.use import UsePage
 from metapt_gui.tour import Tour
 from metapt_gui.widgets.backbone_picker import FOLDER
-from metapt_gui.workflow import State
 
 
 def state(hands: Hands, key: str) -> State:

@@ -1,4 +1,4 @@
-"""The steps of the wizard, what each one needs, and how far a project is in each. No Qt here."""
+"""The steps from texts to a prompt, what each one needs, and how far a project is in each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the wizard; ``roles`` are those of its runs in the project, the first one its main result."""
+    """A step, and a page of the window; ``roles`` are those of its runs, the first one its main result."""
 
     key: str
     title: str

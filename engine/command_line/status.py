@@ -1,0 +1,100 @@
+"""How far a project is: what the window's rail says, in a terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple
+
+from rich.table import Column, Table
+
+from engine.command_line.tables import out
+from engine.corpus.store import Corpus
+from engine.errors import StorageError, storage_errors
+from engine.jobs.record import ending
+from engine.project import Project
+from engine.roles import MADE_BY
+from engine.wording import count
+from engine.workflow import CLUSTER, IMPORT, LABEL, TRAIN, TUNE, State, not_imported, states
+
+COUNTED = (("kept", "texts"), ("groups", "groups"), ("steps", "steps"))
+"""Facts of a run that are told, and their units."""
+
+
+class Line(NamedTuple):
+    """What is said of the run that a role stands on, if there is one; ``why`` it is out of date, if known."""
+
+    step: str
+    role: str
+    state: str
+    run: str
+    began: str
+    result: str
+    why: str
+
+
+def lines(project: Project) -> list[Line]:
+    """Return a line for each kind of texts that was imported, and one for each later step."""
+    found = states(project)
+    shown = []
+    for role in IMPORT.roles:
+        why = not_imported(project, role)
+        if project.has_role(role):
+            shown.append(_line(f"{IMPORT.title} {role}", project, role, State.OUTDATED if why else State.DONE, why))
+    for step in (LABEL, CLUSTER, TRAIN, TUNE):
+        shown.append(_line(step.title, project, step.roles[0], found[step.key]))
+    return shown
+
+
+def next_command(shown: list[Line]) -> str:
+    """Return the command that comes next: the first step that is out of date, else the first one that is not done."""
+    state = {line.role: line.state for line in shown}
+    if "source" not in state and "target" not in state:
+        return MADE_BY["source"]
+    optional = ("annotated", *(() if "source" in state else ("clusters", "meta-train")))
+    for role, now in state.items():
+        if now == State.OUTDATED.value or (now != State.DONE.value and role not in optional):
+            return MADE_BY[role if role != "tune" or "target" in state else "target"]
+    return "metapt predict FILE"
+
+
+def show_status(project: Project, as_json: bool) -> None:
+    """Print how far a project is, and what comes next."""
+    shown, labelled = lines(project), _labelled(project)
+    if as_json:
+        steps: list[dict[str, Any]] = [line._asdict() for line in shown]
+        print(json.dumps({"steps": steps, "labelled": labelled, "next": next_command(shown)}, ensure_ascii=False))
+        return
+    table = Table("step", "state", Column("run", no_wrap=True), "began", "result")
+    for line in shown:
+        table.add_row(line.step, line.state, line.run, line.began, line.result)
+    out.print(table)
+    for line in shown:
+        if line.why:
+            out.print(f"{line.role}: {line.why}", markup=False)
+    if labelled:
+        out.print(f"{count(labelled, 'texts')} of the target labelled by hand")
+    out.print(f"Next: {next_command(shown)}", markup=False)
+
+
+def _labelled(project: Project) -> int:
+    """Return how many texts of the target a person has labelled."""
+    if not project.has_role("target"):
+        return 0
+    return len(project.labels(Corpus.open(project.role("target")).content_hash))
+
+
+def _line(title: str, project: Project, role: str, state: State, why: str = "") -> Line:
+    if not project.has_role(role):
+        return Line(title, role, state.value, "", "", "", why)
+    folder = project.role(role)
+    try:
+        end, job = ending(folder), folder / "job.json"
+        with storage_errors(job):
+            began = time.strftime("%d %b %H:%M", time.localtime(job.stat().st_mtime))
+    except StorageError:
+        return Line(title, role, state.value, folder.name, "", "cannot be read", why)
+    told = [count(end.summary[name], unit) for name, unit in COUNTED if isinstance(end.summary.get(name), int)]
+    told += [end.figure] if end.figure else []
+    told += [end.outcome] if end.outcome != "completed" else []
+    return Line(title, role, state.value, folder.name, began, ", ".join(told), why)
