@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from engine import jobs
 from engine.backbones.load import Backbone, load_backbone
+from engine.evaluation.results import RunResults
 from engine.events import Event, Metric, Notice
 from engine.pretraining.objectives import SpanCorruption
 from engine.project import Project
@@ -34,7 +35,7 @@ from engine.running.pipeline import Steps, import_job, read_pipeline
 from engine.running.process import EngineProcess
 from engine.settings import BackboneSettings, ClusterSettings, ImportSettings
 from engine.stage import result_of
-from engine.storage import read_json, write_json
+from engine.storage import write_json
 
 CONFIGS = Path(__file__).parent / "configs"
 CLOZES = (
@@ -150,7 +151,7 @@ def prompts(settings: BackboneSettings, data: Path, work: Path) -> dict[str, Any
                 tune=pipeline.tune,
                 **common,
             )
-            found[dataset] = read_json(steps.run("tune", tune) / "results.json")["summary"]
+            found[dataset] = RunResults.open(steps.run("tune", tune)).summary
             print(dataset, {name: round(part["accuracy_mean"], 4) for name, part in found[dataset].items()}, flush=True)
     return found
 

@@ -13,15 +13,12 @@ from safetensors import SafetensorError, safe_open
 
 from engine.corpus.store import Corpus, parquet_errors
 from engine.errors import PromptFileError, StorageError, storage_errors
+from engine.evaluation.results import NAME, Figures, RunResults
 from engine.jobs import TuneJob
 from engine.jobs.record import RunRecord
-from engine.storage import read_json
 from engine.workflow import on_same_labels
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
-
-SUMMARISED = ("accuracy_mean", "accuracy_std", "macro_f1_mean", "macro_f1_std", "majority_accuracy", "seeds")
-"""What is shown of a method."""
 
 
 def results_of(document: Document) -> Callable[[], Results | None] | None:
@@ -46,7 +43,7 @@ def read_results(folder: Path, probe: Path | None, corpus: Corpus) -> Results | 
     StorageError
         If they are damaged.
     """
-    if not (folder / "results.json").exists():
+    if not (folder / NAME).exists():
         return None
     try:
         with parquet_errors(folder / "predictions.parquet"):
@@ -56,19 +53,17 @@ def read_results(folder: Path, probe: Path | None, corpus: Corpus) -> Results | 
 
 
 def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
-    found, record = read_json(folder / "results.json"), RunRecord.open(folder)
+    found, record = RunResults.open(folder), RunRecord.open(folder)
     job = record.job
     if not isinstance(job, TuneJob):
         raise TypeError(job.stage)
-    summary = dict(found["summary"] or found.get("validation_summary", {}))
-    probed: dict[str, Any] = {}
-    fitted = probe is not None and (probe / "results.json").exists()
-    if probe is not None and fitted and on_same_labels(job, RunRecord.open(probe).job):
-        probed = dict(read_json(probe / "results.json")["summary"])
+    probed: Mapping[str, Figures] = {}
+    if probe is not None and (probe / NAME).exists() and on_same_labels(job, RunRecord.open(probe).job):
+        probed = RunResults.open(probe).summary
     there = record.input("corpus")
     own = Corpus.open(there) if (there / "corpus.json").exists() else corpus
     other_texts = own.content_hash != corpus.content_hash
-    drawn = {frozenset(draw["training"] + draw["validation"]) for draw in found["draws"].values()}
+    drawn = {frozenset(draw.training + draw.validation) for draw in found.draws.values()}
     wrong: dict[str, list[Wrong]] = {}
     predictions: list[dict[str, Any]] = []
     own_rows = 0
@@ -90,13 +85,13 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
             )
     return Results(
         job.classes,
-        found["best"],
-        found["measured_on"],
-        {name: {figure: item[figure] for figure in SUMMARISED} for name, item in {**summary, **probed}.items()},
-        found["evaluations"],
+        found.best,
+        found.measured_on,
+        {**(found.summary or found.validation_summary), **probed},
+        found.evaluations,
         wrong,
         {} if other_texts else _uses(found, {item["row"] for item in predictions}),
-        tuple(probed) if len(drawn) == 1 < len(found["draws"]) else (),
+        tuple(probed) if len(drawn) == 1 < len(found.draws) else (),
         own_rows,
         other_texts,
     )
@@ -119,10 +114,8 @@ def soft_tokens(prompt: Path) -> int:
         raise PromptFileError("The file holds no soft prompt", where=prompt, remedy="Choose another file.") from error
 
 
-def _uses(found: Mapping[str, Any], measured: set[int]) -> dict[int, str]:
+def _uses(found: RunResults, measured: set[int]) -> dict[int, str]:
     """Return row -> what the best prompt's seed used it for."""
-    seed = found["best"].rsplit(" ", 1)[-1]
-    uses = dict.fromkeys(measured, "test") if found["measured_on"] == "test" else {}
-    for use in ("training", "validation"):
-        uses.update(dict.fromkeys(found["draws"][seed][use], use))
-    return uses
+    draw = found.draws[found.best.rsplit(" ", 1)[-1]]
+    uses = dict.fromkeys(measured, "test") if found.measured_on == "test" else {}
+    return uses | dict.fromkeys(draw.training, "training") | dict.fromkeys(draw.validation, "validation")

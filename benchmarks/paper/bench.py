@@ -15,6 +15,7 @@ from benchmarks.paper.data import WORDS, Dataset, write_rows
 from engine import jobs
 from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
+from engine.evaluation.results import Evaluation, RunResults
 from engine.presets import Preset, as_many_texts, preset
 from engine.running.pipeline import Steps, import_job
 from engine.settings import (
@@ -166,7 +167,7 @@ class Bench:
                 rows = np.concatenate([draw.training, draw.validation])
                 texts = [pool.texts[row] for row in rows]
                 tested = contrastive_probe(texts, pool.labels[rows], test.texts, test.labels, pool.classes, seed=seed)
-                found[str(seed)] = _figures(tested.to_dict())
+                found[str(seed)] = _figures(tested)
                 write_json(kept, found)
         return {"SetFit": found}
 
@@ -190,18 +191,18 @@ class Bench:
 
 def figures(folder: Path) -> Runs:
     """Return what the run in ``folder`` measured on the test rows."""
-    result = read_json(folder / "results.json")
+    result = RunResults.open(folder)
     found: Runs = {}
-    for run, evaluation in result["evaluations"].items():
+    for run, evaluation in result.evaluations.items():
         method, _, seed = run.rpartition(" seed ") if " seed " in run else ("full model", "", run)
-        steps = result.get("runs", {}).get(run, {}).get("best_step")
+        steps = result.runs.get(run, {}).get("best_step")
         found.setdefault(method, {})[seed] = _figures(evaluation) | ({} if steps is None else {"best_step": steps})
     return found
 
 
-def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "accuracy": round(evaluation["accuracy"], 5),
-        "macro_f1": round(evaluation["macro_f1"], 5),
-        "recall": {name: round(part["recall"], 4) for name, part in evaluation["per_class"].items()},
+        "accuracy": round(evaluation.accuracy, 5),
+        "macro_f1": round(evaluation.macro_f1, 5),
+        "recall": {name: round(part.recall, 4) for name, part in evaluation.per_class.items()},
     }

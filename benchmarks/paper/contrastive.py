@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from engine.backbones.devices import multiplies_bfloat16, resolve_device
 from engine.embedding.sentence_bert import BUNDLED_PACKAGE
-from engine.evaluation.metrics import Evaluation, evaluate
+from engine.evaluation.metrics import evaluate
+from engine.evaluation.results import Evaluation
 
 ROUNDS = 10
 """Pairs of each kind that every example is in (SetFit's ``num_iterations``; its default is 20)."""

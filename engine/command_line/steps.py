@@ -17,6 +17,7 @@ from engine.command_line.options import mapping
 from engine.command_line.tables import from_here, show_classes
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, ProjectError, SettingsError, storage_errors
+from engine.evaluation.results import NAME, RunResults
 from engine.events import Event, Notice
 from engine.jobs import PredictJob
 from engine.jobs.job import ANNOTATED_FROM, NO_PATHS, Job, with_whole_paths
@@ -187,9 +188,9 @@ def tuned_prompt_in(project: Path) -> str:
 
 def which_prompt(prompt: Path) -> str:
     """Say which prompt of a project this is: the best of a tuning, or one that a tuning starts from."""
-    shown, results = from_here(prompt), prompt.parent / "results.json"
-    if results.is_file():
-        return f"the tuned prompt {shown} ({read_json(results)['best']})"
+    shown, folder = from_here(prompt), prompt.parent
+    if (folder / NAME).is_file():
+        return f"the tuned prompt {shown} ({RunResults.open(folder).best})"
     return f"the starting prompt {shown}, which has not been tuned; `metapt tune` does that"
 
 

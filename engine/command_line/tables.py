@@ -14,6 +14,7 @@ from rich.table import Table
 from engine import wording
 from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
+from engine.evaluation.results import Figures, RunResults
 from engine.project import Project
 from engine.settings import ImportSettings
 from engine.storage import read_json
@@ -72,7 +73,7 @@ def show_plain_map(corpus: Corpus, settings: ImportSettings) -> None:
 def kept(folder: Path) -> str:
     """Return what is said of the prompt that a tuning keeps: the best seed of its first start, by validation."""
     shown = from_here(folder / "prompt.safetensors")
-    return f"Kept for export: {shown} ({read_json(folder / 'results.json')['best']})"
+    return f"Kept for export: {shown} ({RunResults.open(folder).best})"
 
 
 def from_here(file: Path) -> Path:
@@ -101,10 +102,10 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
         out.print(f"{best:>12}  ({shown})  {sentence}", markup=False, soft_wrap=True)
 
 
-def show_comparison(summary: dict[str, Any], project: Project, *, probed: bool) -> None:
+def show_comparison(summary: Mapping[str, Figures], project: Project, *, probed: bool) -> None:
     """Print the table of methods, or what validation said if nothing was tested, which prompt is kept, and probes."""
     tuning = project.role("tune")
-    validated = {} if summary else read_json(tuning / "results.json").get("validation_summary", {})
+    validated = {} if summary else RunResults.open(tuning).validation_summary
     if summary:
         out.print(comparison_table(summary))
     elif validated:
@@ -119,7 +120,7 @@ def show_comparison(summary: dict[str, Any], project: Project, *, probed: bool) 
         out.print(f"Probes, for --prompt of predict and evaluate: {', '.join(files)}", markup=False, soft_wrap=True)
 
 
-def comparison_table(summary: Mapping[str, Mapping[str, Any]], *, validation: bool = False) -> Table:
+def comparison_table(summary: Mapping[str, Figures], *, validation: bool = False) -> Table:
     """Return the table of methods, with what always answering the most frequent class would reach below it.
 
     With ``validation`` the columns say that the figures are those of validation texts.
@@ -129,9 +130,14 @@ def comparison_table(summary: Mapping[str, Mapping[str, Any]], *, validation: bo
     caption = f"{SPREAD}; always answering the most frequent class: {wording.percent(majority)}"
     table = Table("method", *figures, "most predicted class", "seeds", caption=caption, caption_justify="left")
     for method, found in summary.items():
-        shown = [wording.percent(found[f"{name}_mean"], found[f"{name}_std"]) for name in ("accuracy", "macro_f1")]
+        accuracy = wording.percent(found["accuracy_mean"], found["accuracy_std"])
+        macro_f1 = wording.percent(found["macro_f1_mean"], found["macro_f1_std"])
         table.add_row(
-            method, *shown, f"at most {100 * found['largest_predicted_share_max']:.0f} %", str(found["seeds"])
+            method,
+            accuracy,
+            macro_f1,
+            f"at most {100 * found['largest_predicted_share_max']:.0f} %",
+            str(found["seeds"]),
         )
     return table
 

@@ -15,11 +15,11 @@ from engine.corpus.drawing import Draw, rows_of_every_class
 from engine.corpus.store import Corpus
 from engine.embedding.cache import embed
 from engine.embedding.sentence_bert import Encoder
-from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.evaluation.metrics import evaluate, summarise
 from engine.evaluation.probe_file import Probe, save_probe
+from engine.evaluation.results import Evaluation, RunResults
 from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
-from engine.storage import write_json
 
 STAGE = "linear-probe"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -173,9 +173,9 @@ def probe_target(
         save_probe(probe, folder / FILES[name])
     summary = {name: summarise(evaluations) for name, evaluations in results.items() if evaluations}
     evaluations = {
-        f"{name} seed {seed}": evaluation.to_dict()
+        f"{name} seed {seed}": evaluation
         for name, found in results.items()
         for (seed, _), evaluation in zip(draws, found, strict=False)
     }
-    write_json(folder / "results.json", {"summary": summary, "evaluations": evaluations})
+    RunResults(summary=summary, evaluations=evaluations).save(folder)
     yield Finished(str(folder), "completed", {"summary": summary})

@@ -3,56 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from engine.evaluation.bins import bin_of
-
-
-@dataclass(frozen=True)
-class ClassFigures:
-    """Precision, recall and F1 of one class (0 where undefined), and how many rows have it."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one set of predictions.
-
-    Attributes
-    ----------
-    accuracy, macro_f1
-        Shares; macro-F1 is the plain mean over the classes that occur, among labels or predictions.
-    expected_calibration_error
-        Mean of |accuracy - confidence| over 15 bins of confidence, weighted by rows (Guo et al. 2017).
-    majority_accuracy
-        What always answering the most frequent class would reach.
-    largest_predicted_share
-        Share of rows that get the most predicted class; near 1 the prompt tells nothing apart.
-    per_class
-        Class -> figures.
-    confusion
-        Rows by true (first) and predicted class.
-    """
-
-    accuracy: float
-    macro_f1: float
-    expected_calibration_error: float
-    majority_accuracy: float
-    largest_predicted_share: float
-    per_class: dict[str, ClassFigures]
-    confusion: list[list[int]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-able values."""
-        return asdict(self)
+from engine.evaluation.results import ClassFigures, Evaluation, Figures
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Evaluation:
@@ -100,13 +56,23 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> f
     return float(sum(gaps))
 
 
-def summarise(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+def summarise(evaluations: Sequence[Evaluation]) -> Figures:
     """Return mean and sample standard deviation (n - 1; ``None`` for a single seed) over seeds."""
-    summary: dict[str, Any] = {"seeds": len(evaluations)}
-    for name in ("accuracy", "macro_f1", "expected_calibration_error"):
+
+    def over_seeds(name: str) -> tuple[float, float | None]:
         values = np.array([getattr(evaluation, name) for evaluation in evaluations])
-        summary[f"{name}_mean"] = float(values.mean())
-        summary[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
-    summary["majority_accuracy"] = float(np.mean([evaluation.majority_accuracy for evaluation in evaluations]))
-    summary["largest_predicted_share_max"] = max(evaluation.largest_predicted_share for evaluation in evaluations)
-    return summary
+        return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None
+
+    accuracy, macro_f1 = over_seeds("accuracy"), over_seeds("macro_f1")
+    calibration = over_seeds("expected_calibration_error")
+    return Figures(
+        seeds=len(evaluations),
+        accuracy_mean=accuracy[0],
+        accuracy_std=accuracy[1],
+        macro_f1_mean=macro_f1[0],
+        macro_f1_std=macro_f1[1],
+        expected_calibration_error_mean=calibration[0],
+        expected_calibration_error_std=calibration[1],
+        majority_accuracy=over_seeds("majority_accuracy")[0],
+        largest_predicted_share_max=max(evaluation.largest_predicted_share for evaluation in evaluations),
+    )

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
+from engine.evaluation.results import Figures, RunResults
 from engine.events import Event, Failed, Finished
 from engine.jobs import (
     AnnotateJob,
@@ -47,7 +48,6 @@ from engine.settings import (
     validated,
 )
 from engine.stage import Stopped, StopToken
-from engine.storage import read_json
 
 Comparison = Literal["PPT", "PT", "linear probe", "full model"]
 SO_FAR = "Until then what there is so far is used."
@@ -262,7 +262,7 @@ def import_job(files: list[str], settings: ImportSettings) -> ImportJob:
     return ImportJob(files=list(found), settings=settings)
 
 
-def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
+def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Figures]:
     """Run every step of the pipeline and return method -> summary, MetaPT first.
 
     Raises
@@ -321,11 +321,11 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Any]:
     return merged_summaries(results)
 
 
-def merged_summaries(folders: list[Path]) -> dict[str, Any]:
-    """Return method -> summary over seeds from the ``results.json`` of several runs."""
-    summary: dict[str, Any] = {}
+def merged_summaries(folders: list[Path]) -> dict[str, Figures]:
+    """Return method -> figures over seeds of several runs."""
+    summary: dict[str, Figures] = {}
     for folder in folders:
-        summary.update(read_json(folder / "results.json")["summary"])
+        summary.update(RunResults.open(folder).summary)
     return summary
 
 

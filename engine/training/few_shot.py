@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +15,14 @@ import torch
 
 from engine.corpus.drawing import few_shot_draws
 from engine.errors import TrainingError
-from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.evaluation.metrics import evaluate, summarise
+from engine.evaluation.results import DrawnRows, Evaluation, Figures, RunResults
 from engine.events import Finished, Notice
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
 from engine.stage import Stage, StopToken
-from engine.storage import replacing, write_json
+from engine.storage import replacing
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples
 
@@ -113,7 +114,7 @@ def few_shot(
         raise
 
     evaluations: list[Evaluation] = []
-    measured_on = "test" if test is not None and len(test) else "validation"
+    measured_on: Literal["test", "validation"] = "test" if test is not None and len(test) else "validation"
     measured = test if measured_on == "test" else np.unique(np.concatenate([run.validation for run in runs]))
     if measured is not None and len(measured) and completed:
         bank = torch.stack([run.result for run in runs])
@@ -134,28 +135,24 @@ def few_shot(
             _write_predictions(folder, runs, probabilities, places, measured, examples.labels, classes)
 
     best, kept = save(evaluations if measured_on == "test" else [])
-    summary = {}
+    summary: dict[str, Figures] = {}
     if evaluations:
         for place, name in enumerate(starts):
             mine = evaluations[place * settings.seeds : (place + 1) * settings.seeds]
             summary[name] = summarise(mine)
     tested = summary if measured_on == "test" else {}
-    write_json(
-        folder / "results.json",
-        {
-            "runs": kept,
-            "best": best.name,
-            "draws": {
-                str(seed): {"training": draw.training.tolist(), "validation": draw.validation.tolist()}
-                for seed, draw in draws
-            },
-            "measured_on": measured_on,
-            "evaluations": {run.name: item.to_dict() for run, item in zip(runs, evaluations, strict=False)},
-            "summary": tested,
-            # What early stopping has seen is no measure of a method, so it stands under another name.
-            "validation_summary": {} if measured_on == "test" else summary,
+    RunResults(
+        runs=kept,
+        best=best.name,
+        draws={
+            str(seed): DrawnRows(training=draw.training.tolist(), validation=draw.validation.tolist())
+            for seed, draw in draws
         },
-    )
+        measured_on=measured_on,
+        evaluations={run.name: item for run, item in zip(runs, evaluations, strict=False)},
+        summary=tested,
+        validation_summary={} if measured_on == "test" else summary,
+    ).save(folder)
     yield Finished(str(folder), "completed" if completed else "stopped", {"runs": kept, "summary": tested})
 
 

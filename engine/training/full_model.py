@@ -22,13 +22,13 @@ from engine.checkpoint import (
 )
 from engine.corpus.drawing import Draw
 from engine.errors import DataError, TrainingError
-from engine.evaluation.metrics import Evaluation, evaluate, summarise
+from engine.evaluation.metrics import evaluate, summarise
+from engine.evaluation.results import Evaluation, RunResults
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.scorer import PromptScorer
 from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import FullModelSettings
 from engine.stage import Part, ProgressMeter, Stage, StopToken
-from engine.storage import write_json
 from engine.training.examples import Examples
 from engine.training.validation import score_rows
 
@@ -86,10 +86,7 @@ def tune_full_model(
                 return
             evaluations[seed] = evaluate(chances[0], examples.labels[test], scorer.verbalizer.classes)
     summary = {"full model": summarise(list(evaluations.values()))}
-    write_json(
-        folder / "results.json",
-        {"summary": summary, "evaluations": {str(s): e.to_dict() for s, e in evaluations.items()}},
-    )
+    RunResults(summary=summary, evaluations={str(seed): found for seed, found in evaluations.items()}).save(folder)
     for seed, _ in draws:
         (folder / f"seed-{seed}" / CHECKPOINT).unlink(missing_ok=True)
     yield Finished(str(folder), "completed", {"summary": summary})

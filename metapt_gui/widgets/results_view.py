@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Qt, Signal
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.evaluation.results import Evaluation, Figures
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
@@ -66,8 +67,8 @@ class Results(NamedTuple):
     classes: Sequence[str]
     best: str
     measured_on: str
-    summary: Mapping[str, Mapping[str, Any]]
-    evaluations: Mapping[str, Mapping[str, Any]]
+    summary: Mapping[str, Figures]
+    evaluations: Mapping[str, Evaluation]
     wrong: Mapping[str, Sequence[Wrong]]
     uses: dict[int, str]
     unspread: Collection[str] = ()
@@ -157,9 +158,7 @@ class ResultsView(QWidget):
             majority = max((item["majority_accuracy"] for item in results.summary.values()), default=None)
             self.note.setText(_note(results, majority))
             names = list(results.summary)
-            _fill(
-                self.methods, [(name, *(_mean(results, name, of) for of in ("accuracy", "macro_f1"))) for name in names]
-            )
+            _fill(self.methods, [(name, *_means(results.summary[name], name in results.unspread)) for name in names])
             self.methods.resizeRowsToContents()  # long names are broken
             for row in (names.index(name) for name in results.unspread):
                 for column in (1, 2):
@@ -178,15 +177,12 @@ class ResultsView(QWidget):
             _fill(self.errors, [])
             return
         figures = results.evaluations[name]
-        self.matrix.set_matrix(list(figures["per_class"]), np.array(figures["confusion"]))
+        self.matrix.set_matrix(list(figures.per_class), np.array(figures.confusion))
         _fill(
             self.per_class,
             [
-                (
-                    f"{cls} ({item['support']:,})",
-                    *(wording.percent(item[key]) for key in ("precision", "recall", "f1")),
-                )
-                for cls, item in figures["per_class"].items()
+                (f"{name} ({item.support:,})", *map(wording.percent, (item.precision, item.recall, item.f1)))
+                for name, item in figures.per_class.items()
             ],
         )
         self._show_errors(results.wrong.get(name, ()), "")
@@ -195,7 +191,7 @@ class ResultsView(QWidget):
         results, name = self._results, self.run.currentText()
         if results is None or name not in results.evaluations:
             return
-        classes = list(results.evaluations[name]["per_class"])
+        classes = list(results.evaluations[name].per_class)
         chosen = [
             item
             for item in results.wrong.get(name, ())
@@ -234,9 +230,10 @@ class ResultsView(QWidget):
         self._cell.setText(GONE)
 
 
-def _mean(results: Results, method: str, figure: str) -> str:
-    item = results.summary[method]
-    return wording.percent(item[f"{figure}_mean"], None if method in results.unspread else item[f"{figure}_std"])
+def _means(figures: Figures, unspread: bool) -> tuple[str, str]:
+    """Return accuracy and macro-F1 as they are shown, without a spread where there is none to see."""
+    accuracy, macro_f1 = (None, None) if unspread else (figures["accuracy_std"], figures["macro_f1_std"])
+    return wording.percent(figures["accuracy_mean"], accuracy), wording.percent(figures["macro_f1_mean"], macro_f1)
 
 
 def _exported(results: Results) -> str:

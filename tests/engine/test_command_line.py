@@ -21,6 +21,7 @@ from engine.command_line.steps import as_learned, training_corpus, tuned_prompt
 from engine.command_line.tables import kept, show_corpus
 from engine.command_line.template import pipeline_template
 from engine.errors import ProjectError, SettingsError
+from engine.evaluation.results import RunResults
 from engine.events import Event, Finished, Metric, Notice, Progress
 from engine.presets import preset
 from engine.project import Project
@@ -273,7 +274,7 @@ def test_a_prompt_that_is_exported_is_called_what_it_is(tmp_path, make_scorer, m
         folder = runs / f"000{number}-{role}"
         save_prompt(described, folder / "prompt.safetensors")
         if role == "tune":
-            write_json(folder / "results.json", {"best": "MetaPT seed 3"})
+            RunResults(summary={}, best="MetaPT seed 3").save(folder)
         with Project.open(tmp_path / "project.metapt") as project:
             project.assign(role, folder)
         told.append(CliRunner().invoke(app, ["export", "mine.safetensors"]).stdout)
@@ -301,7 +302,7 @@ def test_where_broken_rows_are_kept_is_printed(tmp_path, capsys, monkeypatch):
 
 
 def test_the_prompt_that_is_kept_is_named_from_here(tmp_path, monkeypatch):
-    write_json(tmp_path / "runs" / "results.json", {"best": "MetaPT seed 3"})
+    RunResults(summary={}, best="MetaPT seed 3").save(tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     assert kept(tmp_path / "runs") == f"Kept for export: {Path('runs', 'prompt.safetensors')} (MetaPT seed 3)"
     (tmp_path / "elsewhere").mkdir()

@@ -10,12 +10,12 @@ import pytest
 
 from engine.command_line.tables import show_comparison
 from engine.evaluation.metrics import evaluate, summarise
+from engine.evaluation.results import RunResults
 from engine.events import Notice
 from engine.project import Project
 from engine.prompting.bank import initial_prompt
 from engine.settings import TuneSettings
 from engine.stage import StopToken
-from engine.storage import write_json
 from engine.training.few_shot import few_shot
 
 MEASURED = {"MetaPT": summarise([evaluate(np.eye(2), np.array([0, 1]), ("bad", "good"))])}
@@ -29,7 +29,7 @@ def in_a_project(folder: Path) -> Project:
 
 
 def test_the_files_of_probes_are_named(tmp_path, capsys):
-    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0"})
+    RunResults(summary={}, best="MetaPT seed 0").save(tmp_path)
     (tmp_path / "probe.safetensors").touch()
     show_comparison(MEASURED, in_a_project(tmp_path), probed=True)
     assert str(tmp_path / "probe.safetensors") in capsys.readouterr().out
@@ -38,7 +38,7 @@ def test_the_files_of_probes_are_named(tmp_path, capsys):
 
 
 def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
-    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": MEASURED})
+    RunResults(summary={}, best="MetaPT seed 0", validation_summary=MEASURED).save(tmp_path)
     show_comparison({}, in_a_project(tmp_path), probed=False)
     said = " ".join(capsys.readouterr().out.split())
     assert "Nothing was set aside to test on" in said
@@ -54,7 +54,7 @@ def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
 
 
 def test_without_validation_there_is_nothing_to_show(tmp_path, capsys):
-    write_json(tmp_path / "results.json", {"best": "MetaPT seed 0", "validation_summary": {}})
+    RunResults(summary={}, best="MetaPT seed 0").save(tmp_path)
     show_comparison({}, in_a_project(tmp_path), probed=False)
     assert "Nothing was measured" in capsys.readouterr().out
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gui.driving import Hands
-from made_runs import as_if_run
+from made_runs import as_if_run, figures
 
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
@@ -22,12 +22,12 @@ from engine.storage import write_json
 from engine.workflow import TRAIN, State, backbone_of, embedded_source, outdated, probe_files, states
 from metapt_gui.earlier_runs import changed_settings, values_of_run, values_of_runs
 from metapt_gui.models.annotated import audited_texts
-from metapt_gui.result_files import SUMMARISED, read_results
+from metapt_gui.result_files import read_results
 from metapt_gui.run_files import describe_runs
 
 WRONG = (None, -1.5, "/runs/1-a\0", [[3]], {"x": "y"})
 RESULTS = {
-    "summary": {"PT": dict.fromkeys(SUMMARISED, 0.5)},
+    "summary": {"PT": figures()},
     "best": "PT 0",
     "measured_on": "test",
     "evaluations": {},

@@ -11,11 +11,12 @@ import pytest
 from gui.driving import Hands
 from gui.letters import opened, press
 from importing import read, write
-from made_runs import as_if_run
+from made_runs import as_if_run, figures
 from PySide6.QtCore import QModelIndex, QSize, Qt
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.corpus.store import Corpus
+from engine.evaluation.results import ClassFigures, DrawnRows, Evaluation, RunResults
 from engine.jobs import ProbeJob, TuneJob
 from engine.project import Project
 from metapt_gui.models.label_model import USE
@@ -23,13 +24,8 @@ from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.result_files import read_results
 from metapt_gui.widgets.results_view import GONE, IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
 
-CLASS = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1}
-EVALUATION = {"per_class": {"unhappy": CLASS, "happy": CLASS}, "confusion": [[0, 1], [1, 0]]}
-
-
-def figures(accuracy: float, spread: float) -> dict[str, float]:
-    found = {f"{name}_mean": accuracy for name in ("accuracy", "macro_f1")}
-    return {**found, "accuracy_std": spread, "macro_f1_std": spread, "seeds": 2, "majority_accuracy": 0.5}
+CLASS = ClassFigures(0.5, 0.5, 0.5, 1)
+EVALUATION = Evaluation(0.0, 0.0, 0.5, 0.5, 0.5, {"unhappy": CLASS, "happy": CLASS}, [[0, 1], [1, 0]])
 
 
 def made(probe: float = 0.7, **changes: object) -> Results:
@@ -121,20 +117,20 @@ def tuned(project_folder: Path) -> Path:
     with Project.open(project_folder) as project:
         target = {"corpus": str(project.role("target")), "classes": ["unhappy", "happy"]}
         folder = as_if_run(project, "tune", TuneJob(**target))
-        draws = {"1": {"training": [0, 1], "validation": [2, 3]}, "2": {"training": [3, 2], "validation": [1, 0]}}
-        results = {
-            "summary": {"MetaPT": figures(0.8, 0.1)},
-            "best": "MetaPT seed 1",
-            "draws": draws,
-            "measured_on": "test",
-            "evaluations": {"MetaPT seed 1": EVALUATION},
+        draws = {
+            "1": DrawnRows(training=[0, 1], validation=[2, 3]),
+            "2": DrawnRows(training=[3, 2], validation=[1, 0]),
         }
-        (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        RunResults(
+            summary={"MetaPT": figures(0.8, 0.1)},
+            best="MetaPT seed 1",
+            draws=draws,
+            evaluations={"MetaPT seed 1": EVALUATION},
+        ).save(folder)
         row = {"run": "MetaPT seed 1", "row": 33, "label": "happy", "prediction": "unhappy", "confidence": 0.9}
         pq.write_table(pa.Table.from_pylist([row]), folder / "predictions.parquet")
         probe = as_if_run(project, "linear-probe", ProbeJob(**target))
-        summary = {"summary": {"Sentence-BERT probe": figures(0.7, 0.0)}}
-        (probe / "results.json").write_text(json.dumps(summary), encoding="utf-8")
+        RunResults(summary={"Sentence-BERT probe": figures(0.7, 0.0)}).save(probe)
     return project_folder
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from gui.driving import Hands
-from made_runs import as_if_run
+from made_runs import as_if_run, figures
 
+from engine.evaluation.results import DrawnRows, RunResults
 from engine.jobs import ProbeJob, TuneJob
 from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
@@ -16,7 +17,6 @@ from engine.settings import PromptSettings, TuneSettings
 from engine.storage import read_json, write_json
 from engine.workflow import classifier_path
 from metapt_gui.pages.few_shot import FewShotPage
-from metapt_gui.result_files import SUMMARISED
 
 CLASSES = ("unhappy", "happy")
 
@@ -28,16 +28,15 @@ def tuned(project: Project, rows: int, right: float, *, probed: bool) -> Path:
     folder = as_if_run(project, "tune", TuneJob(starts={"PT": "random"}, **target))
     prompt = Prompt(torch.full((3, 8), right), None, {"unhappy": "bad", "happy": "good"}, PromptSettings(soft_tokens=3))
     save_prompt(prompt, folder / "prompt.safetensors")
-    summary = {"PT": dict.fromkeys(SUMMARISED, 0.0) | {"accuracy_mean": right}}
+    summary = {"PT": figures(right)}
     write_json(folder / "result.json", read_json(folder / "result.json") | {"summary": {"summary": summary}})
-    draws = {"0": {"training": [0], "validation": [1]}}
-    results = {"summary": summary, "best": "PT seed 0", "measured_on": "test", "evaluations": {}, "draws": draws}
-    write_json(folder / "results.json", results)
+    draws = {"0": DrawnRows(training=[0], validation=[1])}
+    RunResults(summary=summary, best="PT seed 0", draws=draws).save(folder)
     curve = '{"event": "Metric", "name": "validation accuracy", "step": %d, "value": 0.5, "group": "PT seed 0"}\n'
     (folder / "events.jsonl").write_text(curve % rows, encoding="utf-8")
     if probed:
         beside = as_if_run(project, "linear-probe", ProbeJob(**target))
-        write_json(beside / "results.json", {"summary": {"Sentence-BERT probe": summary["PT"]}})
+        RunResults(summary={"Sentence-BERT probe": summary["PT"]}).save(beside)
         (beside / "probe.safetensors").touch()
     return folder
 

@@ -312,15 +312,14 @@ def _read_labels(folder: Path, options: dict[str, Any]) -> Iterator[Step]:
 
 def _run_folders(folder: Path) -> st.SearchStrategy[Input]:
     import pyarrow as pa
-
-    from metapt_gui.result_files import SUMMARISED
+    from made_runs import figures
 
     events = b'{"event": "Metric", "name": "loss", "step": 1, "value": 0.5, "group": "a"}\n' * 3
     train = {"stage": "meta-train", "corpus": "corpus", "clusters": "groups", "settings": {"steps": 10}}
     tune = {"stage": "tune", "corpus": "corpus", "classes": ["1", "2"], "labels": {"0": "1"}, "tune": {}}
     predictions = {"run": ["PT 0", "PT 0"], "row": [0, 1], "label": ["1", "2"], "prediction": ["2", "2"]}
     results = {
-        "summary": {"PT": dict.fromkeys(SUMMARISED, 0.5)},
+        "summary": {"PT": figures()},
         "best": "PT 0",
         "measured_on": "test",
         "evaluations": {},
