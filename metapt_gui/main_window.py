@@ -392,6 +392,7 @@ class MainWindow(QMainWindow):
         self.status.stop()
         self.crash_notice.end()
         self.host.close()
+        self.runner.let_go()
         self.background.close()
         self.document.close()
         event.accept()

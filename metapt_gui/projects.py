@@ -86,6 +86,7 @@ class Projects(QObject):
     def close(self) -> None:
         """Back to the welcome page."""
         if not self._busy():
+            self._runner.let_go()
             self._document.close()
 
     def save_copy(self) -> None:
@@ -124,6 +125,7 @@ class Projects(QObject):
         show_error(self._window, error)
 
     def _show(self, project: Project) -> None:
+        self._runner.let_go()
         self._settings.remember(project.folder)
         self._document.open(project)
 

@@ -71,7 +71,7 @@ class FewShotPage(Page):
         self.tabs.addTab(self.curves, "Curves")
         self.tabs.addTab(self.results, "Results")
         self.history = RunHistory("labels", ticks=False)
-        self.runs = StepRuns(self.document, self.context.background, self.history, "tune")
+        self.runs = StepRuns(self.document, self.runner, self.context.background, self.history, "tune")
         self.runs.used.connect(self._read_curves)
         self.tabs.addTab(self.history, "Runs")
         self.side = FewShotSide(self.context)
