@@ -156,6 +156,7 @@ class EngineHost(QObject):
         self._running = 0
         self._wish = Wish()
         self._newest: dict[str, int] = {}
+        self._needed: set[str] = set()
         self._callbacks: dict[int, tuple[str, Callable[[Any], None], Callable[[MetaPTError], None] | None]] = {}
         self._jobs, self._questions = QThread(self), QThread(self)
         self._jobs.setObjectName("engine jobs")
@@ -242,18 +243,25 @@ class EngineHost(QObject):
         failed: Callable[[MetaPTError], None] | None = None,
         *,
         key: str = "",
+        needed: bool = False,
         **arguments: Any,
     ) -> None:
-        """Ask the engine and call ``then`` with the answer, here; only the newest question of a ``key`` is answered."""
+        """Ask the engine and call ``then`` with the answer, here.
+
+        Of the same question with the same ``key`` only the newest is answered. One that is ``needed`` is answered in
+        any case, whatever is asked or forgotten after it: it does something.
+        """
         self._question += 1
-        key = key or question
+        key = f"{question} {self._question}, needed" if needed else f"{question} {key}"
+        if needed:
+            self._needed.add(key)
         self._newest[key] = self._question
         self._callbacks[self._question] = (key, then, failed)
         self._ask.emit(self._question, key, question, arguments)
 
-    def forget(self, key: str | None = None) -> None:
-        """Let the questions that wait be answered to nobody: those of a ``key``, or all."""
-        for known in list(self._newest) if key is None else [key]:
+    def forget(self, question: str = "", key: str = "") -> None:
+        """Let what waits be answered to nobody: a question with a ``key``, or all; but for what is needed."""
+        for known in [f"{question} {key}"] if question else self._newest.keys() - self._needed:
             self._newest.pop(known, None)
 
     def end_process(self) -> None:
@@ -285,6 +293,7 @@ class EngineHost(QObject):
         key, then, if_failed = self._callbacks.pop(number, ("", None, None))
         if then is None or self._newest.get(key) != number:
             return
+        self._needed.discard(key)
         if error is None:
             then(answer)
         elif if_failed is not None:

@@ -179,7 +179,7 @@ class ImportPage(Page):
         self._warnings = self._warned.setdefault(self.role, [])
         self._say_nothing_of_runs()
         self._preview, self._preview_problem = {}, ""
-        self.host.forget("preview")  # it was asked for the files of another role, or for other files
+        self.host.forget("preview_file")  # it was asked for the files of another role, or for other files
         files = self.files()
         self.drop.show_files(files)
         self._showing = True
@@ -205,14 +205,8 @@ class ImportPage(Page):
         # Columns may be those of another file.
         for name in ("text_column", "label_column"):
             settings.pop(name, None)
-        self.host.ask(
-            "preview_file",
-            self._on_preview,
-            self._on_no_preview,
-            key="preview",
-            path=self.files()[0],
-            settings=settings,
-        )
+        path = self.files()[0]
+        self.host.ask("preview_file", self._on_preview, self._on_no_preview, path=path, settings=settings)
 
     def _on_preview(self, preview: dict[str, Any]) -> None:
         kept = self.document.value(f"import {self.role}", {})

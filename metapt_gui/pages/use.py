@@ -277,11 +277,12 @@ class UsePage(Page):
 
     def export(self, path: Path, peft: bool) -> None:
         """Write the prompt or the probe as a file, or a prompt as a folder that PEFT reads."""
-        self.side.saved.setText("")
+        self.side.saved.setText(f"{path.name} is being written …")
         self.host.ask(
             "export_prompt",
             partial(self._on_saved, path),
             self._on_not_saved,
+            needed=True,
             prompt=str(self._file),
             target=str(path.absolute()),
             peft=peft,

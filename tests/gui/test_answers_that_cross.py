@@ -1,0 +1,108 @@
+"""Questions whose answers come late, cross each other, or are of what is not shown any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from gui.driving import Hands
+
+from engine.prompting.prompt_file import Prompt, save_prompt
+from engine.running.process import EngineProcess
+from engine.settings import PromptSettings
+from metapt_gui.pages.few_shot import FewShotPage
+from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.use import UsePage
+
+
+class Gate:
+    """Lets questions through to the engine, or holds them back."""
+
+    def __init__(self, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        ask = EngineProcess.ask
+
+        def held(process: EngineProcess, question: str, **arguments: Any) -> Any:
+            assert self.open.wait(60)
+            return ask(process, question, **arguments)
+
+        monkeypatch.setattr(EngineProcess, "ask", held)
+        self._hands = hands
+
+    def shut(self) -> None:
+        """Hold questions back from now on."""
+        self._hands.qtbot.wait(400)
+        self.open.clear()
+
+
+@pytest.fixture
+def gate(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Where questions wait."""
+    made = Gate(hands, monkeypatch)
+    yield made
+    made.open.set()
+
+
+# Questions of several pages -------------------------------------------------------------------------------------------
+
+
+def test_what_one_page_asks_does_not_take_the_place_of_what_another_asked(
+    hands: Hands, gate: Gate, project_folder: Path
+) -> None:
+    hands.window.projects.open(project_folder)
+    labels = hands.step(4)
+    assert isinstance(labels, FewShotPage)
+    hands.until(lambda: bool(labels.side.preview.text()))
+    gate.shut()
+    importing = hands.step(0)
+    assert isinstance(importing, ImportPage)
+    hands.click(importing.roles["target"])
+    assert importing.model.rowCount() == 0
+    hands.step(4)
+    hands.qtbot.wait(500)  # its page has asked for the input of the backbone
+    gate.open.set()
+    hands.until(lambda: importing.model.rowCount() > 0, 20_000)
+
+
+def test_every_file_that_was_to_be_saved_is_saved_and_told(
+    hands: Hands, gate: Gate, prompt: Path, project_folder: Path, tmp_path: Path
+) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    page.use(str(prompt))
+    hands.until(lambda: bool(page.side.classes()))
+    gate.shut()
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    page.export(first, False)
+    assert "being written" in page.side.saved.text()
+    page.export(second, False)
+    hands.window.projects.close()
+    gate.open.set()
+    hands.until(lambda: first.exists() and second.exists(), 20_000)
+    hands.until(lambda: "Saved" in page.side.saved.text())
+
+
+@pytest.fixture
+def prompt(tmp_path: Path) -> Path:
+    """A prompt file."""
+    path, words = tmp_path / "mine.safetensors", {"unhappy": "bad", "happy": "good"}
+    save_prompt(Prompt(torch.zeros(3, 8), None, words, PromptSettings(soft_tokens=3)), path)
+    return path
+
+
+# Clicks while something is looked for ---------------------------------------------------------------------------------
+
+
+# Work beside the event loop -------------------------------------------------------------------------------------------
+
+
+# What is said of runs -------------------------------------------------------------------------------------------------
+
+
+# Copies ---------------------------------------------------------------------------------------------------------------
