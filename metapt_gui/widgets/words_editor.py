@@ -58,6 +58,7 @@ class WordsEditor(QWidget):
 
     def show_classes(self, classes: Sequence[str], words: Mapping[str, str]) -> None:
         """Show classes and their words."""
+        self._timer.start()  # what was asked of these words may have been forgotten with another project
         if list(classes) == self.classes() and all(words.get(name, "") == word for name, word in self.words().items()):
             return
         self._classes = list(classes)
@@ -71,7 +72,6 @@ class WordsEditor(QWidget):
         before = self.add.previousInFocusChain()
         lines = [self._add_line(number, name, words.get(name, "")) for number, name in enumerate(self._classes)]
         in_turn(before, [widget for line in lines for widget in line])
-        self._timer.start()
 
     def classes(self) -> list[str]:
         """Return the names of the classes, in order."""
@@ -173,21 +173,23 @@ class WordsEditor(QWidget):
             if word and word not in self._pieces:
                 self._host.ask(
                     "word_tokens",
-                    partial(self._on_pieces, word),
+                    partial(self._on_pieces, self._backbone, word),
                     self._on_failure,
                     key=f"word {id(self)} {word}",
                     backbone=self._backbone,
                     word=word,
                 )
 
-    def _on_pieces(self, word: str, pieces: list[str]) -> None:
+    def _on_pieces(self, backbone: dict[str, Any], word: str, pieces: list[str]) -> None:
+        if backbone is not self._backbone:
+            return  # another one is asked by now
         self._pieces[word] = pieces
         self._say()
         self.checked.emit()
         if len(pieces) > 1:
             self._host.ask(
                 "suggest_words",
-                partial(self._on_suggestions, word),
+                partial(self._on_suggestions, self._backbone, word),
                 key=f"suggest {id(self)}",
                 backbone=self._backbone,
                 word=word,
@@ -197,8 +199,8 @@ class WordsEditor(QWidget):
         self.advice.setText(str(error))
         self.advice.show()
 
-    def _on_suggestions(self, word: str, words: list[str]) -> None:
-        if word in self.words().values() and words:
+    def _on_suggestions(self, backbone: dict[str, Any], word: str, words: list[str]) -> None:
+        if backbone is self._backbone and word in self.words().values() and words:
             several = f"‘{wording.brief(word)}’ is several tokens for this backbone; one works better."
             self.advice.setText(f"{several} Try {', '.join(words)}.")
             self.advice.show()

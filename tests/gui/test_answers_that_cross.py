@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from engine.running.process import EngineProcess
 from engine.settings import PromptSettings
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.use import UsePage
 
 
@@ -94,6 +96,45 @@ def prompt(tmp_path: Path) -> Path:
     path, words = tmp_path / "mine.safetensors", {"unhappy": "bad", "happy": "good"}
     save_prompt(Prompt(torch.zeros(3, 8), None, words, PromptSettings(soft_tokens=3)), path)
     return path
+
+
+def test_what_a_backbone_said_of_a_word_is_not_shown_of_another_backbone(
+    hands: Hands, project_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    assert isinstance(page, MetaTrainPage)
+    asked: list[tuple[str, Callable[[Any], None]]] = []
+    words = page.words
+    words.set_backbone({"backbone": "one"})
+    hands.qtbot.wait(500)
+    monkeypatch.setattr(
+        words._host, "ask", lambda _question, then, *_, **known: asked.append((known["backbone"]["backbone"], then))
+    )
+    words.set_backbone({"backbone": "two"})
+    hands.until(lambda: bool(asked))
+    late, known = asked[:], len(words._lines)
+    words.set_backbone({"backbone": "three"})
+    for _, then in late:
+        then(["▁of", "▁two"])
+    asked.clear()
+    hands.until(lambda: len(asked) >= known, 5000)
+    assert {backbone for backbone, _ in asked} == {"three"}
+
+
+def test_words_are_asked_about_again_when_the_answers_were_for_another_project(
+    hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(project_folder, tmp_path / "other.metapt"))
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    assert isinstance(page, MetaTrainPage)
+    gate.open.clear()
+    page.words._pieces.clear()
+    page.words.check()
+    hands.window.projects.open(other)
+    gate.open.set()
+    hands.until(lambda: page.words._pieces.keys() >= set(page.words.words().values()), 20_000)
 
 
 # Clicks while something is looked for ---------------------------------------------------------------------------------
