@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from gui.driving import Hands
+from importing import write
 
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.running.process import EngineProcess
@@ -137,7 +138,42 @@ def test_words_are_asked_about_again_when_the_answers_were_for_another_project(
     hands.until(lambda: page.words._pieces.keys() >= set(page.words.words().values()), 20_000)
 
 
+def test_an_answer_of_the_prompt_before_does_not_stay_beside_another(
+    hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path
+) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    page._file = tmp_path / "one.safetensors"
+    page._on_chances({"happy": 0.9, "unhappy": 0.1})
+    assert page.answer.text().startswith("happy")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no prompt")
+    hands.window.document.set_value("loaded prompt", str(broken))
+    hands.until(lambda: bool(page.side.about.text()) and "reading" not in page.side.about.text())
+    assert page.answer.text() == ""
+
+
 # Clicks while something is looked for ---------------------------------------------------------------------------------
+
+
+def test_files_are_classified_with_the_prompt_that_was_shown_when_they_were_chosen(
+    hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    file = write(tmp_path / "new.csv", rows=[(f"text {number}", "") for number in range(5)])
+    hands.next_file(file, save=tmp_path / "answers.csv")
+    jobs: list[Any] = []
+    monkeypatch.setattr(page, "run", lambda _role, job, **_: jobs.append(job))
+    page._file = tmp_path / "then.safetensors"
+    gate.shut()
+    page.classify_into([file])
+    page._file = tmp_path / "now.safetensors"
+    gate.open.set()
+    hands.until(lambda: bool(jobs))
+    assert jobs[0].prompt == str(tmp_path / "then.safetensors")
 
 
 # Work beside the event loop -------------------------------------------------------------------------------------------
