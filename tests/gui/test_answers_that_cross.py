@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from gui.driving import Hands
+from gui.driving import Hands, chosen
 from importing import write
 
 from engine.prompting.prompt_file import Prompt, save_prompt
+from engine.running.jobs import ImportJob
 from engine.running.process import EngineProcess
-from engine.settings import PromptSettings
+from engine.settings import ImportSettings, PromptSettings
+from engine.stage import StopToken
+from metapt_gui.background import Background
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
@@ -157,6 +162,28 @@ def test_an_answer_of_the_prompt_before_does_not_stay_beside_another(
 # Clicks while something is looked for ---------------------------------------------------------------------------------
 
 
+def test_an_import_whose_files_are_still_looked_for_is_not_replaced_by_another(
+    hands: Hands, importing: ImportPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "reviews.csv", rows=[(f"text {number}", str(number % 2)) for number in range(20)])
+    chosen(hands, importing, file)
+    found = threading.Event()
+
+    def slowly(files: list[str], settings: ImportSettings) -> ImportJob:
+        assert found.wait(60)
+        return ImportJob(files=files, settings=settings)
+
+    monkeypatch.setattr("metapt_gui.pages.import_corpus.import_job", slowly)
+    importing.show_primary()
+    hands.click(importing.primary)
+    importing.show_primary()
+    assert not importing.primary.isEnabled()
+    assert "looked for" in importing.primary.toolTip()
+    found.set()
+    hands.until(lambda: hands.window.document.has("source"))
+    hands.idle()
+
+
 def test_files_are_classified_with_the_prompt_that_was_shown_when_they_were_chosen(
     hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +204,26 @@ def test_files_are_classified_with_the_prompt_that_was_shown_when_they_were_chos
 
 
 # Work beside the event loop -------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_waits_for_any_more_is_asked_to_stop(qtbot: Any) -> None:
+    background, answers = Background(), list[str]()
+
+    def until(stop: StopToken) -> str:
+        ends = time.monotonic() + 30
+        while not stop.requested and time.monotonic() < ends:
+            time.sleep(0.01)
+        return "stopped" if stop.requested else "waited for"
+
+    for number in range(3):
+        stop = StopToken()
+        background.run("one", partial(until, stop), answers.append, stop=stop)
+        if number == 1:
+            background.forget()
+    began = time.monotonic()
+    background.close()
+    assert time.monotonic() - began < 5
+    assert answers == []
 
 
 # What is said of runs -------------------------------------------------------------------------------------------------
