@@ -43,7 +43,7 @@ class Projects(QObject):
         if self._busy():
             return
         name, _ = QFileDialog.getSaveFileName(self._window, "New project", str(Path.home() / f"untitled{SUFFIX}"))
-        if name:
+        if name and not self._busy():  # a job may have begun while the dialog was open
             path = Path(name)
             self._show(Project.create(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)))
 

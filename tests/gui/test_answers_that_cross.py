@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from counting import CountJob
 from gui.driving import Hands, chosen
 from importing import write
+from PySide6.QtWidgets import QFileDialog
 
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.running.jobs import ImportJob
@@ -182,6 +184,22 @@ def test_an_import_whose_files_are_still_looked_for_is_not_replaced_by_another(
     found.set()
     hands.until(lambda: hands.window.document.has("source"))
     hands.idle()
+
+
+def test_a_job_that_begins_while_a_dialog_is_open_keeps_its_project(
+    hands: Hands, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.window.projects.open(project_folder)
+
+    def begun(*_: Any, **__: Any) -> tuple[str, str]:
+        hands.window.runner.start("train", "meta-train", CountJob(to=1000, seconds=0.05))
+        return str(tmp_path / "another"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", staticmethod(begun))
+    hands.window.projects.new()
+    assert hands.window.document.folder == project_folder
+    assert not (tmp_path / "another.metapt").exists()
+    hands.window.runner.cancel()
 
 
 def test_files_are_classified_with_the_prompt_that_was_shown_when_they_were_chosen(
