@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -245,6 +247,20 @@ def test_what_nobody_waits_for_any_more_is_asked_to_stop(qtbot: Any) -> None:
 
 
 # What is said of runs -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_had_gone_on_is_not_said_to_start_anew(hands: Hands, project_folder: Path) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    run = hands.window.runner.start("train", "meta-train", CountJob(to=1000, seconds=0.05))
+    hands.until((run.folder / "job.json").exists)
+    (run.folder / "checkpoint.safetensors").write_bytes(b"of the time before")
+    hands.until(lambda: bool(hands.window.host.pid))
+    os.kill(hands.window.host.pid, signal.SIGKILL)
+    hands.until(page.banner.isVisible)
+    assert "starts anew" not in page.banner.text.text()
+    assert "goes on from where it was saved" in page.banner.text.text()
+    assert [button.text() for button in page.banner.buttons][:1] == ["Resume"]
 
 
 # Copies ---------------------------------------------------------------------------------------------------------------
