@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QTabWidget
 from engine.errors import MetaPTError
 from engine.events import Event, Finished
 from engine.presets import preset
+from engine.project import Project
 from engine.running.jobs import ProbeJob, TuneJob
 from engine.running.record import ending
 from engine.running.target_task import present_names, tested_on
@@ -372,7 +373,7 @@ class FewShotPage(Page):
             self.context.background.run("tuning curves", curves, self._show_curves)
 
     def _show_curves(self, curves: Curves) -> None:
-        if self.runner.current is None:
+        if self.runner.current is None or self.runner.current.role != "tune":  # that one draws its own
             self.curves.show_curves(curves)
 
     def on_event(self, run: Run, event: Event) -> None:
@@ -391,9 +392,9 @@ class FewShotPage(Page):
                 same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
                 source = embedded_source(self.document.project)
                 probe = ProbeJob(source=source, cache=cache, **{name: getattr(run.job, name) for name in same})
-                QTimer.singleShot(0, self, partial(self._follow_with, probe))
+                QTimer.singleShot(0, self, partial(self._follow_with, self.document.project, probe))
             self.tabs.setCurrentIndex(2)
 
-    def _follow_with(self, probe: ProbeJob) -> None:
-        if self.document.project is not None:  # it is closed if the window waited for the tuning to end
+    def _follow_with(self, project: Project, probe: ProbeJob) -> None:
+        if self.document.project is project:  # it is closed if the window waited for the tuning to end
             self.run("linear-probe", probe)

@@ -19,6 +19,8 @@ from gui.driving import Hands, chosen
 from importing import write
 from PySide6.QtWidgets import QFileDialog
 
+from engine.events import Metric, to_json
+from engine.project import Project
 from engine.prompting.prompt_file import Prompt, save_prompt
 from engine.running.jobs import ImportJob
 from engine.running.process import EngineProcess
@@ -261,6 +263,21 @@ def test_a_run_that_had_gone_on_is_not_said_to_start_anew(hands: Hands, project_
     assert "starts anew" not in page.banner.text.text()
     assert "goes on from where it was saved" in page.banner.text.text()
     assert [button.text() for button in page.banner.buttons][:1] == ["Resume"]
+
+
+def test_curves_of_a_tuning_are_shown_while_another_step_runs(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        folder = project.folder / "runs" / "0098-tune"
+        folder.mkdir()
+        lines = [Metric("validation accuracy", step, 0.5 + step / 100, "PT, seed 0") for step in (1, 2, 3)]
+        (folder / "events.jsonl").write_text("".join(to_json(line) + "\n" for line in lines), encoding="utf-8")
+        project.assign("tune", folder)
+    hands.window.projects.open(project_folder)
+    page = hands.step(4)
+    assert isinstance(page, FewShotPage)
+    hands.window.runner.start("train", "meta-train", CountJob(to=10_000, seconds=0.05))
+    page._read_curves()
+    hands.until(lambda: page.curves.accuracy.table()[1][-1:] == [("PT, seed 0", 3, 0.53)], 20_000)
 
 
 # Copies ---------------------------------------------------------------------------------------------------------------
