@@ -394,5 +394,6 @@ class MainWindow(QMainWindow):
         self.host.close()
         self.runner.let_go()
         self.background.close()
+        self.projects.finish()
         self.document.close()
         event.accept()

@@ -281,3 +281,22 @@ def test_curves_of_a_tuning_are_shown_while_another_step_runs(hands: Hands, proj
 
 
 # Copies ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_told_of_though_another_project_is_open_by_then(
+    hands: Hands, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copytree(project_folder, tmp_path / "other.metapt"))
+    hands.window.projects.open(project_folder)
+    copied = threading.Event()
+
+    def refused(_folder: Path, target: Path) -> Path:
+        assert copied.wait(60)
+        return target
+
+    monkeypatch.setattr("metapt_gui.projects.copy_project", refused)
+    hands.next_file(tmp_path / "backup.metapt")
+    hands.window.projects.save_copy()
+    hands.window.projects.open(other)
+    copied.set()
+    hands.until(lambda: "is in" in hands.window.status.currentMessage(), 20_000)
