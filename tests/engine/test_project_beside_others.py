@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine import project_copy
-from engine.errors import StorageError
+from engine.errors import ProjectError, StorageError
 from engine.project import Project
 from engine.project_copy import copy_project
 from engine.storage import UNFINISHED
@@ -47,3 +49,16 @@ def test_half_a_copy_is_no_project(folder: Path, tmp_path: Path, monkeypatch: py
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.metapt"]
     monkeypatch.undo()
     copy_project(folder, target)
+
+
+def test_a_database_that_another_program_locks_is_not_said_to_be_damaged(folder: Path) -> None:
+    with Project.open(folder) as project, closing(sqlite3.connect(folder / "project.db")) as other:
+        project.set_label("texts", 2, "bad")
+        assert project._database is not None
+        project._database.execute("PRAGMA busy_timeout = 50")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ProjectError, match="Another program is using"):
+            project.set_label("texts", 3, "bad")
+        other.rollback()
+        project.set_label("texts", 3, "bad")
+        assert project.labels("texts") == {1: "good", 2: "bad", 3: "bad"}
