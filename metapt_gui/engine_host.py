@@ -15,7 +15,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from engine.errors import DeviceLostError, EngineProcessError, MetaPTError
+from engine.errors import DeviceLostError, EngineDiedError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished
 from engine.running.failures import error_from, failed
 from engine.running.jobs import Job
@@ -119,15 +119,22 @@ class _AskWorker(QObject):
         self._process, self._newest = process, newest
 
     def ask(self, number: int, key: str, question: str, arguments: dict[str, Any]) -> None:
-        """Answer one question, unless a newer one of its key waits behind it."""
+        """Answer one question, unless a newer one of its key waits behind it.
+
+        It is no fault of the question's if the process dies of the job that runs: another process is asked then, once.
+        """
         answer, error = None, None
-        if self._newest.get(key) == number:
+        for _ in range(2):
+            if self._newest.get(key) != number:
+                break
             try:
-                answer = self._process.get().ask(question, **arguments)
+                answer, error = self._process.get().ask(question, **arguments), None
             except MetaPTError as caught:
                 error = caught
             except Exception as caught:  # a bug must not end the thread in silence
                 error = EngineProcessError(f"The question could not be asked ({caught})")
+            if not isinstance(error, EngineDiedError):
+                break
         self.answered.emit(number, answer, error)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from gui.test_engine_host import Watched
 from pytestqt.qtbot import QtBot
 
 from engine.errors import EngineProcessError
-from engine.events import Finished
+from engine.events import Failed, Finished
 from engine.running.process import EngineProcess
 from metapt_gui.engine_host import Cancelled, EngineHost
 
@@ -173,3 +175,18 @@ def test_a_question_that_came_too_late_is_not_answered_into_a_full_pipe(
     with pytest.raises(EngineProcessError, match="did not answer"):
         process.ask("preview_file", timeout=0.2, path=str(file), settings={})
     qtbot.waitUntil(lambda: watched.last(1) is not None, timeout=20_000)  # the job goes on, whoever asked what
+
+
+def test_a_question_is_answered_though_the_engine_dies_of_a_job_meanwhile(
+    qtbot: QtBot, watched: Watched, tmp_path: Path
+) -> None:
+    number = watched.host.start(CountJob(to=5, seconds=3600), tmp_path)
+    qtbot.waitUntil((tmp_path / "job.json").exists, timeout=30_000)
+    answers: list[Any] = []
+    watched.host.ask("devices", answers.append, answers.append)
+    qtbot.wait(300)
+    os.kill(watched.host.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: bool(answers), timeout=30_000)
+    assert isinstance(answers[0], list)
+    qtbot.waitUntil(lambda: watched.last(number) is not None, timeout=10_000)
+    assert isinstance(watched.last(number), Failed)
