@@ -298,9 +298,18 @@ def _serve(events: Connection, questions: Connection, threads: int | None, gives
         with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process()
             process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else max(NICENESS, process.nice()))
+    threading.Thread(target=_end_with_host, name="watches the host", daemon=True).start()
     # The host may say good-bye, or be gone.
     with contextlib.suppress(_Quit, EOFError, BrokenPipeError, ConnectionResetError):
         _Server(events, questions).serve()
+
+
+def _end_with_host() -> None:
+    """End this process when its host is gone, in whatever step it is: another may own the project by then."""
+    host = multiprocessing.parent_process()
+    if host is not None:
+        host.join()
+        os._exit(1)
 
 
 class _Server:
