@@ -58,7 +58,6 @@ class WordsEditor(QWidget):
 
     def show_classes(self, classes: Sequence[str], words: Mapping[str, str]) -> None:
         """Show classes and their words."""
-        self._timer.start()  # what was asked of these words may have been forgotten with another project
         if list(classes) == self.classes() and all(words.get(name, "") == word for name, word in self.words().items()):
             return
         self._classes = list(classes)
@@ -72,6 +71,7 @@ class WordsEditor(QWidget):
         before = self.add.previousInFocusChain()
         lines = [self._add_line(number, name, words.get(name, "")) for number, name in enumerate(self._classes)]
         in_turn(before, [widget for line in lines for widget in line])
+        self._timer.start()
 
     def classes(self) -> list[str]:
         """Return the names of the classes, in order."""
