@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sqlite3
 from pathlib import Path
 
 from engine.errors import storage_errors
+from engine.storage import UNFINISHED, replace
 
 DATABASE = "project.db"
-LEFT_OUT = ("project.lock", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+LEFT_OUT = ("project.lock", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f".*{UNFINISHED}")
+"""What is not copied as it lies there, also what is just being written."""
 
 
 def copy_project(folder: Path, target: Path) -> Path:
@@ -21,10 +25,18 @@ def copy_project(folder: Path, target: Path) -> Path:
     StorageError
         If it cannot be written, or is there already.
     """
+    part = target.with_name(f".{target.name}{UNFINISHED}")  # half a copy must not pass for a project
     with storage_errors(target):
-        shutil.copytree(folder, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
-        if (folder / DATABASE).exists():
-            _copy_database(folder / DATABASE, target / DATABASE)
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        shutil.rmtree(part, ignore_errors=True)  # of a copy that was cut off
+        try:
+            shutil.copytree(folder, part, ignore=shutil.ignore_patterns(*LEFT_OUT))
+            if (folder / DATABASE).exists():
+                _copy_database(folder / DATABASE, part / DATABASE)
+            replace(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return target
 
 

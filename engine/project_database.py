@@ -206,6 +206,12 @@ def database_errors(path: Path) -> Iterator[None]:
         system = _SQLITE_ERRORS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if system is not None:
             raise storage_error(OSError(system, os.strerror(system)), path) from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise ProjectError(
+                "Another program is using the project's database",
+                where=path,
+                remedy="Wait for it, or close it (a backup, a virus scanner, a viewer of databases); then try again.",
+            ) from error
         raise ProjectError(
             f"The project's database cannot be used ({error})",
             where=path,

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
 
 from engine.errors import MetaPTError
+from engine.stage import StopToken
 
 
 class _Results(QObject):
@@ -45,6 +46,7 @@ class Background(QObject):
         self._results = _Results(self)
         self._results.ready.connect(self._ready)
         self._newest: dict[str, object] = {}
+        self._stops: dict[str, StopToken] = {}
         self._waiting: dict[object, tuple[str, Callable[[Any], object], Callable[[MetaPTError], None] | None]] = {}
 
     def run(
@@ -53,16 +55,29 @@ class Background(QObject):
         function: Callable[[], Any],
         then: Callable[[Any], object],
         failed: Callable[[MetaPTError], None] | None = None,
+        stop: StopToken | None = None,
     ) -> None:
-        """Call ``function`` elsewhere and ``then`` with its result here; ``failed`` with a `MetaPTError`, if given."""
+        """Call ``function`` elsewhere and ``then`` with its result here; ``failed`` with a `MetaPTError`, if given.
+
+        ``stop`` ends the function early: it is requested when nobody waits for the result any more.
+        """
         ticket = object()
+        self._request_stop(key)
         self._newest[key] = ticket
+        if stop is not None:
+            self._stops[key] = stop
         self._waiting[ticket] = (key, then, failed)
         self._pool.start(_Work(ticket, function, self._results))
 
     def forget(self) -> None:
         """Let nothing that is under way be answered."""
         self._newest.clear()
+        for key in list(self._stops):
+            self._request_stop(key)
+
+    def _request_stop(self, key: str) -> None:
+        if (stop := self._stops.pop(key, None)) is not None:
+            stop.request()
 
     def wait(self) -> None:
         """Wait for what is under way."""

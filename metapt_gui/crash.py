@@ -79,7 +79,7 @@ class CrashReports:
         """Return the reports of earlier starts that nobody has looked at; another window's open file is left alone."""
         current = Path(self._fault_file.name) if self._fault_file is not None else None
         found = [path for kind in ("crash-*.txt", "fault-*.txt") for path in self.folder.glob(kind)]
-        return sorted(path for path in found if path != current and path.stat().st_size)
+        return sorted(path for path in found if path != current and _size(path))
 
     def mark_seen(self, path: Path) -> None:
         """Keep a report, but do not offer it again."""
@@ -101,3 +101,11 @@ class CrashReports:
         if self.tell is not None:
             with contextlib.suppress(RuntimeError):  # the window is gone
                 self.tell(error, path)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file; none if another window has just taken it away."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

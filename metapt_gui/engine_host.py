@@ -6,6 +6,7 @@ cancelled job is ever drawn. Short questions go through a thread of their own an
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from engine.errors import DeviceLostError, EngineProcessError, MetaPTError
+from engine.errors import DeviceLostError, EngineDiedError, EngineProcessError, MetaPTError
 from engine.events import Event, Failed, Finished
 from engine.jobs import Job
 from engine.running.failures import error_from, failed
-from engine.running.process import EngineProcess
+from engine.running.process import EngineProcess, Wish
 
 CLOSING_SECONDS = 8.0
+LETTING_GO_SECONDS = 30.0
+"""A step of a cancelled job that takes longer ends with its process: the next job waits for it."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,11 @@ class _JobWorker(QObject):
     """Lives in the thread of the jobs."""
 
     streamed = Signal(int, object)
+    released = Signal(int)
 
     def __init__(self, process: _Process) -> None:
         super().__init__()
         self._process = process
-        self.going = threading.Event()
-        self.going.set()
-        self.wanted = 0  # number of the job that has not been cancelled
 
     def warm(self) -> None:
         """Start the process, so that the first question need not wait for it."""
@@ -83,28 +84,29 @@ class _JobWorker(QObject):
         except Exception as error:
             self.streamed.emit(0, failed(error))
 
-    def run(self, number: int, job: Job, folder: Path) -> None:
-        """Run one job to its end; whatever happens, one last event says how it ended."""
+    def run(self, number: int, job: Job, folder: Path, wish: Wish) -> None:
+        """Run one job to its end; whatever happens, one last event says how it ended, and then it is let go of."""
         last: Event = Cancelled()
+        process: EngineProcess | None = None
         try:
-            if self.wanted == number:
-                for event in self._process.get().run(job, folder):
-                    while not self.going.wait(0.1):
-                        if self.wanted != number:
+            if not wish.cancelled:
+                process = self._process.get()
+                with contextlib.closing(process.run(job, folder, wish)) as events:
+                    for event in events:
+                        if wish.cancelled:
                             break
-                    if self.wanted != number:
-                        break
-                    if isinstance(event, (Finished, Failed)):
-                        last = event
-                    else:
-                        self.streamed.emit(number, event)
+                        if isinstance(event, (Finished, Failed)):
+                            last = event
+                        else:
+                            self.streamed.emit(number, event)
             if isinstance(last, Failed) and isinstance(error_from(last), DeviceLostError):
                 self._process.end()  # in that process the device stays lost; resuming needs another one
         except Exception as error:
             last = failed(error, folder)
-        if self.wanted != number:
-            last = Cancelled()
-        self.streamed.emit(number, last)
+        self.streamed.emit(number, Cancelled() if wish.cancelled else last)
+        if process is not None and not process.let_go(LETTING_GO_SECONDS):
+            self._process.end()
+        self.released.emit(number)
 
 
 class _AskWorker(QObject):
@@ -117,15 +119,22 @@ class _AskWorker(QObject):
         self._process, self._newest = process, newest
 
     def ask(self, number: int, key: str, question: str, arguments: dict[str, Any]) -> None:
-        """Answer one question, unless a newer one of its key waits behind it."""
+        """Answer one question, unless a newer one of its key waits behind it.
+
+        It is no fault of the question's if the process dies of the job that runs: another process is asked then, once.
+        """
         answer, error = None, None
-        if self._newest.get(key) == number:
+        for _ in range(2):
+            if self._newest.get(key) != number:
+                break
             try:
-                answer = self._process.get().ask(question, **arguments)
+                answer, error = self._process.get().ask(question, **arguments), None
             except MetaPTError as caught:
                 error = caught
             except Exception as caught:  # a bug must not end the thread in silence
                 error = EngineProcessError(f"The question could not be asked ({caught})")
+            if not isinstance(error, EngineDiedError):
+                break
         self.answered.emit(number, answer, error)
 
 
@@ -140,8 +149,10 @@ class EngineHost(QObject):
 
     streamed = Signal(int, object)
     """Number of the job, and its event; the last one is `Finished`, `Failed` or `Cancelled`."""
+    released = Signal(int)
+    """Number of a job that the engine is done with: one that was cancelled may have been in a long step."""
     state_changed = Signal()
-    _run = Signal(int, object, object)
+    _run = Signal(int, object, object, object)
     _ask = Signal(int, str, str, object)
     _warm = Signal()
 
@@ -150,7 +161,9 @@ class EngineHost(QObject):
         self._process = _Process(threads)
         self._number = self._question = 0
         self._running = 0
+        self._wish = Wish()
         self._newest: dict[str, int] = {}
+        self._needed: set[str] = set()
         self._callbacks: dict[int, tuple[str, Callable[[Any], None], Callable[[MetaPTError], None] | None]] = {}
         self._jobs, self._questions = QThread(self), QThread(self)
         self._jobs.setObjectName("engine jobs")
@@ -163,6 +176,7 @@ class EngineHost(QObject):
         self._warm.connect(self._worker.warm)
         self._ask.connect(self._asker.ask)
         self._worker.streamed.connect(self._on_event)
+        self._worker.released.connect(self.released)
         self._asker.answered.connect(self._on_answer)
         self._jobs.start()
         self._questions.start()
@@ -181,7 +195,7 @@ class EngineHost(QObject):
     @property
     def paused(self) -> bool:
         """Whether the job is paused."""
-        return bool(self._running) and not self._worker.going.is_set()
+        return bool(self._running) and self._wish.paused
 
     def warm(self) -> None:
         """Start the engine process in the background."""
@@ -198,39 +212,33 @@ class EngineHost(QObject):
         if self._running:
             raise EngineProcessError("Another job is running", remedy="Wait for it, or stop it.")
         self._number += 1
-        self._running = self._worker.wanted = self._number
-        self._worker.going.set()
-        self._run.emit(self._number, job, folder)
+        self._running, self._wish = self._number, Wish()
+        self._run.emit(self._number, job, folder, self._wish)
         self.state_changed.emit()
         return self._number
 
     def pause(self) -> None:
         """Hold the job after its present step."""
-        self._worker.going.clear()
+        self._wish.paused = True
         self.state_changed.emit()
 
     def resume(self) -> None:
         """Let a paused job go on."""
-        self._worker.going.set()
+        self._wish.paused = False
         self.state_changed.emit()
 
     def stop(self) -> None:
         """Ask the job to stop after its present step and keep the best so far."""
-        process = self._process.current()
-        if self._running and process is not None:
-            self._worker.going.set()
-            process.request_stop()
+        if self._running:
+            self._wish.paused = False
+            self._wish.stopped = True
 
     def cancel(self) -> None:
-        """Give up the job now; it counts as over at once."""
+        """Give up the job now; it counts as over at once, and is over when it is `released`."""
         number = self._running
         if not number:
             return
-        self._worker.wanted = 0
-        self._worker.going.set()
-        process = self._process.current()
-        if process is not None:
-            process.cancel()
+        self._wish.cancelled = True
         self._running = 0
         self.streamed.emit(number, Cancelled())
         self.state_changed.emit()
@@ -242,19 +250,30 @@ class EngineHost(QObject):
         failed: Callable[[MetaPTError], None] | None = None,
         *,
         key: str = "",
+        needed: bool = False,
         **arguments: Any,
     ) -> None:
-        """Ask the engine and call ``then`` with the answer, here; only the newest question of a ``key`` is answered."""
+        """Ask the engine and call ``then`` with the answer, here.
+
+        Of the same question with the same ``key`` only the newest is answered. One that is ``needed`` is answered in
+        any case, whatever is asked or forgotten after it: it does something.
+        """
         self._question += 1
-        key = key or question
+        key = f"{question} {self._question}, needed" if needed else f"{question} {key}"
+        if needed:
+            self._needed.add(key)
         self._newest[key] = self._question
         self._callbacks[self._question] = (key, then, failed)
         self._ask.emit(self._question, key, question, arguments)
 
-    def forget(self, key: str | None = None) -> None:
-        """Let the questions that wait be answered to nobody: those of a ``key``, or all."""
-        for known in list(self._newest) if key is None else [key]:
+    def forget(self, question: str = "", key: str = "") -> None:
+        """Let what waits be answered to nobody: a question with a ``key``, or all; but for what is needed."""
+        for known in [f"{question} {key}"] if question else self._newest.keys() - self._needed:
             self._newest.pop(known, None)
+
+    def end_process(self) -> None:
+        """End the engine process at once, whatever it does; the next one who needs it starts another."""
+        self._process.end()
 
     def close(self, timeout: float = CLOSING_SECONDS) -> None:
         """End the job, the process and the threads; never returns while a thread runs."""
@@ -281,6 +300,7 @@ class EngineHost(QObject):
         key, then, if_failed = self._callbacks.pop(number, ("", None, None))
         if then is None or self._newest.get(key) != number:
             return
+        self._needed.discard(key)
         if error is None:
             then(answer)
         elif if_failed is not None:

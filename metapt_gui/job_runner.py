@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -42,19 +43,24 @@ class JobRunner(QObject):
         The run; the run and an event of it; the run and the last event (`Finished`, `Failed`, `Cancelled`).
     changed
         Whether something runs or is paused has changed.
+    left
+        A run that was cancelled, once the engine has let go of it and nothing is left of it that is not to be kept.
     """
 
     started = Signal(object)
     streamed = Signal(object, object)
     ended = Signal(object, object)
     changed = Signal()
+    left = Signal(object)
 
     def __init__(self, host: EngineHost, document: Document, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.host, self._document = host, document
         self.current: Run | None = None
         self.stopping = False
+        self._leaving: dict[int, Run] = {}
         host.streamed.connect(self._on_event)
+        host.released.connect(self._on_released)
         host.state_changed.connect(self.changed)
 
     @property
@@ -113,9 +119,22 @@ class JobRunner(QObject):
 
     def cancel(self, *, keep: bool = False) -> None:
         """Give the job up; with ``keep`` its folder stays as it is, to go on from later."""
-        if keep:
-            self.current = None  # so that its end is nobody's
+        if keep and self.current is not None:
+            run, self.current = self.current, None  # so that its end is nobody's
+            if not run.role:
+                self._leaving[run.number] = run
         self.host.cancel()
+
+    def is_leaving(self, folder: Path) -> bool:
+        """Whether the engine may still be writing into the folder of a run that was cancelled."""
+        return any(run.folder == folder for run in self._leaving.values())
+
+    def let_go(self) -> None:
+        """End what the engine still does of runs that were cancelled; others may write into the project after this."""
+        if self._leaving:
+            self.host.end_process()
+            for number in list(self._leaving):
+                self._on_released(number)
 
     def _on_event(self, number: int, event: Event) -> None:
         run = self.current
@@ -126,13 +145,15 @@ class JobRunner(QObject):
             return
         self.current = None
         self.stopping = False
+        if isinstance(event, Cancelled):
+            self._leaving[number] = run
         try:
             self._keep(run, event)
         except MetaPTError as error:
             event = failed(error)
         self.changed.emit()
         self.ended.emit(run, event)
-        if not run.role:
+        if not run.role and not isinstance(event, Cancelled):
             shutil.rmtree(run.folder, ignore_errors=True)
 
     def _keep(self, run: Run, event: Event) -> None:
@@ -141,8 +162,19 @@ class JobRunner(QObject):
             return
         if settle(project, run.role, run.folder, event, wanted=True):  # to stop says here that it keeps
             self._document.changed.emit(run.role)
+
+    def _on_released(self, number: int) -> None:
+        """Throw away what was cancelled, now that nobody writes there any more; unless it goes on there already."""
+        run = self._leaving.pop(number, None)
+        if run is None or self.is_leaving(run.folder) or (self.current and self.current.folder == run.folder):
+            return
+        project = self._document.project
+        if not run.role:
+            shutil.rmtree(run.folder, ignore_errors=True)
         # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
-        elif isinstance(event, Cancelled) and not (
+        elif project is not None and not (
             project.has_role(run.role) and project.role(run.role).name == run.folder.name
         ):
-            project.discard(run.folder)
+            with contextlib.suppress(MetaPTError):  # it only takes space
+                project.discard(run.folder)
+        self.left.emit(run)

@@ -392,6 +392,8 @@ class MainWindow(QMainWindow):
         self.status.stop()
         self.crash_notice.end()
         self.host.close()
+        self.runner.let_go()
         self.background.close()
+        self.projects.finish()
         self.document.close()
         event.accept()

@@ -31,7 +31,9 @@ class Projects(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._document, self._runner = window, document, runner
-        self._background, self._settings = background, settings
+        self._settings = settings
+        self._copies = Background(self, threads=1)  # a copy is told of whichever project is shown by then
+        self._copies.failed.connect(background.failed)
 
     def window(self) -> QWidget:
         """The window that dialogs belong to."""
@@ -43,7 +45,7 @@ class Projects(QObject):
         if self._busy():
             return
         name, _ = QFileDialog.getSaveFileName(self._window, "New project", str(Path.home() / f"untitled{SUFFIX}"))
-        if name:
+        if name and not self._busy():  # a job may have begun while the dialog was open
             path = Path(name)
             self._show(Project.create(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)))
 
@@ -86,6 +88,7 @@ class Projects(QObject):
     def close(self) -> None:
         """Back to the welcome page."""
         if not self._busy():
+            self._runner.let_go()
             self._document.close()
 
     def save_copy(self) -> None:
@@ -100,7 +103,8 @@ class Projects(QObject):
             return
         target = Path(name) if name.endswith(SUFFIX) else Path(name + SUFFIX)
         self.noted.emit(f"Copying the project to {target} …")
-        self._background.run("save copy", partial(copy_project, folder, target), self._on_copied, self._on_not_copied)
+        copy = partial(copy_project, folder, target)
+        self._copies.run(f"to {target}", copy, self._on_copied, self._on_not_copied)
 
     @reporting
     def ready_for(self, path: Path) -> bool:
@@ -117,6 +121,10 @@ class Projects(QObject):
             self._show(Project.create(_free_name(path.with_suffix(SUFFIX))))
         return True
 
+    def finish(self) -> None:
+        """Wait for a copy that is being made."""
+        self._copies.close()
+
     def _on_copied(self, path: Path) -> None:
         self.noted.emit(f"A copy of the project is in {path}.")
 
@@ -124,6 +132,7 @@ class Projects(QObject):
         show_error(self._window, error)
 
     def _show(self, project: Project) -> None:
+        self._runner.let_go()
         self._settings.remember(project.folder)
         self._document.open(project)
 

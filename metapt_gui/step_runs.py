@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QObject, Signal
@@ -12,6 +13,7 @@ from engine.workflow import probe_of
 from metapt_gui.background import Background
 from metapt_gui.document import Document
 from metapt_gui.earlier_runs import values_of_run
+from metapt_gui.job_runner import JobRunner, Run
 from metapt_gui.run_files import describe_runs, read_curves
 from metapt_gui.widgets.dialogs import Question, reporting
 from metapt_gui.widgets.run_history import RunHistory, RunLine
@@ -34,14 +36,19 @@ class StepRuns(QObject):
     hidden = Signal(str)
     used = Signal()
 
-    def __init__(self, document: Document, background: Background, history: RunHistory, role: str) -> None:
+    def __init__(
+        self, document: Document, runner: JobRunner, background: Background, history: RunHistory, role: str
+    ) -> None:
         super().__init__(history)
-        self._document, self._background, self._history, self._role = document, background, history, role
+        self._document, self._runner, self._background = document, runner, background
+        self._history, self._role = history, role
         self._lines: list[RunLine] = []
         history.ticked.connect(self._on_ticked)
         history.noted.connect(self._on_noted)
         history.use_asked.connect(self.use)
         history.delete_asked.connect(self._ask_to_delete)
+        for changed in (runner.started, runner.ended, runner.left):
+            changed.connect(self._on_run)
 
     def window(self) -> QWidget:
         """Return the window that shows what went wrong."""
@@ -52,14 +59,23 @@ class StepRuns(QObject):
         project = self._document.project
         self._lines = []
         if project is not None:
-            folders = project.runs(self._role)
+            folders = [folder for folder in project.runs(self._role) if not self._runner.is_leaving(folder)]
             notes = {folder.name: project.note(folder.name) for folder in folders}
-            self._lines = describe_runs(folders, notes, self._used())
+            lines = describe_runs(folders, notes, self._used())
+            self._lines = [replace(line, state="running") if self._runs(line.name) else line for line in lines]
         self._history.show_runs(self._lines)
 
     def best(self) -> str:
         """Return how good the run in use was; empty if that is not known."""
         return next((line.best for line in self._lines if line.used), "")
+
+    def _on_run(self, run: Run) -> None:
+        if run.role == self._role:
+            self.show()
+
+    def _runs(self, name: str) -> bool:
+        """Whether a run is under way."""
+        return self._runner.current is not None and self._runner.current.folder.name == name
 
     def _used(self) -> str:
         project = self._document.project
@@ -72,6 +88,8 @@ class StepRuns(QObject):
         if project is None:
             return
         folder = project.folder / "runs" / name
+        if self._runs(name):
+            raise ProjectError("This run is not over yet", where=folder, remedy="Wait for it, or stop it.")
         if not (folder / "prompt.safetensors").exists():
             raise ProjectError(
                 "This run left no prompt", where=folder, remedy="Use another one, or run the step again."
@@ -89,9 +107,12 @@ class StepRuns(QObject):
 
     @reporting
     def delete(self, name: str) -> None:
-        """Delete a run that nothing in use was made from."""
-        project = self._document.project
+        """Delete a run that nothing in use was made from, nor what runs now."""
+        project, current = self._document.project, self._runner.current
         if project is not None:
+            if self._runs(name) or (current is not None and name in str(current.job)):
+                said = f"The run {name} is in use by the step that runs now"
+                raise ProjectError(said, where=project.folder, remedy="Wait for it, or stop it first.")
             project.delete_run(project.folder / "runs" / name)
             self.hidden.emit(name)
             self.show()

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from pydantic import Field
+
 from engine.errors import MetaPTError
-from engine.events import Finished, Metric
+from engine.events import Finished, Metric, Points, read_only
 from engine.jobs import Job
 from engine.jobs.session import Session
 from engine.stage import Stage, StopToken
@@ -39,3 +42,20 @@ class CountJob(Job):
             write_text(folder / "reached", str(number))
             yield Metric("number", number, float(number))
         yield Finished(str(folder), "completed", {"reached": self.to})
+
+
+class ManyPointsJob(Job):
+    """Streams large events as fast as it can, and can be named to the engine in a large message."""
+
+    stage: ClassVar[str] = "many points"
+    points: int = 200_000
+    words: list[str] = Field(default_factory=list)
+
+    def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        rows, positions = np.arange(self.points), np.zeros((self.points, 2), np.float32)
+        for number in range(10_000):
+            if stop.requested:
+                break
+            write_text(folder / "reached", str(number))
+            yield Points("pca", read_only(rows), read_only(positions))
+        yield Finished(str(folder), "stopped")

@@ -17,6 +17,7 @@ from engine.corpus.rows import Broken, Columns, Read, Row, python_values
 from engine.corpus.sources import Source, closing, detect, find_sources
 from engine.errors import MetaPTError
 from engine.settings import ImportSettings
+from engine.stage import StopToken
 
 MOST_VALUES, MOST_CHARACTERS = 1_000, 100_000
 """A column with more different values, or with longer ones in all, holds no labels."""
@@ -118,11 +119,11 @@ class Reading:
         self.whole = True
         return read
 
-    def count(self, seconds: float) -> None:
-        """Count the values of the rows that follow, for so long."""
+    def count(self, seconds: float, stop: StopToken | None = None) -> None:
+        """Count the values of the rows that follow, for so long, or until it is asked to stop."""
         deadline = time.monotonic() + seconds
         for part in self._parts:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (stop is not None and stop.requested):
                 return
             self._count(part)
         self.whole = True
@@ -132,8 +133,12 @@ class Reading:
         self._values.add(part)
 
 
-def values_of(files: Sequence[str], settings: ImportSettings, *, seconds: float) -> dict[str, int]:
+def values_of(
+    files: Sequence[str], settings: ImportSettings, *, seconds: float, stop: StopToken | None = None
+) -> dict[str, int]:
     """Return value -> count of the label column over all files, as far as they are read in so many seconds.
+
+    It ends early when it is asked to ``stop``.
 
     A file that cannot be read to its end, or has no such column, is passed over from there on; a column of too many
     different values has none here.
@@ -148,12 +153,14 @@ def values_of(files: Sequence[str], settings: ImportSettings, *, seconds: float)
     sources = find_sources(files)
     with closing(sources):
         for source in sources:
+            if stop is not None and stop.requested:
+                break
             with contextlib.suppress(MetaPTError):
-                counts.update(_counted(source, settings, deadline - time.monotonic()))
+                counts.update(_counted(source, settings, deadline - time.monotonic(), stop))
     return dict(counts)
 
 
-def _counted(source: Source, settings: ImportSettings, seconds: float) -> dict[str, int]:
+def _counted(source: Source, settings: ImportSettings, seconds: float, stop: StopToken | None) -> dict[str, int]:
     detected = detect(source, settings)
     if detected is None or seconds < 0:
         return {}
@@ -161,5 +168,5 @@ def _counted(source: Source, settings: ImportSettings, seconds: float) -> dict[s
     with contextlib.suppress(MetaPTError), open_table(source, detected, settings) as table:
         values = ColumnValues(table.columns)
         values.only(settings.label_column)
-        Reading(table.parts, values).count(seconds)
+        Reading(table.parts, values).count(seconds, stop)
     return values.found().get(settings.label_column, {})

@@ -1,13 +1,14 @@
 """The engine process: jobs run in a process of their own, so that a crash costs one run, never the window or a label.
 
 The host (`EngineProcess`, no Qt in it; the window's QThread and the command line own one) starts a spawned process and
-reads events from a pipe. It grants the process credit for events: a host that stops reading pauses the job. On a second
-pipe, short questions are answered between the events of a job.
+reads events from a pipe. It grants the process credit for events: a host that stops reading pauses the job. What is
+wanted of a job (`Wish`) goes the other way. On a second pipe, short questions are answered between the events of a job.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,22 @@ CONTEXT = multiprocessing.get_context("spawn")
 """How an engine process is started: nothing of its host is in it."""
 
 
+class Wish:
+    """What is wanted of a job; from any thread, also before the job has begun.
+
+    Attributes
+    ----------
+    stopped
+        It shall end after its present step and keep the best so far.
+    paused
+        It shall hold after its present step, as long as this is so.
+    cancelled
+        It shall be given up at once.
+    """
+
+    stopped = paused = cancelled = False
+
+
 class EngineProcess:
     """A spawned engine process that runs one job at a time.
 
@@ -54,7 +71,8 @@ class EngineProcess:
         self._events, theirs = CONTEXT.Pipe()
         self._questions, their_questions = CONTEXT.Pipe()
         self._sending, self._asking = threading.Lock(), threading.Lock()
-        self._number = self._asked = self._abandoned = self._stopped = 0
+        self._number = self._asked = self._leaving = 0
+        self._wish = Wish()
         # OpenMP reads its variables when it is loaded, in the new process: a waiting thread must not burn a core.
         before = os.environ.get("OMP_WAIT_POLICY")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -86,28 +104,40 @@ class EngineProcess:
         """Whether the process is running."""
         return self._process.is_alive()
 
-    def run(self, job: Job, folder: Path) -> Generator[Event, None, None]:
+    def run(self, job: Job, folder: Path, wish: Wish | None = None) -> Generator[Event, None, None]:
         """Run ``job`` into ``folder`` and yield its events; the last one is `Finished` or `Failed`.
 
         Not asking for the next event pauses the job; closing the iterator, or `cancel` from another thread, cancels
         it, and then the iterator ends without a last event.
+
+        Parameters
+        ----------
+        wish
+            What whoever runs the job wants of it, meanwhile or already.
 
         Raises
         ------
         EngineDiedError
             If the process died.
         """
+        wish = self._wish = wish or Wish()
         self._number += 1
         number = self._number
-        over = told = False
+        self.let_go()
+        if wish.cancelled:
+            return
+        over = stopped = paused = False
         self._send(("job", number, job, folder))
         try:
-            while self._abandoned != number:
-                if self._stopped == number and not told:
-                    told = True
+            while not wish.cancelled:
+                if wish.stopped and not stopped:
+                    stopped = True
                     self._send(("stop", number))
+                if wish.paused != paused:
+                    paused = wish.paused
+                    self._send(("pause", number, paused))
                 received = self._receive(PATIENCE)
-                if received is None or received[0] != number:  # nothing yet, or of a job that was cancelled
+                if received is None or received[0] != number or received[1] is None:  # nothing yet, or of another job
                     continue
                 event = received[1]
                 over = isinstance(event, (Finished, Failed))
@@ -118,19 +148,39 @@ class EngineProcess:
                     return
         finally:
             if not over:
+                self._leaving = number
                 with contextlib.suppress(EngineProcessError):
                     self._send(("cancel", number))
 
     def request_stop(self) -> None:
         """Ask the job to stop and keep the best so far; may be called from any thread, and by a handler of signals.
 
-        Whoever reads the events passes it on; a job that is paused hears of it when it goes on.
+        Whoever reads the events passes it on.
         """
-        self._stopped = self._number
+        self._wish.stopped = True
 
     def cancel(self) -> None:
         """Give up the job at once, though it may be in a long step; may be called from any thread."""
-        self._abandoned = self._number
+        self._wish.cancelled = True
+
+    def let_go(self, seconds: float = math.inf) -> bool:
+        """Wait until nothing of a job that was cancelled is done or written any more; return whether it is so.
+
+        The process has to end its present step first. What it sends meanwhile is read and passed over: it must not
+        wait for a reader, while its reader waits for it.
+        """
+        ends = time.monotonic() + seconds
+        while self._leaving:
+            if time.monotonic() >= ends:
+                return False
+            try:
+                received = self._receive(PATIENCE)
+            except EngineProcessError:
+                self._leaving = 0  # the dead do nothing
+            else:
+                if received == (self._leaving, None):
+                    self._leaving = 0
+        return True
 
     def ask(self, question: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
         """Return the answer to one of `engine.jobs.session.QUESTIONS`, between the steps of a job; from any thread.
@@ -144,8 +194,8 @@ class EngineProcess:
             self._asked += 1
             answered, answer = 0, None
             try:
-                self._questions.send((self._asked, question, arguments))
                 deadline = time.monotonic() + timeout
+                self._questions.send((self._asked, question, arguments, deadline))
                 while answered != self._asked:  # an answer that came too late for an earlier question is passed over
                     while not self._questions.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
                         if not self._process.is_alive() and not self._questions.poll():
@@ -165,9 +215,13 @@ class EngineProcess:
     def close(self, timeout: float = 10.0) -> None:
         """End the process within ``timeout`` seconds, by force if need be."""
         if self._process.is_alive():
-            with contextlib.suppress(EngineProcessError):
-                self._send(("quit",))
-            self._process.join(timeout / 2)
+            half = time.monotonic() + timeout / 2
+            # A message that the process does not read yet may hold up another thread, which must not hold up this one.
+            if self._sending.acquire(timeout=timeout / 4):
+                with contextlib.suppress(OSError):
+                    self._events.send(("quit",))
+                self._sending.release()
+            self._process.join(max(0.0, half - time.monotonic()))
             if self._process.is_alive():
                 self._process.terminate()
                 self._process.join(timeout / 2)
@@ -184,14 +238,15 @@ class EngineProcess:
         except OSError as error:
             raise self._death() from error
 
-    def _receive(self, patience: float) -> tuple[int, Event] | None:
+    def _receive(self, patience: float) -> tuple[int, Event | None] | None:
+        """Return the number of a job and its event, or ``None`` in its place when it is let go of."""
         try:
             if not self._events.poll(patience):
                 # On Windows the host holds the child's end until it has begun, so a death before that closes nothing.
                 if self._process.is_alive() or self._events.poll():
                     return None
                 raise self._death()
-            received: tuple[int, Event] = self._events.recv()
+            received: tuple[int, Event | None] = self._events.recv()
             return received
         except (EOFError, OSError) as error:
             raise self._death() from error
@@ -243,9 +298,18 @@ def _serve(events: Connection, questions: Connection, threads: int | None, gives
         with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process()
             process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else max(NICENESS, process.nice()))
+    threading.Thread(target=_end_with_host, name="watches the host", daemon=True).start()
     # The host may say good-bye, or be gone.
     with contextlib.suppress(_Quit, EOFError, BrokenPipeError, ConnectionResetError):
         _Server(events, questions).serve()
+
+
+def _end_with_host() -> None:
+    """End this process when its host is gone, in whatever step it is: another may own the project by then."""
+    host = multiprocessing.parent_process()
+    if host is not None:
+        host.join()
+        os._exit(1)
 
 
 class _Server:
@@ -257,6 +321,7 @@ class _Server:
         self._stop = StopToken()
         self._session = Session()
         self._credit = 0
+        self._paused = False
 
     def serve(self) -> None:
         while True:
@@ -283,20 +348,25 @@ class _Server:
             return  # of a job that is over
         elif message[0] == "credit":
             self._credit += 1
+        elif message[0] == "pause":
+            self._paused = message[2]
         elif message[0] == "stop":
             self._stop.request()
+            self._paused = False
         elif message[0] == "cancel":
             raise _Cancelled
 
     def _perform(self, number: int, job: Job, folder: Path) -> None:
         from engine.running.perform import perform
 
-        self._number, self._credit, self._stop = number, CREDIT, StopToken()
+        self._number, self._credit, self._paused, self._stop = number, CREDIT, False, StopToken()
         stream = perform(job, folder, self._session, self._stop)
         try:
+            self._hear(block=False)  # it may have been given up before it began
             for event in stream:
                 self._hear(block=False)
-                while self._credit == 0:
+                last = isinstance(event, (Finished, Failed))
+                while self._credit == 0 or (self._paused and not last):
                     self._hear(block=True)
                 self._credit -= 1
                 self._events.send((number, event))
@@ -306,11 +376,14 @@ class _Server:
             stream.close()  # type: ignore[attr-defined]
             self._session.release_memory()
             self._number = -1
+        self._events.send((number, None))
 
     def _answer(self) -> None:
         from engine.jobs.session import QUESTIONS
 
-        number, question, arguments = self._questions.recv()
+        number, question, arguments, deadline = self._questions.recv()
+        if time.monotonic() > deadline:
+            return  # nobody waits for it any more, nor would read it
         try:
             if question not in QUESTIONS:
                 raise EngineProcessError(f"The engine knows no question '{question}'")

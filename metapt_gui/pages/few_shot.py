@@ -17,6 +17,7 @@ from engine.jobs import ProbeJob, TuneJob
 from engine.jobs.record import ending
 from engine.jobs.target_task import present_names
 from engine.presets import preset
+from engine.project import Project
 from engine.running.runs import tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from engine.workflow import TUNE, embedded_source
@@ -72,7 +73,7 @@ class FewShotPage(Page):
         self.tabs.addTab(self.curves, "Curves")
         self.tabs.addTab(self.results, "Results")
         self.history = RunHistory("labels", ticks=False)
-        self.runs = StepRuns(self.document, self.context.background, self.history, "tune")
+        self.runs = StepRuns(self.document, self.runner, self.context.background, self.history, "tune")
         self.runs.used.connect(self._read_curves)
         self.tabs.addTab(self.history, "Runs")
         self.side = FewShotSide(self.context)
@@ -373,7 +374,7 @@ class FewShotPage(Page):
             self.context.background.run("tuning curves", curves, self._show_curves)
 
     def _show_curves(self, curves: Curves) -> None:
-        if self.runner.current is None:
+        if self.runner.current is None or self.runner.current.role != "tune":  # that one draws its own
             self.curves.show_curves(curves)
 
     def on_event(self, run: Run, event: Event) -> None:
@@ -382,19 +383,15 @@ class FewShotPage(Page):
 
     def on_ended(self, run: Run, event: Event) -> None:
         """Compare with a linear probe, then show the results."""
-        if not isinstance(event, Finished):
-            return
-        if run.role == "tune" and event.outcome == "completed":
-            assert isinstance(run.job, TuneJob)
-            assert self.document.project is not None
-            if self.side.compare.isChecked():
-                cache = str(self.document.project.cache.resolve())
+        if isinstance(event, Finished) and run.role == "tune" and event.outcome == "completed":
+            project = self.document.project
+            if project is not None and self.side.compare.isChecked():
                 same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
-                source = embedded_source(self.document.project)
-                probe = ProbeJob(source=source, cache=cache, **{name: getattr(run.job, name) for name in same})
-                QTimer.singleShot(0, self, partial(self._follow_with, probe))
+                task = {name: getattr(run.job, name) for name in same}
+                probe = ProbeJob(source=embedded_source(project), cache=str(project.cache.resolve()), **task)
+                QTimer.singleShot(0, self, partial(self._follow_with, project, probe))
             self.tabs.setCurrentIndex(2)
 
-    def _follow_with(self, probe: ProbeJob) -> None:
-        if self.document.project is not None:  # it is closed if the window waited for the tuning to end
+    def _follow_with(self, project: Project, probe: ProbeJob) -> None:
+        if self.document.project is project:  # it is closed if the window waited for the tuning to end
             self.run("linear-probe", probe)

@@ -17,6 +17,7 @@ from engine.events import Event, Finished, Metric
 from engine.jobs import ImportJob
 from engine.running.pipeline import import_job
 from engine.settings import ImportSettings
+from engine.stage import StopToken
 from engine.storage import read_json
 from engine.workflow import IMPORT, not_imported, reasons_to_import
 from metapt_gui import wording
@@ -57,7 +58,7 @@ class ImportPage(Page):
         super().__init__(context, IMPORT)
         self.role = "source"
         self._preview: dict[str, Any] = {}
-        self._set_aside = self._showing = False
+        self._set_aside = self._showing = self._finding = False
         self._preview_problem = self._other_files = ""
         self._mapped: dict[str, int] = {}
         self._counted: dict[str, tuple[str, dict[str, int]]] = {}
@@ -132,6 +133,7 @@ class ImportPage(Page):
     def forget(self) -> None:
         """Another project is shown, and nothing was said of its imports yet."""
         super().forget()
+        self._finding = False
         self._warned.clear()
         self._counted.clear()
 
@@ -179,7 +181,7 @@ class ImportPage(Page):
         self._warnings = self._warned.setdefault(self.role, [])
         self._say_nothing_of_runs()
         self._preview, self._preview_problem = {}, ""
-        self.host.forget("preview")  # it was asked for the files of another role, or for other files
+        self.host.forget("preview_file")  # it was asked for the files of another role, or for other files
         files = self.files()
         self.drop.show_files(files)
         self._showing = True
@@ -201,18 +203,10 @@ class ImportPage(Page):
 
     def _ask_preview(self) -> None:
         settings = dict(self.document.value(f"import {self.role}", {}))
-        settings.pop("label_map", None)
-        # Columns may be those of another file.
-        for name in ("text_column", "label_column"):
+        for name in ("label_map", "text_column", "label_column"):  # they may be those of another file
             settings.pop(name, None)
-        self.host.ask(
-            "preview_file",
-            self._on_preview,
-            self._on_no_preview,
-            key="preview",
-            path=self.files()[0],
-            settings=settings,
-        )
+        path = self.files()[0]
+        self.host.ask("preview_file", self._on_preview, self._on_no_preview, path=path, settings=settings)
 
     def _on_preview(self, preview: dict[str, Any]) -> None:
         kept = self.document.value(f"import {self.role}", {})
@@ -296,6 +290,8 @@ class ImportPage(Page):
             return self._preview_problem
         if not self._preview:
             return "The file is still being looked at."
+        if self._finding:
+            return "The files to import are still being looked for."
         if self.label_column.currentText() == self.text_column.currentText():
             return "The same column cannot hold the text and the label."
         if self.role in NEED_LABELS and not self.columns.labelled():
@@ -328,10 +324,17 @@ class ImportPage(Page):
         files, settings = self.files(), self.import_settings()
         self.document.set_value(f"import {self.role}", settings.model_dump())
         self._mapped = self.class_map.counts()
-        role = self.role
-        self.context.background.run(
-            "find files", partial(import_job, files, settings), partial(self.run, role), self._on_no_preview
-        )
+        self._finding = True
+        find, role = partial(import_job, files, settings), self.role
+        self.context.background.run("find files", find, partial(self._on_found, role), partial(self._on_found, role))
+        self.update_primary()
+
+    def _on_found(self, role: str, found: ImportJob | MetaPTError) -> None:
+        self._finding = False
+        if isinstance(found, MetaPTError):
+            self._on_no_preview(found)
+        else:
+            self.run(role, found)
 
     def on_started(self, run: Run) -> None:
         """Count from nothing."""
@@ -357,11 +360,13 @@ class ImportPage(Page):
         """Warn of what the import left out though nobody has said so."""
         report = read_json(Path(self.document.path(role)) / "report.json")
         if perhaps_missed(report, self._mapped, job.settings.label_map):
-            count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS)
-            self.context.background.run("count labels", count, partial(self._warn_of_missed, role, job))
+            stop = StopToken()
+            count = partial(values_of, job.files, job.settings, seconds=COUNTING_SECONDS, stop=stop)
+            warn = partial(self._warn_of_missed, role, job, self._mapped)
+            self.context.background.run(f"count labels {role}", count, warn, stop=stop)
 
-    def _warn_of_missed(self, role: str, job: ImportJob, values: dict[str, int]) -> None:
-        found = missed(values, self._mapped, job.settings.label_map)
+    def _warn_of_missed(self, role: str, job: ImportJob, mapped: dict[str, int], values: dict[str, int]) -> None:
+        found = missed(values, mapped, job.settings.label_map)
         if not found:
             return
         self.warn(missed_sentence(found, values), role)

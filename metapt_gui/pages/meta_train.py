@@ -57,7 +57,7 @@ class MetaTrainPage(Page):
         lower.addWidget(self.accuracy)
         lower.addWidget(self.tasks)
         self.history = RunHistory()
-        self.runs = StepRuns(self.document, self.context.background, self.history, "meta-train")
+        self.runs = StepRuns(self.document, self.runner, self.context.background, self.history, "meta-train")
         self.runs.overlaid.connect(self._overlay)
         self.runs.hidden.connect(self._remove_overlay)
         self.runs.used.connect(self._show_settings)

@@ -333,10 +333,7 @@ class Page(QWidget):
             return None
 
     def _pause(self) -> None:
-        if self.runner.paused:
-            self.runner.resume()
-        else:
-            self.runner.pause()
+        (self.runner.resume if self.runner.paused else self.runner.pause)()
 
     def _on_started(self, run: Run) -> None:
         if self.mine(run):
@@ -385,6 +382,8 @@ class Page(QWidget):
             reached, again = "Nothing of this run was saved yet; it starts anew.", "Run again"
             if self._checkpoint is not None:
                 reached, again = f"It was saved at step {self._checkpoint:,}, and goes on from there.", "Resume"
+            elif any(run.folder.rglob("checkpoint.safetensors")):  # it had gone on from there
+                reached, again = "It goes on from where it was saved before.", "Resume"
             self.banner.show_text(
                 f"{event.what}. {reached}",
                 (again, "Run the same again; it goes on from its last checkpoint if it has one.", self._run_again),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,11 +133,9 @@ class UsePage(Page):
         self.side.show_choices(titles, used, fixed)
         self.side.show_file(self._file)
         self.sentence.setEnabled(self._file is not None)
+        self._answer_nothing()
         if self._file is not None:
             self.host.ask("describe_prompt", self._on_facts, self._on_problem, prompt=str(self._file))
-        else:
-            self.chances.set_bars([], [], [])
-            self.answer.setText("")
 
     def _show_code(self) -> None:
         if self._file is not None and self.side.show_code(self._file, self._backbone().backbone):
@@ -171,9 +169,7 @@ class UsePage(Page):
     def _classify(self) -> None:
         text = self.sentence.toPlainText().strip()
         if not text or self._file is None:
-            self.host.forget("classify")  # the answer about what stood there before
-            self.answer.setText("")
-            self.chances.set_bars([], [], [])
+            self._answer_nothing()
             return
         self.host.ask(
             "classify",
@@ -183,6 +179,12 @@ class UsePage(Page):
             prompt=str(self._file),
             text=text,
         )
+
+    def _answer_nothing(self) -> None:
+        """What was answered, or will be, is of another sentence or another prompt."""
+        self.host.forget("classify")
+        self.answer.setText("")
+        self.chances.set_bars([], [], [])
 
     def _on_chances(self, chances: dict[str, float]) -> None:
         best = max(chances, key=lambda name: chances[name])
@@ -228,7 +230,9 @@ class UsePage(Page):
         reading = {name: kept[name] for name in (READ_ALIKE if alike else CLEANED_ALIKE) if name in kept}
         self.host.ask(
             "preview_file",
-            partial(self._on_columns, files, output, reading),
+            partial(
+                self._on_columns, partial(self._predict, str(self._file), self._backbone(), files, output), reading
+            ),
             self._on_not_saved,
             key="columns",
             path=str(files[0].absolute()),
@@ -236,23 +240,28 @@ class UsePage(Page):
         )
 
     def _on_columns(
-        self, files: Sequence[Path], output: Path, reading: dict[str, Any], preview: dict[str, Any]
+        self, begin: Callable[[ImportSettings], None], reading: dict[str, Any], preview: dict[str, Any]
     ) -> None:
         wanted = self.document.value("import target", {}).get("text_column", "")
         if wanted in preview["columns"]:
             reading = {**reading, "text_column": wanted}
-        self.classify_files(files, output, ImportSettings(**reading))
+        begin(ImportSettings(**reading))
 
     def classify_files(self, files: Sequence[Path], output: Path, reading: ImportSettings | None = None) -> None:
         """Classify the texts of ``files``, read as ``reading`` says, into ``output``, whose ending says the format."""
+        self._predict(str(self._file), self._backbone(), files, output, reading or ImportSettings())
+
+    def _predict(
+        self, prompt: str, backbone: BackboneSettings, files: Sequence[Path], output: Path, reading: ImportSettings
+    ) -> None:
         self.run(
             "predictions",
             PredictJob(
-                prompt=str(self._file),
+                prompt=prompt,
                 files=[str(path.absolute()) for path in files],
                 output=str(output.absolute()),
-                backbone=self._backbone(),
-                reading=reading or ImportSettings(),
+                backbone=backbone,
+                reading=reading,
                 partial=True,
             ),
             fresh=True,
@@ -277,11 +286,12 @@ class UsePage(Page):
 
     def export(self, path: Path, peft: bool) -> None:
         """Write the prompt or the probe as a file, or a prompt as a folder that PEFT reads."""
-        self.side.saved.setText("")
+        self.side.saved.setText(f"{path.name} is being written …")
         self.host.ask(
             "export_prompt",
             partial(self._on_saved, path),
             self._on_not_saved,
+            needed=True,
             prompt=str(self._file),
             target=str(path.absolute()),
             peft=peft,

@@ -174,21 +174,23 @@ class WordsEditor(QWidget):
             if word and word not in self._pieces:
                 self._host.ask(
                     "word_tokens",
-                    partial(self._on_pieces, word),
+                    partial(self._on_pieces, self._backbone, word),
                     self._on_failure,
                     key=f"word {id(self)} {word}",
                     backbone=self._backbone,
                     word=word,
                 )
 
-    def _on_pieces(self, word: str, pieces: list[str]) -> None:
+    def _on_pieces(self, backbone: dict[str, Any], word: str, pieces: list[str]) -> None:
+        if backbone is not self._backbone:
+            return  # another one is asked by now
         self._pieces[word] = pieces
         self._say()
         self.checked.emit()
         if len(pieces) > 1:
             self._host.ask(
                 "suggest_words",
-                partial(self._on_suggestions, word),
+                partial(self._on_suggestions, self._backbone, word),
                 key=f"suggest {id(self)}",
                 backbone=self._backbone,
                 word=word,
@@ -198,8 +200,8 @@ class WordsEditor(QWidget):
         self.advice.setText(str(error))
         self.advice.show()
 
-    def _on_suggestions(self, word: str, words: list[str]) -> None:
-        if word in self.words().values() and words:
+    def _on_suggestions(self, backbone: dict[str, Any], word: str, words: list[str]) -> None:
+        if backbone is self._backbone and word in self.words().values() and words:
             several = f"‘{wording.brief(word)}’ is several tokens for this backbone; one works better."
             self.advice.setText(f"{several} Try {', '.join(words)}.")
             self.advice.show()

@@ -226,7 +226,7 @@ def test_after_a_lost_device_the_next_run_gets_a_new_engine(hands: Hands) -> Non
     worker = hands.window.host._worker
     lost = Failed(DeviceLostError.__name__, "The device was lost")
     process = worker._process.get()
-    process.run = lambda job, folder: iter([lost])  # type: ignore[method-assign,assignment]
+    process.run = lambda job, folder, wish: (event for event in [lost])  # type: ignore[method-assign,assignment]
     ended: list[object] = []
     hands.window.host.streamed.connect(lambda _number, event: ended.append(event))
     hands.window.host.start(ImportJob(files=[]), Path("nowhere"))
@@ -243,7 +243,7 @@ def test_a_loss_that_is_no_number_leaves_a_prompt_to_use(hands: Hands, own_proje
     process = worker._process.get()
     lost = Failed(TrainingError.__name__, "The loss is no longer a number at step 7 (rate 9)")
 
-    def run(job: object, folder: Path) -> Iterator[Failed]:
+    def run(job: object, folder: Path, wish: object) -> Iterator[Failed]:
         folder.mkdir(parents=True)
         (folder / "prompt.safetensors").write_bytes(b"")
         yield lost

@@ -147,6 +147,12 @@ def test_a_crash_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.glob("fault-*"))
 
 
+def test_a_report_that_another_window_takes_away_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = CrashReports(tmp_path)
+    monkeypatch.setattr(Path, "glob", lambda folder, kind: [folder / kind.replace("*", "1-2")])
+    assert reports.unseen() == []
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_dialog(qtbot: QtBot, kind: type[MetaPTError]) -> None:
     dialog = ErrorDialog(None, kind("The soup is cold", where="table 3", remedy="Heat it."), "Traceback: deep down")
