@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
 from benchmarks.paper.data import WORDS, Dataset, write_rows
 from engine import jobs
 from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
+from engine.evaluation.metrics import evaluate
 from engine.evaluation.results import Evaluation, RunResults
+from engine.jobs.session import Session
 from engine.presets import Preset, as_many_texts, preset
+from engine.prompting.prompt_file import load_prompt
 from engine.running.pipeline import Steps, import_job
 from engine.settings import (
     AnnotateSettings,
@@ -29,10 +33,13 @@ from engine.settings import (
     PromptSettings,
     TuneSettings,
 )
+from engine.stage import result_of
 from engine.storage import read_json, write_json
 
 OPEN_TEXT = ("bbc_news", "agnews_test", "wikitext2_valid_test", "webtext_snippets", "fdumtl_unlabelled", "imdb_unsup")
 GROUPS = 10
+BARE = "no prompt"
+"""What the backbone answers to the template alone is called."""
 FT_RATE = 0.0003
 """The best of three on development rows (`choose`); the paper's 3e-5 for all weights is T5-base's."""
 
@@ -139,6 +146,19 @@ class Bench:
             few = Dataset(dataset.name, pool, dataset.test, dataset.classes)
             for method, runs in self.tuned(few, starts, seeds=1, first_seed=seed).items():
                 found.setdefault(method, {}).update(runs)
+        return found
+
+    def untuned(self, dataset: Dataset, prompts: dict[str, str]) -> Runs:
+        """Figures of prompts as they are and of the backbone without one: there is no draw, so there is no spread."""
+        job = jobs.TuneJob(backbone=self.backbone, prompt=self.prompt, **self._task(dataset))
+        corpus, texts, labels, _, test = job.target()
+        scorer = result_of(job.scorer(Session(), corpus))
+        encoded = scorer.template.encode([texts[row] for row in test])
+        starts = {name: load_prompt(Path(file)).vectors for name, file in prompts.items()}
+        found: Runs = {}
+        for name, vectors in {BARE: torch.empty(0, scorer.backbone.width), **starts}.items():
+            chances = result_of(scorer.probabilities(vectors[None].to(scorer.backbone.device), encoded))
+            found[name] = {"0": _figures(evaluate(chances[0], labels[test], job.class_names(corpus)))}
         return found
 
     def probes(self, dataset: Dataset) -> Runs:

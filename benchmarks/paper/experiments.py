@@ -16,6 +16,8 @@ Settings = dict[str, Any]
 """Values of `MetaTrainSettings`."""
 PSEUDO_RATE = 0.3
 """Of PPT from pseudo-labels: the highest mean over the sets of ``choose-pseudo``, as alpha 30 is for MetaPT."""
+PLAIN_RATE = 0.3
+"""Of tuning from a random start or from word vectors: the highest mean over the development rows."""
 Pairs = Sequence[tuple[float, float]]
 
 
@@ -31,6 +33,19 @@ def ppt(bench: Bench, dataset: Dataset) -> Found:
     pseudo = bench.pretrained(bench.pseudo_labelled(), learning_rate=PSEUDO_RATE)
     starts = {"PPT(Y)": bench.pretrained(bench.yelp()), "PPT": pseudo}
     return {"40 + 40": bench.tuned(dataset, starts)}
+
+
+def untouched(bench: Bench, dataset: Dataset) -> Found:
+    """What the backbone and the learned starts of table 1 know before there is a single label."""
+    yelp = bench.yelp()
+    starts = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp)}
+    return {"no labels": bench.untuned(dataset, starts)}
+
+
+def plain(bench: Bench, dataset: Dataset) -> Found:
+    """Starts that learned nothing, tuned at the rate that ``choose`` and ``choose-plain`` found for them."""
+    starts = {"PT": "random", "PT, vocabulary": "vocabulary"}
+    return {"40 + 40": bench.tuned(dataset, starts, learning_rate=PLAIN_RATE)}
 
 
 def for_each_seed(bench: Bench, dataset: Dataset, starts: Callable[[int], dict[str, str]]) -> Found:
@@ -190,6 +205,13 @@ def choose_pseudo(bench: Bench, dataset: Dataset) -> Found:
     return {"tuned at 0.03": found | bench.tuned(dataset, lower, learning_rate=0.03)}
 
 
+def choose_plain(bench: Bench, dataset: Dataset) -> Found:
+    """Rates of tuning from a random start, on rows as those of ``choose``, which has the lowest."""
+    return {
+        f"tuned at {rate:g}": bench.tuned(dataset, {"PT": "random"}, learning_rate=rate) for rate in (0.1, 0.3, 1.0)
+    }
+
+
 def choose_batches(bench: Bench, dataset: Dataset) -> Found:
     """PPT that reads as many texts, four a step as in the paper, at several rates, on rows as those of ``choose``."""
     yelp = bench.yelp()
@@ -224,6 +246,8 @@ EXPERIMENTS = {
     "table1": Experiment(table1),
     "ppt": Experiment(ppt),
     "trained-anew": Experiment(trained_anew),
+    "untouched": Experiment(untouched),
+    "plain": Experiment(plain),
     "baselines": Experiment(baselines),
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
@@ -236,6 +260,7 @@ EXPERIMENTS = {
     "fewer": Experiment(fewer, ("sst2", "amazon2")),
     "choose": Experiment(choose, ("sst2", "amazon5", "sentihood"), development=True),
     "choose-pseudo": Experiment(choose_pseudo, ("sst2", "amazon5", "sentihood"), development=True),
+    "choose-plain": Experiment(choose_plain, ("sst2", "amazon5", "sentihood"), development=True),
     "choose-batches": Experiment(choose_batches, ("sst2", "amazon5", "sentihood"), development=True),
     "stopping": Experiment(stopping, ("sst2", "amazon5", "sentihood"), development=True),
 }

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.paper import bench as bench_module
 from benchmarks.paper import data as data_module
-from benchmarks.paper.bench import Bench
+from benchmarks.paper.bench import BARE, Bench
 from benchmarks.paper.contrastive import pairs
 from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
@@ -101,7 +101,7 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert not texts_of(chosen.test) & texts_of(chosen.pool)
     assert not (texts_of(chosen.test) | texts_of(chosen.pool)) & texts_of(found.test)
     assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {
-        "choose", "choose-batches", "choose-pseudo", "stopping",
+        "choose", "choose-batches", "choose-plain", "choose-pseudo", "stopping",
     }  # fmt: skip
 
 
@@ -214,6 +214,16 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         assert sorted(trained) == [0, 0, 1, 1]
         assert bench.pretrained(bench.yelp(), batch=4)
         assert (done[-1].settings.batch_size, done[-1].settings.steps) == (4, 6)  # two steps of twelve texts are six
+        kept, learned = (
+            {"learning_rate": 1e-12, "seeds": 1},
+            {"MetaPT(Y)": bench.meta(yelp := bench.yelp(), bench.clusters(yelp))},
+        )
+        (as_it_is,) = bench.tuned(toy, learned, **kept)["MetaPT(Y)"].values()
+        before = EXPERIMENTS["untouched"].run(bench, toy)["no labels"]
+        assert {name: list(runs) for name, runs in before.items()} == {
+            key: ["0"] for key in (BARE, "MetaPT(Y)", "PPT(Y)")
+        }
+        assert as_it_is == before["MetaPT(Y)"]["0"] | {"best_step": as_it_is["best_step"]}
         longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]
         assert {method: len(runs) for method, runs in longer.items()} == {
             "MetaPT(Y)": 2, "100 soft tokens": 2, "loss over the vocabulary": 2,
