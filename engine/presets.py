@@ -70,17 +70,43 @@ def preset(name: Preset, backbone: str = "bundled") -> Values:
     return {part: model(**values[part]).model_dump() for part, model in PARTS.items()}
 
 
+def texts_a_step(meta: MetaTrainSettings, groups: int) -> int:
+    """Return how many texts go through the backbone in a step of meta-training on ``groups`` tasks."""
+    return (meta.inner_steps + 1) * meta.shots * min(meta.tasks_per_step or groups, groups)
+
+
 def as_many_texts(meta: MetaTrainSettings, groups: int = ClusterSettings().clusters) -> dict[str, Any]:
     """Return `PretrainSettings` with which PPT reads as many texts as a meta-training of ``groups`` tasks does.
 
-    It begins at the same start, too, is validated as often, and goes over the rows as many times as that takes.
+    It begins at the same start, too, is validated as often, and goes over the rows as many times as that takes. A text
+    counts as often as it goes through the backbone: a support text once for each inner step.
     """
     return {
         "initialisation": meta.initialisation,
-        "batch_size": 2 * meta.shots * groups,
+        "batch_size": texts_a_step(meta, groups),
         "steps": meta.steps,
         "epochs": 1000,
         "validate_every": meta.validate_every,
         "validation_rows": groups * meta.validation_rows,
         "patience": meta.patience,
     }
+
+
+def other_budget(plain: PretrainSettings, meta: MetaTrainSettings, groups: int, rows: int) -> str:
+    """Say what PPT and a meta-training of ``groups`` tasks read at most, if it differs by more than half; else nothing.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows of the corpus that both learn from.
+    """
+    held_out = min(plain.validation_rows, round(plain.validation_share * rows))
+    per_epoch = max(1, -(-(rows - held_out) // plain.batch_size))
+    read = plain.batch_size * min(plain.steps, plain.epochs * per_epoch)
+    learned = meta.steps * texts_a_step(meta, groups)
+    if 2 / 3 <= read / learned <= 3 / 2:
+        return ""
+    return (
+        f"PPT reads at most {read:,} texts and MetaPT {learned:,}: these are no equal terms. The presets quick "
+        "and laptop make the two alike."
+    )

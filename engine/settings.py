@@ -198,7 +198,7 @@ class PromptSettings(Settings):
         "{text} It was {mask}.", "What is put around a text; {mask} is where the label word belongs (section 3.1)."
     )
     text_tokens: int = option(
-        512, "Longer texts are cut; the template never is. The paper's is 512.", unit="tokens", ge=8, le=4096
+        512, "At most so many for text and template; longer texts are cut.", unit="tokens", ge=8, le=4096
     )
     answer: Literal["after_mask", "first"] = option(
         "after_mask",

@@ -11,11 +11,12 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field, ValidationError, model_validator
 
+from engine.clustering.store import Clustering
 from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
 from engine.evaluation.results import Figures, RunResults
-from engine.events import Event, Failed, Finished
+from engine.events import Event, Failed, Finished, Notice
 from engine.jobs import (
     AnnotateJob,
     ClusterJob,
@@ -28,7 +29,7 @@ from engine.jobs import (
     TuneJob,
 )
 from engine.jobs.record import ending
-from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, preset
+from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, other_budget, preset
 from engine.project import Project
 from engine.running.failures import error_from
 from engine.running.runs import begin, settle, stand
@@ -305,6 +306,9 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Figures]
     )
     starts = {"MetaPT": str(learned / "prompt.safetensors")}
     if "PPT" in settings.compare:
+        groups, rows = len(Clustering.open(clusters).clusters), int((Corpus.open(training).labels >= 0).sum())
+        if text := other_budget(settings.pretrain, settings.meta_train, groups, rows):
+            steps.show("pretrain-prompt", Notice(text, "warning"))
         pretrained = steps.run("pretrain-prompt", PretrainJob(corpus=training, settings=settings.pretrain, **prompting))
         starts["PPT"] = str(pretrained / "prompt.safetensors")
     if "PT" in settings.compare:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class _State:
     step: int = 0
     validated: int = 0
     tasks_per_pass: int = 1
+    adapted: list[tuple[float, float]] = field(default_factory=list)  # validation loss before adaptation and after it
 
     def tensors(self) -> dict[str, torch.Tensor]:
         named = {"prompt": self.prompt, "log_rates": self.log_rates, "best": self.best}
@@ -62,6 +63,7 @@ class _State:
             "validated": self.validated,
             "tasks_per_pass": self.tasks_per_pass,
             "stopping": self.stopping.state(),
+            "adapted": self.adapted,
         }
 
 
@@ -121,7 +123,6 @@ def meta_train(
 
     meter = ProgressMeter(STAGE, settings.steps, "steps", done=state.step)
     still = 0
-    adapted: list[tuple[float, float]] = []  # validation loss before adaptation and after it
     outcome = "completed"
     save = partial(_save_prompt, scorer, tasks, settings, folder)
     while True:
@@ -133,7 +134,7 @@ def meta_train(
                     save(state)
                     raise _no_number(state.step, settings)
                 state.validated = state.step
-                adapted.append((loss_before, loss))
+                state.adapted.append((loss_before, loss))
                 accuracy = float(np.mean(accuracies))
                 if state.stopping.update(state.step, accuracy, loss):
                     state.best = state.prompt.detach().clone()
@@ -176,8 +177,8 @@ def meta_train(
 
     state.good = state.prompt
     metrics = save(state)
-    if adapted:
-        before, after = np.mean(adapted, 0)
+    if state.adapted:
+        before, after = np.mean(state.adapted, 0)
         gain = "" if after < before else " So it is not adaptation that makes this start good."
         yield Notice(f"Adapting to a task took the loss on texts held out from {before:.3f} to {after:.3f}.{gain}")
     yield Finished(str(folder), "stopped" if outcome == "stopped" else "completed", metrics)
@@ -245,6 +246,7 @@ def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str
         state.good.copy_(tensors["prompt"])
     restore_optimizer(state.optimizer, tensors)
     state.step, state.validated = document["step"], document["validated"]
+    state.adapted = [(before, after) for before, after in document.get("adapted", [])]  # an older one has none
     state.tasks_per_pass = min(state.tasks_per_pass, document["tasks_per_pass"])
     # More steps or more patience may be asked for when a run goes on.
     state.stopping = EarlyStopping.from_state(document["stopping"] | {"patience": state.stopping.patience})

@@ -19,7 +19,7 @@ from engine.corpus.drawing import few_shot_draws
 from engine.errors import EngineProcessError
 from engine.events import Finished
 from engine.jobs.session import QUESTIONS, Session
-from engine.presets import DESCRIPTIONS, Preset, preset
+from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, other_budget, preset
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, load_prompt, save_prompt
 from engine.prompting.verbalizer import COMMON_WORDS, suggest_words
@@ -362,3 +362,25 @@ def test_ppt_reads_as_many_texts_when_a_pipeline_changes_the_meta_training():
     assert made.pretrain.initialisation == "random"
     own = PipelineSettings(preset="laptop", **files, **changed, pretrain={"steps": 9})
     assert (own.pretrain.steps, own.pretrain.batch_size) == (9, 24)
+
+
+@pytest.mark.parametrize(
+    ("changes", "texts"),
+    [
+        ({}, 80),
+        ({"tasks_per_step": 5}, 40),
+        ({"tasks_per_step": 12}, 80),
+        ({"inner_steps": 3}, 160),
+        ({"shots": 2, "inner_steps": 2, "tasks_per_step": 3}, 18),
+    ],
+)
+def test_a_text_counts_for_ppt_as_often_as_meta_training_has_it_go_through_the_backbone(changes, texts):
+    assert as_many_texts(MetaTrainSettings(**changes), 10)["batch_size"] == texts
+
+
+def test_that_ppt_reads_less_or_more_is_said():
+    laptop = {part: PARTS[part](**preset("laptop")[part]) for part in ("pretrain", "meta_train")}
+    assert other_budget(laptop["pretrain"], laptop["meta_train"], 10, 10_000) == ""
+    assert other_budget(laptop["pretrain"], laptop["meta_train"], 4, 10_000), "the groups are fewer than the preset's"
+    told = other_budget(PretrainSettings(), MetaTrainSettings(), 10, 10_000)
+    assert "PPT reads at most 45,000 texts and MetaPT 1,600,000" in told
