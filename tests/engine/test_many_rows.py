@@ -172,7 +172,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple
 
 
 def test_a_probe_learns_from_some_of_a_large_source_and_from_all_of_the_draw(
-    probe: Callable[[], tuple[list[tuple[int, int]], list[str]]], monkeypatch: pytest.MonkeyPatch
+    probe: Callable[[], tuple[list[tuple[int, int]], list[str]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert probe() == ([(4, 2), (203, 2)] * 2, [])  # the row of three stars has no place on the target's scale
     monkeypatch.setattr(probes, "SOURCE_ROWS", 120)
@@ -182,3 +182,7 @@ def test_a_probe_learns_from_some_of_a_large_source_and_from_all_of_the_draw(
         "The probe that sees the source learns from 120 of its 199 labelled texts, drawn at random: all of them would "
         "take too long."
     ]
+    kept = tmp_path / "out" / "probe-with-source.safetensors"
+    before = kept.read_bytes()
+    probe()
+    assert kept.read_bytes() == before, "the same rows are drawn every time"
