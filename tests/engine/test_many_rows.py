@@ -37,6 +37,7 @@ def test_rows_are_drawn_from_every_class_always_the_same() -> None:
     assert (np.diff(drawn) > 0).all()
     assert (labels[drawn] >= 0).all()
     assert {3, 999} <= set(drawn.tolist())
+    assert 30 < (drawn < 500).sum() < 70, "from everywhere"
     assert drawn.tolist() == rows_of_every_class(labels, 100, np.random.default_rng(0), least=5).tolist()
     assert drawn.tolist() != rows_of_every_class(labels, 100, np.random.default_rng(1), least=5).tolist()
     everything = rows_of_every_class(labels, 750, np.random.default_rng(0), least=5)
