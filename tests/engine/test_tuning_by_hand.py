@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from engine.evaluation.metrics import evaluate
-from engine.events import Event, Metric
+from engine.events import Event, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.settings import FullModelSettings, PretrainSettings, TuneSettings
 from engine.stage import StopToken, result_of
 from engine.storage import read_json
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
-from engine.training.examples import Draw
+from engine.training.examples import Draw, few_shot_draws
 from engine.training.few_shot import few_shot
 from engine.training.full_model import tune_full_model
 from engine.training.pretrained_prompt import pretrain_prompt
@@ -79,6 +79,17 @@ def test_a_prompt_of_a_bank_is_tuned_as_it_would_be_by_a_plain_loop(make_scorer,
         assert np.allclose(list(found), validated, rtol=1e-3)
         assert torch.allclose(run.prompt, prompt, atol=2e-3)
         assert run.stopping.best_loss == pytest.approx(min(held_out for _, held_out in validated), rel=1e-3)
+
+
+def test_a_prompt_that_has_run_out_of_patience_learns_no_more(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer(2)
+    examples, none = make_examples(scorer), np.empty(0, np.int64)
+    start = initial_prompt("vocabulary", scorer.backbone, scorer.verbalizer, 4, 0)
+    runs = [PromptRun(name, start, np.arange(8), rows, 0) for name, rows in (("x", np.arange(20, 40)), ("y", none))]
+    plan = TuningPlan(1e-12, 0.0, 0, 4, steps=20, validate_every=2, patience=2, checkpoint_every=50)
+    events = list(tune_bank(scorer, examples, runs, plan, tmp_path, "tune", stop=StopToken()))
+    learned = [len(curve(events, "training loss", name)) for name in ("x", "y")]
+    assert learned == [6, 20], "the first of its validations is as good as any"
 
 
 def test_every_seed_has_its_own_order_of_rows():
@@ -171,6 +182,25 @@ def test_few_shot_tuning_is_planned_by_its_settings(make_scorer, make_examples, 
         list(few_shot(scorer, examples, starts, chosen, tmp_path, stop=StopToken()))
     expected = TuningPlan(0.7, 0.6, 5, 4, 8 * 3, 3, 3, 9, "loss", True)  # 10 rows are three batches
     assert plans == [expected, dataclasses.replace(expected, steps=2 * 15, validate_every=15)]
+
+
+def test_a_class_that_is_not_among_the_training_texts_is_told(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer(3)
+    examples = make_examples(scorer, 24)
+    settings = TuneSettings(training_rows=3, validation_rows=12, seeds=6, epochs=1)
+    starts = {"x": [torch.zeros(4, 32)] * 6}
+    told = [
+        event.text
+        for event in few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken())
+        if isinstance(event, Notice) and event.text.startswith("Seed ")
+    ]
+    expected = []
+    for seed, draw in few_shot_draws(examples.labels, np.arange(24), settings):
+        absent = [name for number, name in enumerate("012") if number not in examples.labels[draw.training]]
+        if absent:
+            expected.append(f"Seed {seed} drew no training text of the class {', '.join(absent)}.")
+    assert told == expected
+    assert 1 < len(told) < 6
 
 
 def test_ppt_is_planned_by_its_settings(make_scorer, make_examples, tmp_path, monkeypatch):
