@@ -92,6 +92,20 @@ def test_a_prompt_that_has_run_out_of_patience_learns_no_more(make_scorer, make_
     assert learned == [6, 20], "the first of its validations is as good as any"
 
 
+def test_a_tuning_that_has_run_out_of_patience_goes_on_with_more(make_scorer, make_examples, tmp_path):
+    scorer = make_scorer(2)
+    examples = make_examples(scorer)
+    plan = TuningPlan(1e-12, 0.0, 0, 4, steps=40, validate_every=2, patience=1, checkpoint_every=50)
+    learned = []
+    for patience in (1, 4):
+        start = initial_prompt("vocabulary", scorer.backbone, scorer.verbalizer, 4, 0)
+        runs = [PromptRun("x", start, np.arange(8), np.arange(20, 40), 0)]
+        more = dataclasses.replace(plan, patience=patience)
+        events = tune_bank(scorer, examples, runs, more, tmp_path, "tune", stop=StopToken())
+        learned.append(len(curve(list(events), "training loss", "x")))
+    assert learned == [4, 6], "ten steps in all: the best at the second, and four validations after it"
+
+
 def test_every_seed_has_its_own_order_of_rows():
     orders = [
         [PromptRun("x", torch.zeros(1), np.arange(40), np.empty(0, np.int64), seed).rows(step, 40) for step in range(2)]
