@@ -41,6 +41,8 @@ def test_of_a_long_text_the_beginning_is_read(backbone):
     shown = template.preview("cold bread " + "soup " * 500 + "great tea")
     assert "cold bread soup" in shown
     assert "tea" not in shown
+    whole = Template(PromptSettings(), backbone.tokenizer).encode(["soup " * 2000])
+    assert whole.lengths.tolist() == [512], "the soft prompt comes on top of that"
 
 
 def test_a_text_cannot_smuggle_in_special_tokens(backbone):
