@@ -95,6 +95,7 @@ def test_default_words_are_the_papers(backbone):
     [
         (("0",), {}, "only one class"),
         (("0", "1"), {"0": "good", "1": "good"}, "share the label word 'good'"),
+        (("0", "1"), {"0": "Good", "1": "good"}, "share the label word 'good'"),  # of the same token
         (("0", "1"), {"0": "good"}, "no word for 1"),
         (("0", "1"), {"0": "bad", "1": "good", "2": "great"}, "no class 2"),
         (("0", "1"), {"0": "bad", "1": "龘"}, "does not know the label word '龘'"),
