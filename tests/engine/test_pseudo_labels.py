@@ -14,6 +14,7 @@ from made_corpora import corpus_of
 from engine.annotation import results
 from engine.annotation.annotators import EmbeddedTexts, SentenceBertAnnotator
 from engine.annotation.calibration import fit_temperature, probabilities
+from engine.annotation.reselect import reselect
 from engine.annotation.selection import LiveCounts, Selection, notices, select
 from engine.annotation.stage import _split, annotate
 from engine.corpus.store import Corpus
@@ -114,6 +115,19 @@ def test_the_class_that_keeps_balancing_low_is_named_and_so_is_one_that_came_out
 def test_confidences_are_counted_from_none_to_full():
     counts = LiveCounts(np.zeros(3, int), np.array([0.5, 0.55, 0.95]), np.ones(3, bool), 1)
     assert counts.histogram(10)[0].tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 1]
+
+
+def test_a_row_that_a_person_labelled_is_certain(noise, tmp_path):
+    settings = run(noise, tmp_path / "out")
+    scores = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert scores["confidence"][3] < 0.9
+    edits = {3: "good" if scores["label"][3] == "bad" else "bad"}
+    list(reselect(tmp_path / "out", *noise, tmp_path / "anew", settings, edits=edits, stop=StopToken()))
+    made = Corpus.open(tmp_path / "anew")
+    assert made.confidence is not None
+    assert made.confidence[3] == 1
+    assert made.classes[made.labels[3]] == edits[3]
+    assert np.allclose(np.delete(made.confidence, 3), np.delete(scores["confidence"], 3))
 
 
 # The rows to look at --------------------------------------------------------------------------------------------------
