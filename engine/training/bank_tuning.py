@@ -157,7 +157,7 @@ def tune_bank(
     if saved is not None:
         step, per_pass = saved.state["step"], min(per_pass, saved.state["rows_per_pass"])
         restore_optimizer(optimizer, saved.tensors)
-        _restore(runs, saved.tensors, saved.state)
+        _restore(runs, saved.tensors, saved.state, plan.patience)
         for notice in saved.notices:
             yield Notice(notice, "warning")
         yield Checkpointed(str(folder / CHECKPOINT), step)
@@ -273,13 +273,17 @@ def _document(runs: Sequence[PromptRun], step: int, per_pass: int) -> dict[str, 
     return {"step": step, "rows_per_pass": per_pass, "runs": states}
 
 
-def _restore(runs: Sequence[PromptRun], tensors: dict[str, torch.Tensor], document: dict[str, Any]) -> None:
+def _restore(
+    runs: Sequence[PromptRun], tensors: dict[str, torch.Tensor], document: dict[str, Any], patience: int
+) -> None:
     for number, (run, state) in enumerate(zip(runs, document["runs"], strict=True)):
         with torch.no_grad():
             run.prompt.copy_(tensors[f"prompt.{number}"])
         best = tensors.get(f"best.{number}")
         run.best = None if best is None else best.to(run.prompt.device)
-        run.stopping, run.validated = EarlyStopping.from_state(state["stopping"]), state["validated"]
+        # More patience may be asked for when a run goes on.
+        run.stopping = EarlyStopping.from_state(state["stopping"] | {"patience": patience})
+        run.validated = state["validated"]
 
 
 def _fingerprint(scorer: PromptScorer, examples: Examples, runs: Sequence[PromptRun], plan: TuningPlan) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from made_corpora import corpus_of
 from second_device import second_device
 
@@ -240,7 +241,6 @@ def test_two_classes_have_two_columns_of_logits(labelled):
 @pytest.fixture(scope="module")
 def tiny_roberta(tmp_path_factory) -> Path:
     """A RoBERTa of one layer with a byte-pair tokenizer trained on the words above."""
-    import torch
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
 
@@ -265,11 +265,23 @@ def tiny_roberta(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_tiny_roberta_learns_and_labels(labelled, unlabelled, tmp_path, tiny_roberta):
+def test_a_tiny_roberta_learns_and_labels(labelled, unlabelled, tmp_path, tiny_roberta, monkeypatch):
+    rates, norms, step = [], [], torch.optim.AdamW.step
+
+    def noted(self):
+        weights = self.param_groups[0]["params"]
+        rates.append(self.param_groups[0]["lr"])
+        norms.append(torch.stack([weight.grad.norm() for weight in weights if weight.grad is not None]).norm())
+        step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
     options = {"annotator": "roberta", "model": str(tiny_roberta), "device": "cpu", "maximum_tokens": 16}
     events = run(labelled, unlabelled, tmp_path / "out", epochs=12, learning_rate=0.005, batch_size=8, **options)
     losses = [event.value for event in events if isinstance(event, Metric) and event.name == "annotator loss"]
     assert len(losses) == 12 * 12  # 90 training rows in batches of 8, 12 epochs
+    assert np.argmax(rates) == 14, "a tenth of the steps is warm-up"
+    assert (rates[0], rates[14], rates[79]) == pytest.approx((0, 0.005, 0.0025))
+    assert max(norms) <= 1.001
     assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:5])
     corpus = Corpus.open(tmp_path / "out")
     names = [corpus.classes[label] for label in corpus.labels]
@@ -356,7 +368,6 @@ def test_a_folder_that_is_no_model_is_a_sentence(labelled, unlabelled, tmp_path)
 def test_what_does_not_fit_into_memory_is_taken_in_parts_with_the_same_gradient(
     labelled, tiny_roberta, monkeypatch, tmp_path
 ):
-    import torch
 
     from engine.annotation.roberta import RobertaAnnotator
 

@@ -13,6 +13,7 @@ from fake_encoder import FakeEncoder
 from sklearn.metrics import adjusted_rand_score
 from themed_corpus import CLASSES, THEMES, events_of, make_corpus, metrics, start, themed_texts
 
+from engine.clustering import grouping
 from engine.clustering.stage import Clustering
 from engine.corpus.store import Corpus
 from engine.errors import DataError, StorageError
@@ -66,6 +67,19 @@ def test_same_seed_same_result(corpus, tmp_path):
     np.testing.assert_array_equal(second.assignment, first.assignment)
     np.testing.assert_array_equal(second.projection, positions)
     assert second.clusters == first.clusters
+
+
+@pytest.mark.parametrize("method", ["kmeans", "lda", "random", "label"])
+def test_every_method_is_seeded_by_the_settings(corpus, tmp_path, monkeypatch, method):
+    seeds, plain = [], getattr(grouping, method)
+
+    def noted(*given, seed: int, **more):
+        seeds.append(seed)
+        return plain(*given, seed=seed, **more)
+
+    monkeypatch.setattr(grouping, method, noted)
+    events_of(corpus, tmp_path, method=method, projection="none", seed=7, clusters=3)
+    assert set(seeds) == {7}
 
 
 def test_pca_points_come_before_tsne_points_and_clusters_with_the_second(corpus, tmp_path):

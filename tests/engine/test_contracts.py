@@ -22,7 +22,9 @@ from engine.events import (
     read_only,
     to_json,
 )
+from engine.presets import PSEUDO_ALPHA, preset
 from engine.settings import (
+    AnnotateSettings,
     ClusterSettings,
     FullModelSettings,
     MetaTrainSettings,
@@ -62,6 +64,42 @@ def test_rooms_import_only_what_they_may():
     lint = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
     answer = subprocess.run([sys.executable, "-c", lint], capture_output=True, text=True, cwd=ROOT, check=False)
     assert answer.returncode == 0, answer.stdout
+
+
+def test_what_the_paper_leaves_open_has_one_default():
+    meta, ppt, tune, full, labels = (
+        MetaTrainSettings(),
+        PretrainSettings(),
+        TuneSettings(),
+        FullModelSettings(),
+        AnnotateSettings(),
+    )
+    assert {part.weight_decay for part in (meta, ppt, tune, full)} == {0.01}
+    assert (meta.seed, ppt.seed, tune.first_seed, meta.learn_inner_rates, ppt.initialisation) == (
+        0,
+        0,
+        0,
+        False,
+        "random",
+    )
+    assert (ppt.validation_share, ppt.validation_rows) == (0.1, 1_000)
+    assert (tune.improvement, tune.validate_start, tune.test_rows) == ("accuracy", False, 0)
+    assert tune.epochs_without_validation == 20
+    assert (labels.annotator, labels.model, labels.held_out_share) == ("sentence-bert", "roberta-base", 0.1)
+    assert (labels.confidence, labels.out_of_domain_share, labels.balance, labels.maximum_rows) == (
+        0.9,
+        0.2,
+        True,
+        None,
+    )
+
+
+def test_the_rates_of_the_bundled_backbone_are_those_of_the_evidence():
+    values = preset("laptop")
+    assert (values["meta_train"]["alpha"], values["meta_train"]["beta"], PSEUDO_ALPHA) == (100, 0.3, 30)
+    assert (values["pretrain"]["learning_rate"], values["tune"]["learning_rate"]) == (1, 0.03)
+    meta, ppt = values["meta_train"], values["pretrain"]
+    assert (ppt["patience"], ppt["validation_rows"]) == (meta["patience"], 10 * meta["validation_rows"])
 
 
 def test_what_the_window_needs_is_light():

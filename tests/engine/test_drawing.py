@@ -33,6 +33,26 @@ def test_support_query_and_validation_rows_never_overlap():
     assert len(seen) > 40, "every step draws anew"
 
 
+def test_a_group_of_just_enough_rows_is_a_task_and_a_tenth_of_it_is_held_out():
+    groups = [("just enough", np.arange(9)), ("too few", np.arange(8)), ("rounded", np.arange(17))]
+    options = {"shots": 4, "validation_share": 0.1, "seed": 0}
+    tasks, told = make_meta_tasks([*groups, ("many", np.arange(5000))], validation_rows=100, **options)
+    assert [task.name for task in tasks] == ["just enough", "rounded", "many"]
+    assert [len(task.validation) for task in tasks] == [1, 2, 100]
+    assert "8 rows, fewer than the 9" in told[0]
+
+
+def test_tasks_steps_and_seeds_draw_differently():
+    task = make_meta_tasks([("a", np.arange(100))], shots=4, validation_share=0.1, validation_rows=100, seed=0)[0][0]
+    places = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]  # seed, step and number of the task
+    assert len({tuple(support_and_query(task, 4, *place)[0]) for place in places}) == 4
+    held_out = [
+        make_meta_tasks([("a", np.arange(100))], shots=4, validation_share=0.1, validation_rows=100, seed=seed)[0][0]
+        for seed in range(3)
+    ]
+    assert len({tuple(task.validation) for task in held_out}) == 3
+
+
 def test_no_group_large_enough_is_an_error():
     with pytest.raises(DataError, match="enough rows"):
         make_meta_tasks([("a", np.arange(5))], shots=4, validation_share=0.1, validation_rows=10, seed=0)
@@ -58,6 +78,17 @@ def test_few_shot_draws_as_in_the_paper_and_with_fewer_labels():
     few[11:14] = -1
     with pytest.raises(DataError, match="at least two classes"):
         draw_few_shot(few, settings, 1)
+
+
+def test_just_enough_labels_are_drawn_without_regard_to_their_class():
+    labels = np.arange(80) % 2
+    counts = {int(labels[draw_few_shot(labels, TuneSettings(), seed).training].sum()) for seed in range(10)}
+    assert len(counts) > 1, "a draw that is stratified has twenty of each"
+
+
+def test_four_labels_of_a_class_are_halved():
+    draw = draw_few_shot(np.array([0, 0, 0, 0, 1, 1, 1, 1]), TuneSettings(), 0)
+    assert (len(draw.training), len(draw.validation)) == (4, 4)
 
 
 def test_draws_stay_inside_the_pool():

@@ -9,11 +9,13 @@ import pytest
 from fake_encoder import FakeEncoder
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from engine.command_line.tables import comparison_table
 from engine.corpus.drawing import Draw
 from engine.corpus.store import SCHEMA, describe
 from engine.corpus.writing import writing_corpus
+from engine.evaluation.bins import bin_of
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
 from engine.evaluation.probe_file import Probe
@@ -57,6 +59,10 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
 
 
+def test_bins_are_fifteen_and_a_border_belongs_to_the_lower_one():
+    assert bin_of(np.array([0, 0.2, 0.2 + 1e-9, 0.4, 0.99, 1])).tolist() == [0, 2, 3, 5, 14, 14]
+
+
 def test_mean_and_sample_deviation_over_seeds():
     runs = [evaluate(np.eye(2)[[0, 0, 0, first]], np.array([0, 0, 0, 1]), ("a", "b")) for first in (0, 1)]
     summary = summarise(runs)
@@ -64,6 +70,8 @@ def test_mean_and_sample_deviation_over_seeds():
     assert summary["accuracy_std"] == pytest.approx(np.std([0.75, 1.0], ddof=1))
     assert summary["largest_predicted_share_max"] == 1
     assert summarise(runs[:1])["accuracy_std"] is None
+    even = evaluate(np.eye(2)[[0, 1]], np.array([0, 1]), ("a", "b"))
+    assert summarise([runs[0], even])["majority_accuracy"] == pytest.approx((0.75 + 0.5) / 2)
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -110,6 +118,25 @@ def test_a_probe_separates_what_can_be_separated():
     vectors = np.eye(5)[labels] + 0.05 * random.normal(size=(60, 5))
     chances = answers(linear_probe(vectors[:30], labels[:30], 3, seed=0), vectors[30:])
     assert (chances.argmax(1) == labels[30:]).all()
+
+
+def test_the_strength_of_a_probe_is_the_likeliest_in_cross_validation():
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    vectors = np.eye(6)[labels] + random.normal(scale=3, size=(40, 6))
+    split = StratifiedKFold(5, shuffle=True, random_state=1)
+    scores = {
+        strength: cross_val_score(
+            LogisticRegression(max_iter=1000, C=strength), vectors, labels, cv=split, scoring="neg_log_loss"
+        ).mean()
+        for strength in (0.01, 0.1, 1.0, 10.0, 100.0)
+    }
+    best = max(scores, key=lambda strength: scores[strength])
+    assert best != 1.0, "it is not the usual one"
+    found = linear_probe(vectors, labels, 2, seed=1)
+    assert found.score == pytest.approx(scores[best])
+    expected = LogisticRegression(max_iter=1000, C=best).fit(vectors, labels)
+    assert np.allclose(found.weights[1], expected.coef_[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 2, 2, 2], [0, 2, 2, 2, 2], [2, 2, 2, 2, 2]])

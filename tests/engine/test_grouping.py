@@ -135,6 +135,7 @@ def test_label_with_k_above_the_classes_splits_within_classes_only():
     assert (len(sizes), sizes.min(), sizes.max()) == (10, 10, 10)
     assert (np.diff(found[:60]) != 0).any()  # at random, not in blocks
     np.testing.assert_array_equal(found, grouping.label(labels, ("a", "b", "c"), 10, seed=0))
+    assert (found != grouping.label(labels, ("a", "b", "c"), 10, seed=1)).any()
 
 
 def test_label_with_one_group_a_class():
@@ -296,6 +297,16 @@ def test_words_of_all_groups_tell_nothing():
     assert [item.central_rows for item in described] == [(), ()]
 
 
+def test_a_term_counts_by_its_share_in_the_group_and_by_how_much_it_sets_it_apart():
+    """`menu` is in 9 of 10 texts here and 3 of 10 there, `oyster` in 2 only here; `food` as often in both."""
+    here = [f"food {'menu' * (row < 9)} {'oyster' * (row < 2)}" for row in range(10)]
+    there = [f"food {'menu' * (row < 9)} {'screen' * (row < 5)}" for row in range(30)]
+    assignment = np.repeat([0, 1], [10, 30]).astype(np.int16)
+    first, second = result_of(describe.describe(here + there, np.full(40, -1), (), assignment, None, seed=0))
+    assert first.terms == ("menu", "oyster", "food")
+    assert second.terms == ("screen", "food")
+
+
 def test_group_without_terms_has_a_name():
     (only,) = result_of(describe.describe(["a", "of"], np.array([0, 1]), CLASSES, np.zeros(2, np.int16), None, seed=0))
     assert (only.name, only.terms) == ("Group 1", ())
@@ -312,6 +323,11 @@ def test_silhouette_tells_separated_groups_from_random_ones():
     assert silhouette(vectors, which.astype(np.int16), seed=0) > 0.7
     assert abs(silhouette(vectors, grouping.random(400, 3, seed=0), seed=0)) < 0.1
     assert silhouette(vectors, np.zeros(400, np.int16), seed=0) is None
+
+
+def test_the_silhouette_looks_at_directions_and_not_at_lengths():
+    vectors = np.array([[1, 0], [9, 0], [0, 1], [0, 9]], np.float32)
+    assert silhouette(vectors, np.array([0, 0, 1, 1], np.int16), seed=0) == pytest.approx(1)
 
 
 def test_label_nmi():

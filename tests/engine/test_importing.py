@@ -17,6 +17,7 @@ import pytest
 from importing import ROWS, read, write
 
 from engine.corpus.cleaning import clean
+from engine.corpus.columns import label_value
 from engine.corpus.importing import import_corpus
 from engine.corpus.seen import SeenTexts
 from engine.events import Notice
@@ -141,6 +142,8 @@ def test_quoted_line_ends_and_quotes_survive(tmp_path):
         ("  many \t\n spaces  ", "many spaces"),
         ("e\u0301\u200b\x00\x07x", "éx"),
         ("2<3>1 is odd", "2<3>1 is odd"),
+        ("\u00bd a pound \ufb01rst, x\u00b2", "\u00bd a pound \ufb01rst, x\u00b2"),  # compatible is not the same
+        ("write &amp;lt; for it", "write &lt; for it"),
     ],
 )
 def test_cleaning(raw, expected):
@@ -176,6 +179,23 @@ def test_drops_are_counted_by_reason_with_examples(tmp_path):
     assert report["examples"]["too short"] == ["x"]
     assert report["read"] == 7 == report["kept"] + sum(report["dropped"].values())
     assert sum(report["lengths"]["counts"]) == 2
+
+
+def test_texts_of_just_the_least_length_are_kept_and_counted_by_their_length(tmp_path):
+    rows = [("ab", "1"), ("c", "1"), ("x" * 20, "1"), ("y" * 19, "1"), ("z" * 49, "1")]
+    texts = {"text_column": "review", "label_column": "stars"}
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"review": t, "stars": s}) + "\n" for t, s in rows))
+    for source in (write(tmp_path / "a.csv", rows=rows), tmp_path / "a.jsonl"):
+        assert read(source, tmp_path / source.suffix, **texts).texts == [text for text, _ in rows if text != "c"]
+        report = read_json(tmp_path / source.suffix / "report.json")
+        assert report["lengths"]["edges"][:3] == [0, 20, 50]
+        assert report["lengths"]["counts"][:3] == [2, 2, 0]
+
+
+def test_as_many_broken_rows_as_are_allowed_are_no_failure(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"review": "soup"}\n{"review": "good tea"}\n{"review": "bread"}\n{broken\n')
+    assert read(path, tmp_path / "out", maximum_broken_share=0.25).rows == 3
 
 
 def test_duplicates_are_found_across_chunks():
@@ -241,6 +261,17 @@ def test_a_map_may_be_written_as_the_file_is(tmp_path):
         assert read(source, tmp_path / str(number), **options).rows == 8
 
 
+def test_labels_are_called_what_they_are():
+    values = [-1.0, "-1.0", -1, 0, 2.5, "2.50", True]
+    assert [label_value(value) for value in values] == ["-1", "-1", "-1", "0", "2.5", "2.50", "True"]
+
+
+def test_the_persons_words_go_before_the_usual_ones(tmp_path):
+    path = write(tmp_path / "a.csv", rows=[("good soup", "5"), ("cold tea", "1")])
+    corpus = read(path, tmp_path / "out", label_column="stars", text_column="review", words={"5": "superb"})
+    assert corpus.words == {"1": "bad", "5": "superb"}
+
+
 def test_numbers_are_ordered_as_numbers(tmp_path):
     rows = [(f"text {i}", str(i)) for i in (10, 9, 2)]
     corpus = read(write(tmp_path / "a.csv", rows=rows), tmp_path / "out", text_column="review", label_column="stars")
@@ -261,6 +292,8 @@ def test_a_sample_is_balanced_and_seeded(tmp_path):
     assert plain.rows == 20
     numbers = [int(text.split()[-1]) for text in plain.texts]
     assert numbers == sorted(numbers)
+    assert numbers != list(range(20)), "from everywhere, not the first"
+    assert read(path, tmp_path / "e", seed=1, **options).texts != plain.texts
 
 
 def test_one_class_only_is_told(tmp_path):

@@ -91,6 +91,8 @@ def test_a_start_without_a_name_is_its_own() -> None:
         ("settings", {"alpha": 3.0}, False),
         ("tune", {"checkpoint_every": 7}, True),
         ("tune", {"learning_rate": 7.0}, False),
+        ("settings", {"seed": 1}, False),
+        ("tune", {"first_seed": 1}, False),
         ("annotating", {"device": "cpu", "offline": True}, True),
         ("annotating", {"confidence": 0.1}, False),
     ],

@@ -36,6 +36,7 @@ def test_rows_are_drawn_from_every_class_always_the_same() -> None:
     assert (np.diff(drawn) > 0).all()
     assert (labels[drawn] >= 0).all()
     assert {3, 999} <= set(drawn.tolist())
+    assert 30 < (drawn < 500).sum() < 70, "from everywhere"
     assert drawn.tolist() == rows_of_every_class(labels, 100, np.random.default_rng(0), least=5).tolist()
     assert drawn.tolist() != rows_of_every_class(labels, 100, np.random.default_rng(1), least=5).tolist()
     everything = rows_of_every_class(labels, 750, np.random.default_rng(0), least=5)
@@ -171,7 +172,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple
 
 
 def test_a_probe_learns_from_some_of_a_large_source_and_from_all_of_the_draw(
-    probe: Callable[[], tuple[list[tuple[int, int]], list[str]]], monkeypatch: pytest.MonkeyPatch
+    probe: Callable[[], tuple[list[tuple[int, int]], list[str]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert probe() == ([(4, 2), (203, 2)] * 2, [])  # the row of three stars has no place on the target's scale
     monkeypatch.setattr(probes, "SOURCE_ROWS", 120)
@@ -181,3 +182,7 @@ def test_a_probe_learns_from_some_of_a_large_source_and_from_all_of_the_draw(
         "The probe that sees the source learns from 120 of its 199 labelled texts, drawn at random: all of them would "
         "take too long."
     ]
+    kept = tmp_path / "out" / "probe-with-source.safetensors"
+    before = kept.read_bytes()
+    probe()
+    assert kept.read_bytes() == before, "the same rows are drawn every time"

@@ -113,6 +113,18 @@ def test_a_chosen_word_is_asked_for_in_its_own_text_only(stream: np.ndarray) -> 
     assert frequency < 0.01 < 0.04 < share  # as the root of the frequency: rarer words are asked for more
 
 
+def test_every_place_of_a_chosen_word_comes_and_words_by_the_root_of_their_frequency() -> None:
+    stream = np.arange(100, 2100, dtype=np.uint16)
+    stream[200:1800:100] = 11  # sixteen times, and the other word four times
+    stream[250:1850:400] = 12
+    batch = ChosenWords(stream, SENTINELS, [11, 12], 32).batch(np.random.default_rng(0), 32 * 3000)
+    assert batch.labels is not None
+    asked = batch.labels[:, 1]
+    assert 1.8 < (asked == 11).sum() / (asked == 12).sum() < 2.2
+    before = np.where(batch.inputs == SENTINELS[0], np.roll(batch.inputs, 1, 1), 0).max(1)
+    assert (len(set(before[asked == 11])), len(set(before[asked == 12]))) == (16, 4)
+
+
 def test_a_verdict_is_asked_for_without_its_sentence_and_with_its_neighbours() -> None:
     stop, word = 5, 6
     rng = np.random.default_rng(0)
@@ -191,3 +203,12 @@ def test_a_question_follows_its_text_and_the_answer_is_its_label() -> None:
         rest = inputs[len(body) :]
         assert any(rest[rest != PAD].tolist() == question.tolist() for question in questions[labels[text]])
         assert asked[asked != IGNORED].tolist() == answers[labels[text]].tolist()
+    assert {60, 61} <= set(batch.inputs.ravel().tolist()), "every question is asked"
+
+
+def test_any_part_of_a_long_text_is_read() -> None:
+    texts = [np.array([*range(100, 200), END], np.uint16)]
+    answers, questions = [np.array([SENTINELS[0], 7, END])], [[np.array([50, SENTINELS[0], END])]]
+    batch = LabelledTexts(texts, np.zeros(1, np.int64), answers, questions, 32).batch(np.random.default_rng(0), 9000)
+    assert (batch.inputs[:, 0].min(), batch.inputs.max(where=batch.inputs < 200, initial=0)) == (100, 199)
+    assert len(set(batch.inputs[:, 0])) > 50

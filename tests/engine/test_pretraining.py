@@ -212,6 +212,22 @@ def test_training_lowers_every_held_out_loss(prepared, settings, tmp_path: Path)
     assert events[-1].outcome == "completed"
 
 
+def test_a_trainer_learns_from_one_text_at_the_rate_of_its_step_and_validates_on_another(prepared, settings) -> None:
+    trainer, other = (
+        _Trainer(prepared, None, settings.model_copy(update={"seed": seed}), FakeTeacher()) for seed in (0, 1)
+    )
+    for name in ("spans", "prefix", "chosen_words", "verdicts"):
+        assert trainer._objectives[name]._stream is prepared.texts.values
+        assert trainer._validation[name]._stream is prepared.validation.values
+    assert not set(trainer._objectives["vectors"]._part) & set(trainer._validation["vectors"]._part)
+    assert not np.array_equal(*(some.batches(0)["spans"].inputs for some in (trainer, other)))
+    quick = trainer.settings.phases[0]
+    for step in range(2):
+        result_of(trainer.train(trainer.batches(step)))
+        factor = warmup_cosine(step, quick.warmup_steps, quick.steps, quick.final_rate)
+        assert trainer._optimizer.param_groups[0]["lr"] == pytest.approx(quick.learning_rate * factor)
+
+
 def test_result_is_a_backbone_in_bfloat16_that_loads_and_is_the_trained_one(prepared, settings, tmp_path: Path) -> None:
     _run(prepared, tmp_path, settings)
     backbone = load(tmp_path / "model")

@@ -32,6 +32,8 @@ from engine.workflow import PROBES
 WORDS = (["cold", "rude", "late"], ["warm", "kind", "quick"])
 TEXTS = [f"{WORDS[row % 2][row // 2 % 3]} and number {row}" for row in range(40)]
 LABELS = np.arange(40) % 2
+RUNS = [(4, 0), (5, 8), (6, 20)]
+"""Seed, and first of the twelve rows that it learns from."""
 
 
 @pytest.fixture
@@ -82,6 +84,34 @@ def test_a_run_leaves_probes_that_answer_as_they_were_measured(tmp_path: Path) -
         *_, told = evaluate_classifier(ProbeClassifier(kept, encoder), tested, tmp_path / "evaluation", stop=stop)
         assert told.summary["accuracy"] == figures["accuracy"]
         assert told.summary["confusion"] == figures["confusion"]
+
+
+def test_the_probe_that_cross_validates_best_is_kept(tmp_path: Path) -> None:
+    labels = LABELS.copy()
+    labels[:4] = labels[20:24] = [1, 0, 0, 1]  # half of them contradict their words
+    draws = [(seed, Draw(np.arange(first, first + 4), np.arange(first + 4, first + 12))) for seed, first in RUNS]
+    parts = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
+    list(probe_target(TEXTS, labels, ("bad", "good"), draws, np.arange(32, 40), tmp_path / "out", **parts))
+    assert load_probe(tmp_path / "out" / "probe.safetensors").training["seed"] == 5
+
+
+def test_rows_of_the_source_without_a_label_teach_nothing(tmp_path: Path) -> None:
+    names = ["1" if row % 2 else "0" for row in range(20)]
+    source = corpus_of(tmp_path / "source", TEXTS[:24], [*names, None, None, None, None], ("0", "1"))
+    parts = {"source": source, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
+    draws = [(0, Draw(np.arange(10), np.arange(10, 20)))]
+    list(probe_target(TEXTS, LABELS, ("bad", "good"), draws, np.arange(30, 40), tmp_path / "out", **parts))
+    assert load_probe(tmp_path / "out" / "probe-with-source.safetensors").training["source_rows"] == 20
+
+
+def test_a_corpus_whose_classes_are_in_another_order_is_measured_by_their_names(probe: Probe, tmp_path: Path) -> None:
+    classifier = ProbeClassifier(probe, FakeEncoder())
+    answers = classifier.predict(TEXTS[:12]).tolist()
+    assert len(set(answers)) > 1
+    tested = corpus_of(tmp_path / "tested", TEXTS[:12], answers, ("good", "so-so", "bad"))
+    *_, told = evaluate_classifier(classifier, tested, tmp_path / "evaluation", stop=StopToken())
+    assert told.summary["accuracy"] == 1
+    assert told.summary["per_class"]["good"]["support"] == answers.count("good")
 
 
 def test_a_probe_can_be_used_where_nothing_is_left_to_test_on(tmp_path: Path) -> None:

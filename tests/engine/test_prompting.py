@@ -36,6 +36,15 @@ def test_a_template_may_stand_on_both_sides(backbone):
     assert ids[-len(right) - 1 :] == [*right, backbone.tokenizer.eos_token_id]
 
 
+def test_of_a_long_text_the_beginning_is_read(backbone):
+    template = Template(PromptSettings(text_tokens=24), backbone.tokenizer)
+    shown = template.preview("cold bread " + "soup " * 500 + "great tea")
+    assert "cold bread soup" in shown
+    assert "tea" not in shown
+    whole = Template(PromptSettings(), backbone.tokenizer).encode(["soup " * 2000])
+    assert whole.lengths.tolist() == [512], "the soft prompt comes on top of that"
+
+
 def test_a_text_cannot_smuggle_in_special_tokens(backbone):
     template = Template(PromptSettings(), backbone.tokenizer)
     ids = template.encode(["bad </s> <extra_id_0> <pad> text"]).tokens.tolist()
@@ -86,6 +95,7 @@ def test_default_words_are_the_papers(backbone):
     [
         (("0",), {}, "only one class"),
         (("0", "1"), {"0": "good", "1": "good"}, "share the label word 'good'"),
+        (("0", "1"), {"0": "Good", "1": "good"}, "share the label word 'good'"),  # of the same token
         (("0", "1"), {"0": "good"}, "no word for 1"),
         (("0", "1"), {"0": "bad", "1": "good", "2": "great"}, "no class 2"),
         (("0", "1"), {"0": "bad", "1": "龘"}, "does not know the label word '龘'"),
@@ -133,6 +143,22 @@ def test_label_word_scores_agree_with_vocabulary_scores_up_to_a_constant(make_sc
     owner = torch.tensor([0, 1])
     full, short = (scorer.scores(bank, batch, owner, normalised=flag) for flag in (True, False))
     assert torch.allclose(full.softmax(-1), short.softmax(-1), atol=1e-6)
+
+
+def test_the_answer_is_read_after_the_mask_or_at_the_first_place(make_scorer):
+    bank = torch.randn(1, 4, 32, generator=torch.Generator().manual_seed(0))
+    for answer in ("after_mask", "first"):
+        scorer = make_scorer(2, answer=answer)
+        backbone = scorer.backbone
+        texts = scorer.template.encode(["soup of the day"])
+        found = scorer.scores(bank, texts.batch(np.arange(1), backbone.device), torch.zeros(1, dtype=torch.long))
+        embedded = torch.cat([bank[0], backbone.model.get_input_embeddings()(torch.from_numpy(texts.tokens))])[None]
+        mask = backbone.tokenizer.convert_tokens_to_ids("<extra_id_0>")
+        read = torch.tensor([[0, mask] if answer == "after_mask" else [0]])
+        logits = backbone.model(inputs_embeds=embedded, decoder_input_ids=read).logits[0, -1]
+        expected = logits[[ids[0] for ids in scorer.verbalizer.tokens]]
+        assert torch.allclose(found[0].softmax(-1), expected.softmax(-1), atol=1e-5)
+        assert torch.allclose(found[0].diff(), expected.diff(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("loss", "answer"), [("vocabulary", "first"), ("label_words", "after_mask")])
@@ -211,6 +237,31 @@ def test_initialisations(make_scorer):
     for kind in ("random", "vocabulary", "label_text"):
         assert torch.equal(*(initial_prompt(kind, backbone, verbalizer, 4, 7) for _ in range(2)))
         assert not torch.equal(*(initial_prompt(kind, backbone, verbalizer, 8, seed) for seed in (1, 2)))
+
+
+def test_a_random_prompt_has_the_mean_and_the_deviation_of_the_table(make_scorer):
+    scorer = make_scorer(2)
+    with torch.no_grad():
+        scorer.backbone.model.get_input_embeddings().weight.add_(5.0)
+    table = scorer.backbone.model.get_input_embeddings().weight
+    random = initial_prompt("random", scorer.backbone, scorer.verbalizer, 500, 0)
+    assert float(random.mean()) == pytest.approx(float(table.mean()), rel=0.02)
+    assert float(random.std()) == pytest.approx(float(table.std()), rel=0.05)
+
+
+def test_sampled_vocabulary_has_no_special_tokens_and_label_text_is_half_of_the_prompt(make_scorer):
+    scorer = make_scorer(2)
+    backbone, words = scorer.backbone, [ids[0] for ids in scorer.verbalizer.tokens]
+    table = backbone.model.get_input_embeddings().weight
+    numbers = {tuple(row): number for number, row in enumerate(table.tolist())}
+    usable = len(backbone.tokenizer) - len(set(backbone.tokenizer.all_special_ids))
+    sampled = initial_prompt("vocabulary", backbone, scorer.verbalizer, usable, 0)
+    found = {numbers[tuple(row)] for row in sampled.tolist()}
+    assert len(found) == usable
+    assert not found & set(backbone.tokenizer.all_special_ids)
+    tokens = [numbers[tuple(row)] for row in initial_prompt("label_text", backbone, scorer.verbalizer, 12, 0).tolist()]
+    assert tokens[:6] == words * 3
+    assert not set(tokens[6:]) & set(words)
 
 
 def test_a_v1_1_backbone_with_its_own_head_is_scored_with_it(make_t5, tmp_path):

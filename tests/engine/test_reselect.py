@@ -198,6 +198,7 @@ def test_a_dry_run_labels_few_texts_taught_by_few(corpora, tmp_path: Path) -> No
     assert made.rows == 7
     scores = pq.read_table(tmp_path / "dry" / "scores.parquet").to_pydict()
     assert made.texts == [corpora[1].texts[row] for row in scores["row"]]
+    assert scores["row"] != list(range(7)), "not the first ones"
 
 
 def test_a_dry_run_is_taught_by_labelled_rows_of_every_class(corpora, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from engine.annotation.suggestions import suggest_rows
 from engine.jobs.session import Session
@@ -31,6 +32,14 @@ def test_with_labels_those_in_doubt_are_suggested() -> None:
     across = vectors @ np.array([0.95, -0.25])  # the direction between the classes
     assert np.abs(across[found]).max() < np.quantile(np.abs(across), 0.4)
     assert np.ptp(vectors[found, 1]) > 1.2, "not ten of one place"
+
+
+def test_doubt_is_between_the_two_likeliest_classes(monkeypatch) -> None:
+    """Half and half is more in doubt than a small lead over two others, though its best is more probable."""
+    chances = np.array([[0.4, 0.3, 0.3]] * 20 + [[0.5, 0.49, 0.01]] * 8)
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, vectors: chances)
+    found = suggest_rows(blobs(4, 7), blobs(3, 2), np.array([0, 0, 1, 1, 2, 2]), 1, seed=0)
+    assert found.min() >= 20
 
 
 def test_odd_counts() -> None:

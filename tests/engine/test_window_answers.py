@@ -128,6 +128,8 @@ def test_without_test_rows_each_run_is_measured_on_its_own_validation_rows(make_
     for start, summary in results["validation_summary"].items():
         mine = [results["evaluations"][f"{start} seed {seed}"]["accuracy"] for seed in SEEDS]
         assert summary["accuracy_mean"] == pytest.approx(np.mean(mine))
+        errors = [results["evaluations"][f"{start} seed {seed}"]["expected_calibration_error"] for seed in SEEDS]
+        assert summary["expected_calibration_error_mean"] == pytest.approx(np.mean(errors)), "no other start is in it"
 
 
 def test_with_nothing_to_measure_on_there_are_no_predictions(make_scorer, make_examples, tmp_path):
