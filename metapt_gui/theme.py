@@ -254,7 +254,7 @@ QPushButton[role="step"]:hover { background: $raised; }
 QPushButton[role="step"]:checked { background: $selection; font-weight: 600; }
 QPushButton[role="step"]:focus { border: 1px solid $accent; }
 QLineEdit, QPlainTextEdit, QTextEdit {
-    background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px;
+    background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 4px;
     selection-background-color: $accent; selection-color: $accent_text; }
 QComboBox, QAbstractSpinBox {
     background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px; min-height: 18px; }
@@ -264,15 +264,17 @@ QComboBox::drop-down { border: none; width: 20px; }
 QComboBox::down-arrow { image: url("$down_picture"); width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $border; selection-background-color: $selection;
     selection-color: $text; }
-QAbstractSpinBox { padding-right: 20px; }
+QAbstractSpinBox { max-height: 18px; padding-right: 20px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; background: transparent; width: 18px; }
 QAbstractSpinBox::up-arrow { image: url("$up_picture"); width: 9px; height: 9px; }
 QAbstractSpinBox::down-arrow { image: url("$down_picture"); width: 9px; height: 9px; }
-QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0 0 0 4px; background: transparent; }
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
 QCheckBox::indicator, QTableView::indicator {
     width: 14px; height: 14px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
 QCheckBox::indicator:checked, QTableView::indicator:checked {
     background: $accent; border-color: $accent; image: url("$check_picture"); }
+QCheckBox::indicator:disabled { background: $window; border-color: $border; }
+QCheckBox::indicator:checked:disabled { background: $muted; border-color: $muted; }
 QCheckBox::indicator:focus { border-color: $accent; }
 QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border-color: $accent; }
@@ -281,6 +283,9 @@ QLineEdit:disabled { color: $muted; background: $window; }
 QTableView, QListView, QTreeView { background: $surface; alternate-background-color: $raised; border: 1px solid $border;
     border-radius: 6px; gridline-color: $border; selection-background-color: $selection; selection-color: $text; }
 QTableView:focus, QListView:focus { border-color: $accent; }
+QTableView::item { padding: 0 3px; }
+QTableView QTableCornerButton::section { background: $raised; border: none; border-right: 1px solid $border;
+    border-bottom: 1px solid $border; }
 QHeaderView { background: $raised; qproperty-defaultAlignment: 'AlignLeft | AlignVCenter'; }
 QHeaderView::section { background: $raised; color: $text; border: none; border-right: 1px solid $border;
     border-bottom: 1px solid $border; padding: 4px 6px; }

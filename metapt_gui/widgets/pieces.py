@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtGui import Qt as Markup
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -132,6 +133,11 @@ def keep_narrow(box: QComboBox, letters: int) -> None:
     box.setMinimumWidth(8 * GRID)
 
 
+def inset(box: QAbstractSpinBox) -> None:
+    """Let the figure in a box begin where the text of other controls does: no style sheet moves it."""
+    box.lineEdit().setTextMargins(GRID // 2 + 1, 0, 0, 0)
+
+
 def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
     """Let the Tab key go from ``before``, or what it reaches before that, to these widgets, one after the other."""
     begin = before
@@ -146,9 +152,11 @@ def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
 
 
 def dense(table: QTableView) -> None:
-    """Let the rows of a table be as high as a line of text with a little air."""
+    """Let the rows of a table be as high as a line of text with a little air, and its head stay as it is."""
     table.verticalHeader().setDefaultSectionSize(25)
     table.verticalHeader().setMinimumSectionSize(25)
+    for header in (table.horizontalHeader(), table.verticalHeader()):
+        header.setHighlightSections(False)
 
 
 def table_of(names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> QTableWidget:

@@ -11,7 +11,7 @@ from PySide6.QtGui import QFocusEvent, QFontMetricsF, QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 from metapt_gui.widgets.charts import StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import single_shot, tooltip
+from metapt_gui.widgets.pieces import inset, single_shot, tooltip
 
 INTERVAL = 50
 """Milliseconds between signals while a threshold moves."""
@@ -105,6 +105,7 @@ class ThresholdHistogram(StillPlot):
         self.value.setRange(0.0, 1.0)
         self.value.setSingleStep(STEP)
         self.value.setKeyboardTracking(False)
+        inset(self.value)
         self.value.valueChanged.connect(self._on_typed)
         self.value.hide()
         head.insertWidget(head.count() - 2, self.value)
