@@ -240,19 +240,20 @@ QPushButton, QToolButton[role="button"] {
     background: $raised; border: 1px solid $border; border-radius: 6px; padding: 5px 12px; min-height: 18px; }
 QPushButton:hover, QToolButton[role="button"]:hover { border-color: $accent; }
 QPushButton:pressed { background: $selection; }
-QPushButton:focus, QToolButton:focus { border: 1px solid $accent; }
+QPushButton:focus, QToolButton[role="button"]:focus { border: 2px solid $accent; padding: 4px 11px; }
+QToolButton:focus { border: 2px solid $accent; border-radius: 4px; }
 QPushButton:checked { background: $selection; border-color: $accent; }
 QPushButton:disabled { color: $muted; background: $window; }
 QPushButton[role="primary"] { background: $accent; color: $accent_text; border-color: $accent; font-weight: 600; }
-QPushButton[role="primary"]:focus { border: 2px solid $text; }
+QPushButton[role="primary"]:focus { border: 2px solid $text; padding: 4px 11px; }
 QPushButton[role="primary"]:disabled { background: $border; color: $muted; border-color: $border; }
 QPushButton[role="link"] { background: transparent; border: none; color: $accent; padding: 2px; text-align: left; }
-QPushButton[role="link"]:focus { text-decoration: underline; }
+QPushButton[role="link"]:focus { border: none; padding: 2px; text-decoration: underline; }
 QPushButton[role="step"] {
     background: transparent; border: none; border-radius: 6px; text-align: left; padding: 8px 10px; }
 QPushButton[role="step"]:hover { background: $raised; }
 QPushButton[role="step"]:checked { background: $selection; font-weight: 600; }
-QPushButton[role="step"]:focus { border: 1px solid $accent; }
+QPushButton[role="step"]:focus { border: 2px solid $accent; padding: 6px 8px; }
 QLineEdit, QPlainTextEdit, QTextEdit {
     background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 4px;
     selection-background-color: $accent; selection-color: $accent_text; }
