@@ -20,6 +20,9 @@ from resources import resource
 GRID = 8
 """Pixels; margins and gaps are multiples or halves of it."""
 
+HEAD = 24
+"""Height of the first line of a card, with a button in it or without: heads of neighbours stand on one line."""
+
 CLUSTER_COLOURS = (
     "#0072B2",
     "#E69F00",
@@ -102,6 +105,7 @@ class Theme:
     def style_sheet(self, pictures: Path) -> str:
         """Return the style sheet of the application; its small pictures are written into ``pictures``."""
         colours = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        colours |= {"gap": str(GRID), "head": str(HEAD)}
         for name, colour in _PICTURES.items():
             drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
             path = pictures / f"{name}-{self.name}.svg"
@@ -222,7 +226,7 @@ QMainWindow, QDialog, QWidget#page, QWidget#central { background: $window; }
 QWidget { color: $text; }
 QLabel { background: transparent; }
 QLabel[role="title"] { font-size: 20px; font-weight: 600; }
-QLabel[role="heading"] { font-size: 14px; font-weight: 600; }
+QLabel[role="heading"] { font-size: 14px; font-weight: 600; min-height: ${head}px; }
 QLabel[role="figure"] { font-size: 22px; font-weight: 600; }
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="good"] { color: $good; }
@@ -236,12 +240,14 @@ QFrame[role="drop"] { background: $surface; border: 2px dashed $border; border-r
 QFrame[role="drop"][over="true"] { border-color: $accent; background: $selection; }
 QFrame[role="rail"] { background: $surface; border: none; border-right: 1px solid $border; }
 QToolTip { background: $raised; color: $text; border: 1px solid $border; padding: 4px; }
-QPushButton, QToolButton[role="button"] {
+QPushButton {
     background: $raised; border: 1px solid $border; border-radius: 6px; padding: 5px 12px; min-height: 18px; }
-QPushButton:hover, QToolButton[role="button"]:hover { border-color: $accent; }
+QPushButton:hover { border-color: $accent; }
 QPushButton:pressed { background: $selection; }
-QPushButton:focus, QToolButton[role="button"]:focus { border: 2px solid $accent; padding: 4px 11px; }
-QToolButton:focus { border: 2px solid $accent; border-radius: 4px; }
+QPushButton:focus { border: 2px solid $accent; padding: 4px 11px; }
+QToolButton { background: transparent; border: 2px solid transparent; border-radius: 4px; padding: 1px 2px; }
+QToolButton:hover { background: $selection; }
+QToolButton:focus { border-color: $accent; }
 QPushButton:checked { background: $selection; border-color: $accent; }
 QPushButton:disabled { color: $muted; background: $window; }
 QPushButton[role="primary"] { background: $accent; color: $accent_text; border-color: $accent; font-weight: 600; }
@@ -252,7 +258,7 @@ QPushButton[role="link"]:focus { border: none; padding: 2px; text-decoration: un
 QPushButton[role="step"] {
     background: transparent; border: none; border-radius: 6px; text-align: left; padding: 8px 10px; }
 QPushButton[role="step"]:hover { background: $raised; }
-QPushButton[role="step"]:checked { background: $selection; font-weight: 600; }
+QPushButton[role="step"]:checked { background: $selection; }
 QPushButton[role="step"]:focus { border: 2px solid $accent; padding: 6px 8px; }
 QLineEdit, QPlainTextEdit, QTextEdit {
     background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 4px;
@@ -304,6 +310,8 @@ QMenu::item:selected { background: $selection; color: $text; }
 QMenu::item:disabled { color: $muted; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
 QSplitter::handle { background: transparent; }
+QSplitter::handle:horizontal { width: ${gap}px; }
+QSplitter::handle:vertical { height: ${gap}px; }
 QSplitter::handle:hover { background: $border; }
 QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; border: none; }
 QDockWidget { background: $surface; }

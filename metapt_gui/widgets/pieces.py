@@ -196,7 +196,7 @@ class Card(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self.box = QVBoxLayout(self)
-        self.box.setContentsMargins(GRID + 4, GRID, GRID + 4, GRID)
+        self.box.setContentsMargins(GRID + 4, GRID // 2 if heading else GRID, GRID + 4, GRID)
         self.box.setSpacing(GRID - 2)
         if heading:
             self.heading = label(heading, "heading")
@@ -290,13 +290,13 @@ class SideScroll(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         content = QWidget()
         self.box = QVBoxLayout(content)
-        self.box.setContentsMargins(0, 0, 4, 0)
+        self.box.setContentsMargins(0, 0, 0, 0)
         self.box.setSpacing(GRID)
         self.setWidget(content)
         content.installEventFilter(self)
         self._width = width
         self._sought: QWidget | None = None
-        self.verticalScrollBar().rangeChanged.connect(self._scroll)
+        self.verticalScrollBar().rangeChanged.connect(self._on_range)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Be as wide as the content needs: nothing is cut off at the side. What needs too much is scrolled sideways."""
@@ -317,6 +317,11 @@ class SideScroll(QScrollArea):
         """Scroll down until the end of ``card``, which may just be growing, is in sight, or its top is at the top."""
         self._sought = card
         QTimer.singleShot(SETTLED_MS, self, self._settle)
+        self._scroll()
+
+    def _on_range(self, _least: int, most: int) -> None:
+        """Keep the cards off the scroll bar, and let them end where the page does while there is none."""
+        self.box.setContentsMargins(0, 0, 4 if most else 0, 0)
         self._scroll()
 
     def _scroll(self) -> None:

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from engine.corpus.spreadsheet import plain_cell
 from engine.errors import MetaPTError
 from engine.storage import replacing
-from metapt_gui.theme import GRID, Theme
+from metapt_gui.theme import GRID, HEAD, Theme
 from metapt_gui.widgets.pieces import ElidedLabel, enable
 
 FORMATS = ("PNG", "SVG", "CSV")
@@ -55,6 +55,7 @@ class PlotCard(QFrame):
         self._menu_button = QToolButton()
         self._menu_button.setText("Save ▾")
         self._menu_button.setAutoRaise(True)
+        self._menu_button.setFixedHeight(HEAD)
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu_button.setAccessibleName(f"Save the plot {title}")
         self._menu_button.setToolTip("Save this plot as a picture (PNG, SVG) or its figures (CSV). Ctrl+E")
@@ -81,7 +82,7 @@ class PlotCard(QFrame):
         head.addWidget(self.note, 1)
         head.addWidget(self._menu_button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(GRID + 4, GRID, GRID, GRID)
+        layout.setContentsMargins(GRID + 4, GRID // 2, GRID, GRID)
         layout.setSpacing(4)
         self._empty = QLabel("Nothing to draw yet.")
         self._empty.setProperty("role", "muted")
