@@ -47,6 +47,9 @@ CLUSTER_COLOURS = (
 )
 """Okabe and Ito's palette (safe for colour-blind people) and, from the ninth on, colours that stay apart from it."""
 
+SEEN = 4.0
+"""Least contrast of those colours to a dark surface: they were chosen for paper, and are lightened for it."""
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -74,7 +77,10 @@ class Theme:
 
     def category(self, number: int) -> QColor:
         """Return the colour of cluster or class ``number``, the same on every page; grey for -1."""
-        return QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted)
+        colour = QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted)
+        while self.name == "dark" and contrast(colour, self.colour("surface")) < SEEN:
+            colour = QColor(colour.lighter(104).rgb())
+        return colour
 
     def palette(self) -> QPalette:
         """Return the palette for widgets that the style sheet does not reach."""
@@ -203,6 +209,18 @@ class ThemeKeeper(QObject):
     def _follow(self) -> None:
         if self._choice == "system":
             self.apply()
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast ratio of two colours, 1..21 (WCAG 2.2)."""
+
+    def luminance(colour: QColor) -> float:
+        channels = (colour.redF(), colour.greenF(), colour.blueF())
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def tabular(font: QFont) -> QFont:

@@ -78,6 +78,7 @@ class UsePage(Page):
         asked.box.addWidget(self.answer)
         left.addWidget(asked)
         self.chances = BarChart("Probability of each class", "per cent", end=100)
+        self.chances.set_placeholder("Type a sentence above to see how likely each class is.")
         left.addWidget(self.chances, 1)
         self.files = Card("Classified files")
         self.counts = label(NONE_CLASSIFIED, "muted", wrap=True)

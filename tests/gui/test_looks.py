@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import pyqtgraph as pg
+from gui.looking import contrast
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QSpinBox, QSplitter, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from metapt_gui.theme import GRID, ThemeKeeper
+from metapt_gui.theme import CLUSTER_COLOURS, DARK, GRID, LIGHT, ThemeKeeper
 from metapt_gui.widgets.charts import BarChart
+from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import Card, SideScroll, inset
+
+
+def test_groups_are_seen_on_a_dark_surface_and_as_they_were_on_a_light_one() -> None:
+    for number in range(len(CLUSTER_COLOURS)):
+        assert contrast(DARK.category(number), DARK.colour("surface")) >= 4
+        assert LIGHT.category(number) == QColor(CLUSTER_COLOURS[number])
+
+
+def test_one_curve_is_named_by_the_title_and_its_steps_are_whole(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    curves = LiveCurves("Validation accuracy", "step", "accuracy", percent=True)
+    qtbot.addWidget(curves)
+    curves.set_theme(LIGHT)
+    curves.resize(600, 300)
+    curves.show()
+    for step in (1, 2, 3):
+        curves.add("validation", step, 0.5)
+    qtbot.waitUntil(lambda: bool(curves.plot.getPlotItem().listDataItems()))
+    legend = next(item for item in curves.plot.scene().items() if isinstance(item, pg.LegendItem))
+    assert not legend.isVisible()
+    assert curves.plot.getAxis("bottom").label.isVisible()
+    spacings = curves.plot.getAxis("bottom").tickSpacing(1, 3, 600)
+    assert [spacing for spacing, _ in spacings] == [1]
+    curves.add("training", 1, 0.4)
+    qtbot.waitUntil(legend.isVisible)
 
 
 def test_controls_of_a_form_are_of_one_height(qtbot: QtBot, themes: ThemeKeeper) -> None:
