@@ -308,7 +308,7 @@ QLineEdit:disabled { color: $muted; background: $window; }
 QTableView, QListView, QTreeView { background: $surface; alternate-background-color: $raised; border: 1px solid $border;
     border-radius: 6px; gridline-color: $border; selection-background-color: $selection; selection-color: $text; }
 QTableView:focus, QListView:focus { border-color: $accent; }
-QTableView::item { padding: 0 3px; }
+QTableView::item { padding: 2px 3px; }
 QTableView QTableCornerButton::section { background: $raised; border: none; border-right: 1px solid $border;
     border-bottom: 1px solid $border; }
 QHeaderView { background: $raised; qproperty-defaultAlignment: 'AlignLeft | AlignVCenter'; }

@@ -15,7 +15,7 @@ from metapt_gui.wording import one_line
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
-COLUMNS = ("pseudo-label", "confidence", "decision", "text")
+COLUMNS = ("Pseudo-label", "Confidence", "Decision", "Text")
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ class _Confusions(QTableWidget):
     def __init__(self) -> None:
         super().__init__()
         tip = "The most frequent confusions. Click one, or press Enter, to see its texts."
-        set_up(self, ("labelled as", "predicted", "texts"), "Most frequent confusions", tip)
+        set_up(self, ("labelled as", "predicted", "texts"), "Most frequent confusions", tip, figures=(2,))
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of many classes often begin alike
         self.setShowGrid(False)

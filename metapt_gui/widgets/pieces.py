@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtGui import Qt as Markup
 from PySide6.QtWidgets import (
@@ -18,6 +18,8 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableView,
     QTableWidget,
     QVBoxLayout,
@@ -26,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from metapt_gui.theme import GRID, tabular
 
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 TOOLTIP = 600
 """Characters of a text that a tooltip shows."""
 ONE_LINE = 80
@@ -159,21 +162,43 @@ def dense(table: QTableView) -> None:
         header.setHighlightSections(False)
 
 
-def table_of(names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> QTableWidget:
+class Right(QStyledItemDelegate):
+    """Writes figures so that their units stand below each other."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        """Let the text end at the right."""
+        super().initStyleOption(option, index)
+        option.displayAlignment = RIGHT  # type: ignore[attr-defined]
+
+
+def table_of(
+    names: Sequence[str], name: str, tip: str = "", *, editable: bool = False, figures: Sequence[int] = ()
+) -> QTableWidget:
     """Return a table without rows that has columns of these names, is called ``name`` and lets the Tab key go on."""
     made = QTableWidget()
-    set_up(made, names, name, tip, editable=editable)
+    set_up(made, names, name, tip, editable=editable, figures=figures)
     if editable:
         made.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectItems)
     return made
 
 
-def set_up(table: QTableWidget, names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> None:
-    """Let a table be as `table_of` makes them; its rows are selected as a whole."""
+def set_up(
+    table: QTableWidget,
+    names: Sequence[str],
+    name: str,
+    tip: str = "",
+    *,
+    editable: bool = False,
+    figures: Sequence[int] = (),
+) -> None:
+    """Let a table be as `table_of` makes them; its rows are selected as a whole, columns of ``figures`` end right."""
     table.setColumnCount(len(names))
     table.setAccessibleName(name)
     table.setToolTip(tip or name)
-    table.setHorizontalHeaderLabels(list(names))
+    table.setHorizontalHeaderLabels([f"{title[:1].upper()}{title[1:]}" for title in names])
+    for column in figures:
+        table.setItemDelegateForColumn(column, Right(table))
+        table.horizontalHeaderItem(column).setTextAlignment(RIGHT)
     table.verticalHeader().hide()
     dense(table)
     table.setTabKeyNavigation(False)

@@ -91,14 +91,16 @@ class ResultsView(QWidget):
         self._listed: list[Wrong] = []
         self.note = label("Nothing has been tuned yet.", wrap=True)
         # A long name gives way, the figures do not.
-        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side", wide=0)
-        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class", wide=0)
-        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts", wide=4)
+        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side", 0, (1, 2))
+        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class", 0, (1, 2, 3))
+        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts", 4, (0, 3))
         self.errors.setToolTip(ERRORS_TIP)
         across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
         self.errors.model().setHeaderData(3, across, "The probability of the class that the text was taken for.", tip)
         self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
         self.errors.activated.connect(self._on_error)
+        # Long names are broken; there are few.
+        self.methods.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.matrix = ConfusionMatrix("Confusion matrix")
         self.matrix.cell_clicked.connect(self._on_cell)
         self.run = QComboBox()
@@ -123,7 +125,7 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([384, 326])
+        upper.setSizes([350, 360])
         lower.setSizes([244, 466])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
@@ -159,7 +161,6 @@ class ResultsView(QWidget):
             _fill(
                 self.methods, [(name, *(_mean(results, name, of) for of in ("accuracy", "macro_f1"))) for name in names]
             )
-            self.methods.resizeRowsToContents()  # long names are broken
             for row in (names.index(name) for name in results.unspread):
                 for column in (1, 2):
                     cell = self.methods.model().index(row, column)
@@ -272,9 +273,9 @@ def _note(results: Results, majority: float | None) -> str:
     return text + _exported(results)
 
 
-def _table(names: Sequence[str], name: str, wide: int) -> QTableWidget:
+def _table(names: Sequence[str], name: str, wide: int, figures: Sequence[int]) -> QTableWidget:
     """Return an empty table whose column ``wide`` has the room that the others leave."""
-    table = table_of(names, name)
+    table = table_of(names, name, figures=figures)
     table.setShowGrid(False)
     table.setAlternatingRowColors(True)
     header = table.horizontalHeader()

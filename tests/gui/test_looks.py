@@ -5,13 +5,22 @@ from __future__ import annotations
 import pyqtgraph as pg
 from gui.looking import contrast
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QSpinBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QSplitter,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from metapt_gui.theme import CLUSTER_COLOURS, DARK, GRID, LIGHT, ThemeKeeper
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.live_curves import LiveCurves
-from metapt_gui.widgets.pieces import Card, SideScroll, inset
+from metapt_gui.widgets.pieces import Card, SideScroll, inset, table_of
 
 
 def test_groups_are_seen_on_a_dark_surface_and_as_they_were_on_a_light_one() -> None:
@@ -81,3 +90,29 @@ def test_a_column_ends_where_the_page_does_unless_it_scrolls(qtbot: QtBot, theme
     qtbot.waitUntil(lambda: side.verticalScrollBar().maximum() > 0)
     free = side.width() - side.verticalScrollBar().width()
     qtbot.waitUntil(lambda: card.mapTo(side, card.rect().topRight()).x() < free - 2)
+
+
+def test_figures_of_a_table_end_at_the_right_and_its_heads_begin_large(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    table = table_of(("class", "macro-F1"), "Figures", figures=(1,))
+    qtbot.addWidget(table)
+    assert [table.horizontalHeaderItem(column).text() for column in (0, 1)] == ["Class", "Macro-F1"]
+    table.setRowCount(1)
+    table.setItem(0, 1, QTableWidgetItem("8"))
+    table.setColumnWidth(1, 200)
+    table.resize(400, 100)
+    table.show()
+    cell = table.visualRect(table.model().index(0, 1))
+    picture = table.viewport().grab(cell).toImage()
+    ink = [x for x in range(4, 196) if any(picture.pixelColor(x, y).lightness() < 100 for y in range(4, 21))]
+    assert min(ink) > 150
+
+
+def test_a_few_bars_are_no_blocks(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    chart = BarChart("Bars", "texts")
+    qtbot.addWidget(chart)
+    chart.set_theme(LIGHT)
+    chart.resize(400, 600)
+    chart.show()
+    chart.set_bars(["a", "b"], [1, 2])
+    low, high = chart.plot.getViewBox().viewRange()[1]
+    assert chart.plot.getViewBox().height() / (high - low) <= 64.5
