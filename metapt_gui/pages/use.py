@@ -24,7 +24,7 @@ from metapt_gui.pages.use_side import TUNED, UseSide
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, label, single_shot
+from metapt_gui.widgets.pieces import Card, label, set_role, single_shot
 from metapt_gui.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
@@ -73,11 +73,11 @@ class UsePage(Page):
         self.sentence.setTabChangesFocus(True)
         self.sentence.setMaximumHeight(110)
         self.sentence.textChanged.connect(self._on_typed)
-        self.answer = label("", "heading", wrap=True)
+        self.answer = label("", "figure", wrap=True)
         asked.box.addWidget(self.sentence)
         asked.box.addWidget(self.answer)
         left.addWidget(asked)
-        self.chances = BarChart("Probability of each class", "per cent", end=100)
+        self.chances = BarChart("Probability of each class", "probability (%)", end=100)
         self.chances.set_placeholder("Type a sentence above to see how likely each class is.")
         left.addWidget(self.chances, 1)
         self.files = Card("Classified files")
@@ -186,12 +186,14 @@ class UsePage(Page):
         )
 
     def _on_chances(self, chances: dict[str, float]) -> None:
+        set_role(self.answer, "figure")
         best = max(chances, key=lambda name: chances[name])
         self.answer.setText(f"{best}   {wording.percent(chances[best])}")
         values = [100 * value for value in chances.values()]
         self.chances.set_bars(list(chances), values, list(range(len(chances))))
 
     def _on_no_answer(self, error: MetaPTError) -> None:
+        set_role(self.answer, "bad")
         self.answer.setText(str(error))
         self.chances.set_bars([], [], [])
 
@@ -278,7 +280,7 @@ class UsePage(Page):
 
     def export(self, path: Path, peft: bool) -> None:
         """Write the prompt or the probe as a file, or a prompt as a folder that PEFT reads."""
-        self.side.saved.setText("")
+        self.side.say("")
         self.host.ask(
             "export_prompt",
             partial(self._on_saved, path),
@@ -289,7 +291,7 @@ class UsePage(Page):
         )
 
     def _on_saved(self, path: Path, size: int) -> None:
-        self.side.saved.setText(f"Saved {path} ({wording.size(size)}).")
+        self.side.say(f"Saved {path} ({wording.size(size)}).")
 
     def _on_not_saved(self, error: MetaPTError) -> None:
         show_error(self.window(), error)
