@@ -256,6 +256,7 @@ class MainWindow(QMainWindow):
         self.background.forget()
         self.host.forget()
         self._devices_asked = False
+        self.status.show_saved("")
         self.stack.refresh("opened")
         self.show_states()
         self.menus.list_recent()
