@@ -93,7 +93,7 @@ class ThresholdHistogram(StillPlot):
         self._classes: dict[str, _Class] = {}
         self._selected = ""
         self._moved = ""
-        self.roots = QCheckBox("square-root scale")
+        self.roots = QCheckBox("Square-root scale")
         self.roots.setAccessibleName("Square-root scale")
         self.roots.setToolTip("Draw square roots of the counts, so that rare confidences are seen beside common ones.")
         self.roots.setChecked(True)
