@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -27,7 +28,9 @@ from metapt_gui.widgets.pieces import Card, label, table_of, tooltip
 
 WIDEST_CLASS = 90
 LEAST = (560, 460)
-"""Width and height that the tables and the matrix can be read in; in a smaller window they are scrolled."""
+"""Width and height that the tables and the matrix can be read in side by side; in a lower window they are scrolled."""
+STACKED = (300, 880)
+"""The same where they stand below each other, because there is less width."""
 ERRORS_TIP = (
     "Wrongly classified texts. A double click, or Enter, goes to the text among the labels, where a wrong label can be "
     "corrected."
@@ -125,7 +128,7 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([350, 360])
+        upper.setSizes([358, 352])
         lower.setSizes([244, 466])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
@@ -133,7 +136,7 @@ class ResultsView(QWidget):
         both.setSizes([260, 300])
         for splitter in (upper, lower, both):
             splitter.setChildrenCollapsible(False)
-        both.setMinimumSize(*LEAST)
+        self._pairs, self._both = (upper, lower), both
         scroll = QScrollArea()
         scroll.setWidget(both)
         scroll.setWidgetResizable(True)
@@ -141,6 +144,15 @@ class ResultsView(QWidget):
         box = QVBoxLayout(self)
         box.addWidget(self.note)
         box.addWidget(scroll)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put side by side what there is width for."""
+        super().resizeEvent(event)
+        margins = self.contentsMargins() + self.layout().contentsMargins()
+        wide = self.width() - margins.left() - margins.right() >= LEAST[0]
+        for splitter in self._pairs:
+            splitter.setOrientation(Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical)
+        self._both.setMinimumSize(*(LEAST if wide else STACKED))
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the matrix."""
