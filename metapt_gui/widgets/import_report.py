@@ -41,8 +41,8 @@ class ReportCharts(QSplitter):
 
     def __init__(self) -> None:
         super().__init__(Qt.Orientation.Horizontal)
-        self.lengths = Histogram("Length of the texts", "characters", "texts")
-        self.classes = BarChart("Texts of each class", "texts")
+        self.lengths = Histogram("Length of texts", "characters", "texts")
+        self.classes = BarChart("Texts per class", "texts")
         self.lengths.set_placeholder("How long the texts are will be drawn here, once they are imported.")
         self.classes.set_placeholder("How many texts each class has will be drawn here, once they are imported.")
         self.addWidget(self.lengths)
