@@ -112,8 +112,8 @@ class Theme:
         """Return the style sheet of the application; its small pictures are written into ``pictures``."""
         colours = {name: getattr(self, name) for name in self.__dataclass_fields__}
         colours |= {"gap": str(GRID), "head": str(HEAD)}
-        for name, colour in _PICTURES.items():
-            drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
+        for name, (file, colour) in _PICTURES.items():
+            drawing = resource("icons", f"{file}.svg").read_text(encoding="utf-8")
             path = pictures / f"{name}-{self.name}.svg"
             path.write_text(drawing.replace("currentColor", colours[colour]), encoding="utf-8")
             colours[f"{name}_picture"] = path.as_posix()
@@ -235,8 +235,13 @@ def fixed_font() -> QFont:
     return QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
 
 
-_PICTURES = {"check": "accent_text", "down": "muted", "up": "muted"}
-"""Pictures of the style sheet, and the colour that each is drawn in."""
+_PICTURES = {
+    "check": ("check", "accent_text"),
+    "tick": ("check", "text"),
+    "down": ("down", "muted"),
+    "up": ("up", "muted"),
+}
+"""Pictures of the style sheet: the drawing of each, and the colour that it is drawn in."""
 
 _STYLE = Template("""
 * { font-size: 13px; }
@@ -308,7 +313,9 @@ QLineEdit:disabled { color: $muted; background: $window; }
 QTableView, QListView, QTreeView { background: $surface; alternate-background-color: $raised; border: 1px solid $border;
     border-radius: 6px; gridline-color: $border; selection-background-color: $selection; selection-color: $text; }
 QTableView:focus, QListView:focus { border-color: $accent; }
+QTableView { outline: none; }
 QTableView::item { padding: 2px 3px; }
+QTableView::item:focus { background: $selection; color: $text; }
 QTableView QTableCornerButton::section { background: $raised; border: none; border-right: 1px solid $border;
     border-bottom: 1px solid $border; }
 QHeaderView { background: $raised; qproperty-defaultAlignment: 'AlignLeft | AlignVCenter'; }
@@ -322,8 +329,12 @@ QStatusBar::item { border: none; }
 QMenuBar { background: $surface; border-bottom: 1px solid $border; }
 QMenuBar::item { padding: 4px 10px; background: transparent; }
 QMenuBar::item:selected { background: $selection; }
-QMenu { background: $surface; border: 1px solid $border; }
-QMenu::item { padding: 5px 24px 5px 24px; }
+QMenu { background: $surface; border: 1px solid $border; padding: 4px 0; }
+QMenu::item { padding: 5px 24px 5px 8px; }
+QMenu::icon { padding-left: 10px; }
+QMenu::indicator { width: 14px; height: 14px; margin-left: 6px; }
+QMenu::indicator:checked { image: url("$tick_picture"); }
+QMessageBox#question QLabel#qt_msgbox_label { font-size: 14px; font-weight: 600; }
 QMenu::item:selected { background: $selection; color: $text; }
 QMenu::item:disabled { color: $muted; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }

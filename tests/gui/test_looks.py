@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 from gui.looking import contrast
+from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QLineEdit,
+    QPushButton,
+    QScrollArea,
     QSpinBox,
     QSplitter,
     QTableWidgetItem,
@@ -17,10 +20,14 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from engine.errors import StorageError
+from metapt_gui.dialogs import ErrorDialog, Question
+from metapt_gui.main_window import MainWindow
 from metapt_gui.theme import CLUSTER_COLOURS, DARK, GRID, LIGHT, ThemeKeeper
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import Card, SideScroll, inset, table_of
+from metapt_gui.widgets.results_view import ResultsView
 
 
 def test_groups_are_seen_on_a_dark_surface_and_as_they_were_on_a_light_one() -> None:
@@ -116,3 +123,31 @@ def test_a_few_bars_are_no_blocks(qtbot: QtBot, themes: ThemeKeeper) -> None:
     chart.set_bars(["a", "b"], [1, 2])
     low, high = chart.plot.getViewBox().viewRange()[1]
     assert chart.plot.getViewBox().height() / (high - low) <= 64.5
+
+
+def test_results_stand_below_each_other_in_a_narrow_window(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    view = ResultsView()
+    qtbot.addWidget(view)
+    view.resize(700, 500)
+    view.show()
+    assert view.per_class.mapTo(view, QPoint()).x() > view.methods.mapTo(view, QPoint()).x()
+    view.resize(420, 500)
+    qtbot.waitUntil(lambda: view.per_class.mapTo(view, QPoint()).x() == view.methods.mapTo(view, QPoint()).x())
+    assert view.findChild(QScrollArea).horizontalScrollBar().maximum() == 0
+
+
+def test_the_default_answer_of_a_dialog_is_the_one_that_is_lit(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    question = Question(None, "Delete it?", "It is gone then.", [("Keep", None), ("Delete", None)])
+    error = ErrorDialog(None, StorageError("The file cannot be read", remedy="Try again."), "details")
+    for dialog, name in ((question, "Keep"), (error, "Close")):
+        qtbot.addWidget(dialog)
+        dialog.show()
+        lit = [button.text() for button in dialog.findChildren(QPushButton) if button.property("role") == "primary"]
+        assert lit == [name]
+    assert error.focusWidget().text() == "Close"
+
+
+def test_what_is_on_in_a_menu_is_seen(window: MainWindow) -> None:
+    for action in (window.menus.offline, window.menus.log):
+        assert action.isCheckable()
+        assert action.icon().isNull()
