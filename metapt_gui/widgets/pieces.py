@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QStyleOptionViewItem,
     QTableView,
     QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -168,7 +169,7 @@ class Right(QStyledItemDelegate):
     def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
         """Let the text end at the right."""
         super().initStyleOption(option, index)
-        option.displayAlignment = RIGHT  # type: ignore[attr-defined]
+        option.displayAlignment = RIGHT
 
 
 def table_of(
@@ -195,10 +196,12 @@ def set_up(
     table.setColumnCount(len(names))
     table.setAccessibleName(name)
     table.setToolTip(tip or name)
-    table.setHorizontalHeaderLabels([f"{title[:1].upper()}{title[1:]}" for title in names])
-    for column in figures:
-        table.setItemDelegateForColumn(column, Right(table))
-        table.horizontalHeaderItem(column).setTextAlignment(RIGHT)
+    for column, title in enumerate(names):
+        head = QTableWidgetItem(f"{title[:1].upper()}{title[1:]}")
+        table.setHorizontalHeaderItem(column, head)
+        if column in figures:
+            head.setTextAlignment(RIGHT)
+            table.setItemDelegateForColumn(column, Right(table))
     table.verticalHeader().hide()
     dense(table)
     table.setTabKeyNavigation(False)

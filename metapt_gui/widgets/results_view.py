@@ -142,14 +142,14 @@ class ResultsView(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         box = QVBoxLayout(self)
+        self._beside = box.contentsMargins().left() + box.contentsMargins().right()
         box.addWidget(self.note)
         box.addWidget(scroll)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put side by side what there is width for."""
         super().resizeEvent(event)
-        margins = self.contentsMargins() + self.layout().contentsMargins()
-        wide = self.width() - margins.left() - margins.right() >= LEAST[0]
+        wide = self.width() - self._beside >= LEAST[0]
         for splitter in self._pairs:
             splitter.setOrientation(Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical)
         self._both.setMinimumSize(*(LEAST if wide else STACKED))
