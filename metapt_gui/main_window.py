@@ -60,6 +60,7 @@ PAGES: tuple[Callable[[Context], Page], ...] = (
 )
 LOG_LINES = 5000
 TOLD_MS = 10_000
+TITLES = {step.key: step.title for step in STEPS}
 
 
 class MainWindow(QMainWindow):
@@ -116,6 +117,7 @@ class MainWindow(QMainWindow):
         self.log.setMaximumBlockCount(LOG_LINES)
         self.log.setFont(fixed_font())
         self.log.setAccessibleName("Log")
+        self.log.setPlaceholderText("What happens is written here.")
         self._log_dock = QDockWidget("Log")
         self._log_dock.setObjectName("log")
         self._log_dock.setWidget(self.log)
@@ -279,7 +281,7 @@ class MainWindow(QMainWindow):
 
     def _on_event(self, run: Run, event: Event) -> None:
         if isinstance(event, Progress) and not self.runner.paused:
-            self.status.show_engine(f"{run.job.stage}   {wording.progress(event)}")
+            self.status.show_engine(f"{TITLES[run.owner]}   {wording.progress(event)}")
         elif isinstance(event, Notice):
             self.note(event.text)
 

@@ -348,7 +348,7 @@ QDockWidget::title { background: $raised; padding: 4px 8px; }
 QTabWidget::pane { border: 1px solid $border; border-radius: 6px; background: $surface; }
 QTabBar::tab { background: transparent; padding: 6px 12px; color: $muted; border: none; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; font-weight: 600; }
-QTabBar::tab:focus { color: $accent; }
+QTabBar::tab:focus { color: $accent; background: $selection; }
 QCheckBox:focus, QRadioButton:focus { color: $accent; }
 QToolButton::menu-indicator { image: none; }
 QScrollBar:vertical { background: transparent; width: 11px; margin: 0; }

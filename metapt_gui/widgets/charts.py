@@ -222,6 +222,7 @@ class ReliabilityDiagram(StillPlot):
             "Height of a bar: share of its texts whose label is right. Dashed: where confidence and share agree. "
             "Figures on top: how many texts."
         )
+        self.set_placeholder("How often a confidence is right will be drawn here.")
         self.plot.getViewBox().sigResized.connect(self._lay_out)
         self._lay_out()
 

@@ -128,5 +128,5 @@ def show_broken_rows(parent: QWidget, path: Path) -> None:
         for line, _ in zip(stream, range(BROKEN_SHOWN), strict=False):
             item = json.loads(line)
             rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
-    note = f"The first {len(rows):,} rows that were set aside. The others are imported."
+    note = f"Rows that were set aside, at most the first {BROKEN_SHOWN}. All others are imported."
     TableDialog(parent, "Broken rows", COLUMNS, rows, note).open()

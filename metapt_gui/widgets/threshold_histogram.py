@@ -115,6 +115,7 @@ class ThresholdHistogram(StillPlot):
             "Texts right of the line of their class are kept. Drag a line or its label; or choose a class with Up, "
             "Down or Tab and move its line with Left and Right."
         )
+        self.set_placeholder("How confident the annotator is will be drawn here, class by class.")
         self.plot.setXRange(0, 1, padding=0.02)
         self.plot.installEventFilter(self)
         self._timer = single_shot(self, INTERVAL, self._tell)
