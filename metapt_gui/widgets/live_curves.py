@@ -11,13 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QHelpEvent, QShowEvent
+from PySide6.QtWidgets import QToolTip
 
+from metapt_gui import wording
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import mixed
-from metapt_gui.widgets.pieces import single_shot
+from metapt_gui.widgets.pieces import single_shot, tooltip
 from metapt_gui.widgets.plot import PlotCard
+from metapt_gui.widgets.point_under import point_under
 
 INTERVAL = 100
 """Milliseconds between redraws."""
@@ -72,6 +75,11 @@ class _Curve:
         return self._columns[2, : self.size]
 
     @property
+    def drawn(self) -> np.ndarray:
+        """What the line shows, float64 [n], a view: the smoothed values of many points."""
+        return self.smoothed if self.size > SMOOTHED_FROM else self.values
+
+    @property
     def width(self) -> float:
         """Pixels that the line is wide; that of another run is thin."""
         if self.style != Qt.PenStyle.SolidLine:
@@ -108,8 +116,7 @@ class _Curve:
         if pen.widthF() != self.width:
             pen.setWidthF(self.width)
             self.line.setPen(pen)
-        shown = self.smoothed if smooth else self.values
-        self.line.setData(self.steps, shown, symbol=dot, symbolSize=6, symbolPen=None, symbolBrush=colour)
+        self.line.setData(self.steps, self.drawn, symbol=dot, symbolSize=6, symbolPen=None, symbolBrush=colour)
         if smooth and raw:
             self.faint.setData(self.steps, self.values)
         else:
@@ -158,6 +165,8 @@ class LiveCurves(PlotCard):
         self.plot.setDownsampling(auto=True, mode="peak")
         self.plot.setClipToView(True)
         self.plot.setToolTip("Drag to move, turn the wheel to zoom; a double click shows everything again.")
+        self._percent = percent
+        self.plot.viewport().installEventFilter(self)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self._legend: pg.LegendItem | None = None
         if names:
@@ -254,6 +263,21 @@ class LiveCurves(PlotCard):
         """Save the plot with the newest points."""
         self._draw_all()
         super().save(path)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the tooltip name the curve that the mouse is at, and its value there."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            curves = [
+                (name, curve.steps, curve.drawn)
+                for name, curve in self._named().items()
+                if curve.size and curve.line.isVisible()
+            ]
+            point = point_under(curves, self.plot.getViewBox(), self.plot.mapToScene(event.pos()))
+            if point is not None:
+                value = wording.percent(point.value) if self._percent else f"{point.value:.3g}"
+                QToolTip.showText(event.globalPos(), tooltip(f"{point.curve}: {value} at step {point.step:,.0f}"))
+                return True
+        return super().eventFilter(watched, event)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Draw what came while the plot was hidden."""

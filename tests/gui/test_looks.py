@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from gui.looking import contrast
-from PySide6.QtCore import QPoint
-from PySide6.QtGui import QColor
+from gui.looking import contrast, pixel
+from PySide6.QtCore import QEvent, QPoint
+from PySide6.QtGui import QColor, QHelpEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import (
     QSpinBox,
     QSplitter,
     QTableWidgetItem,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
@@ -151,3 +153,26 @@ def test_what_is_on_in_a_menu_is_seen(window: MainWindow) -> None:
     for action in (window.menus.offline, window.menus.log):
         assert action.isCheckable()
         assert action.icon().isNull()
+
+
+def test_the_tooltip_of_a_curve_says_which_it_is_and_its_value(qtbot: QtBot, themes: ThemeKeeper) -> None:
+    curves = LiveCurves("Accuracy of each task", "step", "accuracy", percent=True, names=False)
+    qtbot.addWidget(curves)
+    curves.set_theme(LIGHT)
+    curves.resize(600, 300)
+    curves.show()
+    for step in (0, 50, 100):
+        curves.add("app, mobile, phone", step, 0.2)
+        curves.add("garden, house, built", step, 0.8)
+    qtbot.waitUntil(lambda: len(curves.plot.getPlotItem().listDataItems()) == 4)
+    curves.plot.grab()
+    seen = {}
+    for y in (0.2, 0.5, 0.8):
+        where = pixel(curves, 60, y)
+        event = QHelpEvent(QEvent.Type.ToolTip, where, curves.plot.viewport().mapToGlobal(where))
+        QApplication.sendEvent(curves.plot.viewport(), event)
+        seen[y] = QToolTip.text()
+    assert seen[0.2] == "app, mobile, phone: 20.0 % at step 50"
+    assert "wheel" in seen[0.5]
+    assert seen[0.8] == "garden, house, built: 80.0 % at step 50"
+    QToolTip.hideText()
