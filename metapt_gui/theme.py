@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -77,10 +78,8 @@ class Theme:
 
     def category(self, number: int) -> QColor:
         """Return the colour of cluster or class ``number``, the same on every page; grey for -1."""
-        colour = QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted)
-        while self.name == "dark" and contrast(colour, self.colour("surface")) < SEEN:
-            colour = QColor(colour.lighter(104).rgb())
-        return colour
+        colour = CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted
+        return QColor(_seen_on(self.surface, colour) if self.name == "dark" else colour)
 
     def palette(self) -> QPalette:
         """Return the palette for widgets that the style sheet does not reach."""
@@ -221,6 +220,15 @@ def contrast(one: QColor, other: QColor) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@cache
+def _seen_on(surface: str, name: str) -> str:
+    """Return a colour, made lighter until it can be told from ``surface``."""
+    colour = QColor(name)
+    while contrast(colour, QColor(surface)) < SEEN:
+        colour = colour.lighter(104)
+    return colour.name()
 
 
 def tabular(font: QFont) -> QFont:
