@@ -46,7 +46,6 @@ from metapt_gui.projects import Projects
 from metapt_gui.theme import Theme, ThemeKeeper, fixed_font
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.dialogs import reporting, show_error
-from metapt_gui.widgets.plot import PlotCard
 from metapt_gui.widgets.rail import Rail
 from metapt_gui.widgets.status import Status
 
@@ -60,6 +59,7 @@ PAGES: tuple[Callable[[Context], Page], ...] = (
 )
 LOG_LINES = 5000
 TOLD_MS = 10_000
+TITLES = {step.key: step.title for step in STEPS}
 
 
 class MainWindow(QMainWindow):
@@ -116,6 +116,7 @@ class MainWindow(QMainWindow):
         self.log.setMaximumBlockCount(LOG_LINES)
         self.log.setFont(fixed_font())
         self.log.setAccessibleName("Log")
+        self.log.setPlaceholderText("What happens is written here.")
         self._log_dock = QDockWidget("Log")
         self._log_dock.setObjectName("log")
         self._log_dock.setWidget(self.log)
@@ -214,16 +215,6 @@ class MainWindow(QMainWindow):
         else:
             self.runner.pause()
 
-    def export_plot(self) -> None:
-        """Save the plot that has the focus, else the first of the page."""
-        widget: QWidget | None = self.focusWidget()
-        while widget is not None and not isinstance(widget, PlotCard):
-            widget = widget.parentWidget()
-        if widget is None and self.page is not None:
-            widget = next((plot for plot in self.page.plots() if plot.isVisible()), None)
-        if isinstance(widget, PlotCard):
-            widget.export()
-
     def show_states(self) -> None:
         """Show how far every step is, everywhere."""
         run = self.runner.current
@@ -256,6 +247,7 @@ class MainWindow(QMainWindow):
         self.background.forget()
         self.host.forget()
         self._devices_asked = False
+        self.status.show_saved("")
         self.stack.refresh("opened")
         self.show_states()
         self.menus.list_recent()
@@ -278,7 +270,7 @@ class MainWindow(QMainWindow):
 
     def _on_event(self, run: Run, event: Event) -> None:
         if isinstance(event, Progress) and not self.runner.paused:
-            self.status.show_engine(f"{run.job.stage}   {wording.progress(event)}")
+            self.status.show_engine(f"{TITLES[run.owner]}   {wording.progress(event)}")
         elif isinstance(event, Notice):
             self.note(event.text)
 

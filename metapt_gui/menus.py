@@ -55,7 +55,7 @@ class Menus:
         view.addSeparator()
         self.log = self._add(view, "&Log", None, "Ctrl+L")
         self.log.setCheckable(True)
-        self.export_plot = self._add(view, "Save the focused &plot …", window.export_plot, "Ctrl+E")
+        self.export_plot = self._add(view, "Save the focused &plot …", window.stack.export_plot, "Ctrl+E")
         self.themes = view.addMenu("&Theme")
         group = QActionGroup(window)
         for choice, text in THEMES:
@@ -98,20 +98,18 @@ class Menus:
         return action
 
     def set_theme(self, theme: Theme) -> None:
-        """Paint the icons of the actions."""
+        """Paint the icons of the actions; those that are on or off have none, which would hide the tick."""
         named = {
             "new": self.new,
             "open": self.open,
             "save": self.save,
             "undo": self.undo,
             "redo": self.redo,
-            "log": self.log,
             "export": self.export_plot,
             "play": self.start,
             "pause": self.pause,
             "stop": self.stop,
             "cancel": self.cancel,
-            "offline": self.offline,
             "help": self.help,
             **dict(zip(("import", "label", "cluster", "train", "tune", "use"), self.steps, strict=True)),
         }

@@ -12,6 +12,7 @@ from engine.workflow import State
 from metapt_gui.pages.page import Page
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.pieces import enable, in_turn
+from metapt_gui.widgets.plot import PlotCard
 
 
 class PageStack(QStackedWidget):
@@ -64,6 +65,16 @@ class PageStack(QStackedWidget):
         """The page that is shown; ``None`` for the welcome page."""
         shown = self.currentWidget()
         return shown if isinstance(shown, Page) else None
+
+    def export_plot(self) -> None:
+        """Save the plot that has the focus, else the first of the page."""
+        widget: QWidget | None = self.window().focusWidget()
+        while widget is not None and not isinstance(widget, PlotCard):
+            widget = widget.parentWidget()
+        if widget is None and self.page is not None:
+            widget = next((plot for plot in self.page.plots() if plot.isVisible()), None)
+        if isinstance(widget, PlotCard):
+            widget.export()
 
     def begin(self) -> None:
         """Build the pages from now on, between other events."""

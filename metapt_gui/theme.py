@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -19,6 +20,9 @@ from resources import resource
 
 GRID = 8
 """Pixels; margins and gaps are multiples or halves of it."""
+
+HEAD = 24
+"""Height of the first line of a card, with a button in it or without: heads of neighbours stand on one line."""
 
 CLUSTER_COLOURS = (
     "#0072B2",
@@ -43,6 +47,9 @@ CLUSTER_COLOURS = (
     "#86BCB6",
 )
 """Okabe and Ito's palette (safe for colour-blind people) and, from the ninth on, colours that stay apart from it."""
+
+SEEN = 4.0
+"""Least contrast of those colours to a dark surface: they were chosen for paper, and are lightened for it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Theme:
 
     def category(self, number: int) -> QColor:
         """Return the colour of cluster or class ``number``, the same on every page; grey for -1."""
-        return QColor(CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted)
+        colour = CLUSTER_COLOURS[number % len(CLUSTER_COLOURS)] if number >= 0 else self.muted
+        return QColor(_seen_on(self.surface, colour) if self.name == "dark" else colour)
 
     def palette(self) -> QPalette:
         """Return the palette for widgets that the style sheet does not reach."""
@@ -102,8 +110,9 @@ class Theme:
     def style_sheet(self, pictures: Path) -> str:
         """Return the style sheet of the application; its small pictures are written into ``pictures``."""
         colours = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name, colour in _PICTURES.items():
-            drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
+        colours |= {"gap": str(GRID), "head": str(HEAD)}
+        for name, (file, colour) in _PICTURES.items():
+            drawing = resource("icons", f"{file}.svg").read_text(encoding="utf-8")
             path = pictures / f"{name}-{self.name}.svg"
             path.write_text(drawing.replace("currentColor", colours[colour]), encoding="utf-8")
             colours[f"{name}_picture"] = path.as_posix()
@@ -201,6 +210,27 @@ class ThemeKeeper(QObject):
             self.apply()
 
 
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast ratio of two colours, 1..21 (WCAG 2.2)."""
+
+    def luminance(colour: QColor) -> float:
+        channels = (colour.redF(), colour.greenF(), colour.blueF())
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@cache
+def _seen_on(surface: str, name: str) -> str:
+    """Return a colour, made lighter until it can be told from ``surface``."""
+    colour = QColor(name)
+    while contrast(colour, QColor(surface)) < SEEN:
+        colour = colour.lighter(104)
+    return colour.name()
+
+
 def tabular(font: QFont) -> QFont:
     """Return ``font`` with figures of equal width, for counters and tables."""
     font = QFont(font)
@@ -213,8 +243,13 @@ def fixed_font() -> QFont:
     return QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
 
 
-_PICTURES = {"check": "accent_text", "down": "muted", "up": "muted"}
-"""Pictures of the style sheet, and the colour that each is drawn in."""
+_PICTURES = {
+    "check": ("check", "accent_text"),
+    "tick": ("check", "text"),
+    "down": ("down", "muted"),
+    "up": ("up", "muted"),
+}
+"""Pictures of the style sheet: the drawing of each, and the colour that it is drawn in."""
 
 _STYLE = Template("""
 * { font-size: 13px; }
@@ -222,7 +257,7 @@ QMainWindow, QDialog, QWidget#page, QWidget#central { background: $window; }
 QWidget { color: $text; }
 QLabel { background: transparent; }
 QLabel[role="title"] { font-size: 20px; font-weight: 600; }
-QLabel[role="heading"] { font-size: 14px; font-weight: 600; }
+QLabel[role="heading"] { font-size: 14px; font-weight: 600; min-height: ${head}px; }
 QLabel[role="figure"] { font-size: 22px; font-weight: 600; }
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="good"] { color: $good; }
@@ -236,25 +271,28 @@ QFrame[role="drop"] { background: $surface; border: 2px dashed $border; border-r
 QFrame[role="drop"][over="true"] { border-color: $accent; background: $selection; }
 QFrame[role="rail"] { background: $surface; border: none; border-right: 1px solid $border; }
 QToolTip { background: $raised; color: $text; border: 1px solid $border; padding: 4px; }
-QPushButton, QToolButton[role="button"] {
+QPushButton {
     background: $raised; border: 1px solid $border; border-radius: 6px; padding: 5px 12px; min-height: 18px; }
-QPushButton:hover, QToolButton[role="button"]:hover { border-color: $accent; }
+QPushButton:hover { border-color: $accent; }
 QPushButton:pressed { background: $selection; }
-QPushButton:focus, QToolButton:focus { border: 1px solid $accent; }
+QPushButton:focus { border: 2px solid $accent; padding: 4px 11px; }
+QToolButton { background: transparent; border: 2px solid transparent; border-radius: 4px; padding: 1px 2px; }
+QToolButton:hover { background: $selection; }
+QToolButton:focus { border-color: $accent; }
 QPushButton:checked { background: $selection; border-color: $accent; }
 QPushButton:disabled { color: $muted; background: $window; }
 QPushButton[role="primary"] { background: $accent; color: $accent_text; border-color: $accent; font-weight: 600; }
-QPushButton[role="primary"]:focus { border: 2px solid $text; }
+QPushButton[role="primary"]:focus { border: 2px solid $text; padding: 4px 11px; }
 QPushButton[role="primary"]:disabled { background: $border; color: $muted; border-color: $border; }
 QPushButton[role="link"] { background: transparent; border: none; color: $accent; padding: 2px; text-align: left; }
-QPushButton[role="link"]:focus { text-decoration: underline; }
+QPushButton[role="link"]:focus { border: none; padding: 2px; text-decoration: underline; }
 QPushButton[role="step"] {
     background: transparent; border: none; border-radius: 6px; text-align: left; padding: 8px 10px; }
 QPushButton[role="step"]:hover { background: $raised; }
-QPushButton[role="step"]:checked { background: $selection; font-weight: 600; }
-QPushButton[role="step"]:focus { border: 1px solid $accent; }
+QPushButton[role="step"]:checked { background: $selection; }
+QPushButton[role="step"]:focus { border: 2px solid $accent; padding: 6px 8px; }
 QLineEdit, QPlainTextEdit, QTextEdit {
-    background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px;
+    background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 4px;
     selection-background-color: $accent; selection-color: $accent_text; }
 QComboBox, QAbstractSpinBox {
     background: $surface; border: 1px solid $border; border-radius: 5px; padding: 3px 6px; min-height: 18px; }
@@ -264,15 +302,17 @@ QComboBox::drop-down { border: none; width: 20px; }
 QComboBox::down-arrow { image: url("$down_picture"); width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $border; selection-background-color: $selection;
     selection-color: $text; }
-QAbstractSpinBox { padding-right: 20px; }
+QAbstractSpinBox { max-height: 18px; padding-right: 20px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; background: transparent; width: 18px; }
 QAbstractSpinBox::up-arrow { image: url("$up_picture"); width: 9px; height: 9px; }
 QAbstractSpinBox::down-arrow { image: url("$down_picture"); width: 9px; height: 9px; }
-QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0 0 0 4px; background: transparent; }
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
 QCheckBox::indicator, QTableView::indicator {
     width: 14px; height: 14px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
 QCheckBox::indicator:checked, QTableView::indicator:checked {
     background: $accent; border-color: $accent; image: url("$check_picture"); }
+QCheckBox::indicator:disabled { background: $window; border-color: $border; }
+QCheckBox::indicator:checked:disabled { background: $muted; border-color: $muted; }
 QCheckBox::indicator:focus { border-color: $accent; }
 QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border-color: $accent; }
@@ -281,6 +321,11 @@ QLineEdit:disabled { color: $muted; background: $window; }
 QTableView, QListView, QTreeView { background: $surface; alternate-background-color: $raised; border: 1px solid $border;
     border-radius: 6px; gridline-color: $border; selection-background-color: $selection; selection-color: $text; }
 QTableView:focus, QListView:focus { border-color: $accent; }
+QTableView { outline: none; }
+QTableView::item { padding: 2px 3px; }
+QTableView::item:focus { background: $selection; color: $text; }
+QTableView QTableCornerButton::section { background: $raised; border: none; border-right: 1px solid $border;
+    border-bottom: 1px solid $border; }
 QHeaderView { background: $raised; qproperty-defaultAlignment: 'AlignLeft | AlignVCenter'; }
 QHeaderView::section { background: $raised; color: $text; border: none; border-right: 1px solid $border;
     border-bottom: 1px solid $border; padding: 4px 6px; }
@@ -292,12 +337,18 @@ QStatusBar::item { border: none; }
 QMenuBar { background: $surface; border-bottom: 1px solid $border; }
 QMenuBar::item { padding: 4px 10px; background: transparent; }
 QMenuBar::item:selected { background: $selection; }
-QMenu { background: $surface; border: 1px solid $border; }
-QMenu::item { padding: 5px 24px 5px 24px; }
+QMenu { background: $surface; border: 1px solid $border; padding: 4px 0; }
+QMenu::item { padding: 5px 24px 5px 8px; }
+QMenu::icon { padding-left: 10px; }
+QMenu::indicator { width: 14px; height: 14px; margin-left: 6px; }
+QMenu::indicator:checked { image: url("$tick_picture"); }
+QMessageBox#question QLabel#qt_msgbox_label { font-size: 14px; font-weight: 600; }
 QMenu::item:selected { background: $selection; color: $text; }
 QMenu::item:disabled { color: $muted; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
 QSplitter::handle { background: transparent; }
+QSplitter::handle:horizontal { width: ${gap}px; }
+QSplitter::handle:vertical { height: ${gap}px; }
 QSplitter::handle:hover { background: $border; }
 QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; border: none; }
 QDockWidget { background: $surface; }
@@ -305,7 +356,7 @@ QDockWidget::title { background: $raised; padding: 4px 8px; }
 QTabWidget::pane { border: 1px solid $border; border-radius: 6px; background: $surface; }
 QTabBar::tab { background: transparent; padding: 6px 12px; color: $muted; border: none; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; font-weight: 600; }
-QTabBar::tab:focus { color: $accent; }
+QTabBar::tab:focus { color: $accent; background: $selection; }
 QCheckBox:focus, QRadioButton:focus { color: $accent; }
 QToolButton::menu-indicator { image: none; }
 QScrollBar:vertical { background: transparent; width: 11px; margin: 0; }

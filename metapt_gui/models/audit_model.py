@@ -14,7 +14,7 @@ from metapt_gui.wording import one_line, tooltip
 
 Index = QModelIndex | QPersistentModelIndex
 _NOTHING = QModelIndex()
-COLUMNS = ("pseudo-label", "confidence", "decision", "text")
+COLUMNS = ("Pseudo-label", "Confidence", "Decision", "Text")
 
 
 @dataclass(frozen=True)

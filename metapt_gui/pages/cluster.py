@@ -159,7 +159,7 @@ class ClusterPage(Page):
         clustering = self._shown.clustering if self._shown is not None else None
         if clustering is None:
             return ""
-        return f"{len(edited(clustering.clusters, self._edits()))} groups"
+        return wording.count(len(edited(clustering.clusters, self._edits())), "groups")
 
     def _on_texts(self) -> None:
         roles = {title: role for role, title in TEXTS.items()}

@@ -53,6 +53,8 @@ class MetaTrainPage(Page):
         self.losses = LiveCurves("Loss: before adaptation (support) and after it (query)", "step", "loss")
         self.accuracy = LiveCurves("Validation accuracy", "step", "accuracy", percent=True)
         self.tasks = LiveCurves("Accuracy of each task", "step", "accuracy", percent=True, names=False)
+        for plot in self.plots():
+            plot.set_placeholder("Drawn while the prompt learns: press Train.")
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.accuracy)
         lower.addWidget(self.tasks)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QSplitter, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QCheckBox, QSplitter, QTableWidget, QTableWidgetItem, QWidget
 
 from engine.annotation.reselect import REJECTED
 from engine.events import Event, Finished
@@ -23,7 +23,6 @@ from metapt_gui.job_runner import Run
 from metapt_gui.models.annotated import AUDIT, Annotated, audited_texts, read_annotated
 from metapt_gui.models.commands import Change
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.theme import GRID
 from metapt_gui.widgets.audit_table import AuditTable
 from metapt_gui.widgets.charts import ReliabilityDiagram
 from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
@@ -51,7 +50,7 @@ class PseudoLabelPage(Page):
         self._fill_body()
 
     def _fill_body(self) -> None:
-        self.empty = Card()
+        self.empty = Card("Nothing to label yet")
         self.empty.box.addWidget(
             label(
                 "This step is optional. It needs labelled texts and a pile of unlabelled ones (Import, Unlabelled "
@@ -61,6 +60,7 @@ class PseudoLabelPage(Page):
                 wrap=True,
             )
         )
+        self.empty.box.addStretch(1)
         self.body.addWidget(self.empty)
         self.histogram = ThresholdHistogram("Confidence", "confidence", "texts")
         self.histogram.threshold_changed.connect(self._on_drag)
@@ -81,7 +81,7 @@ class PseudoLabelPage(Page):
         tip = (
             "How many texts of each class are as confident as its threshold asks. Click a class to move its threshold."
         )
-        self.table = table_of(("class", "threshold", "kept"), "Texts kept of each class", tip)
+        self.table = table_of(("class", "threshold", "kept"), "Texts kept of each class", tip, figures=(1, 2))
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.cellClicked.connect(self._on_class)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -113,11 +113,10 @@ class PseudoLabelPage(Page):
         self.reliability = ReliabilityDiagram("Reliability", "confidence", "share that is right")
         self.reliability.setMinimumHeight(230)
         side.box.addWidget(self.reliability)
-        grid = QGridLayout()
-        grid.setSpacing(GRID)
+        held_out = Card()
         self.accuracy = Figure("right on held-out labelled texts", "Accuracy of the annotator on rows it has not seen.")
-        grid.addWidget(self.accuracy, 0, 0)
-        side.box.addLayout(grid)
+        held_out.box.addWidget(self.accuracy)
+        side.box.addWidget(held_out)
         side.box.addStretch(1)
         return side
 

@@ -25,7 +25,7 @@ from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.charts import BarChart
 from metapt_gui.widgets.dialogs import ask_where, reporting, show_error
 from metapt_gui.widgets.drop_zone import FILTER
-from metapt_gui.widgets.pieces import Card, label, single_shot
+from metapt_gui.widgets.pieces import Card, label, set_role, single_shot
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
@@ -73,11 +73,12 @@ class UsePage(Page):
         self.sentence.setTabChangesFocus(True)
         self.sentence.setMaximumHeight(110)
         self.sentence.textChanged.connect(self._on_typed)
-        self.answer = label("", "heading", wrap=True)
+        self.answer = label("", "figure", wrap=True)
         asked.box.addWidget(self.sentence)
         asked.box.addWidget(self.answer)
         left.addWidget(asked)
-        self.chances = BarChart("Probability of each class", "per cent", end=100)
+        self.chances = BarChart("Probability of each class", "probability (%)", end=100)
+        self.chances.set_placeholder("Type a sentence above to see how likely each class is.")
         left.addWidget(self.chances, 1)
         self.files = Card("Classified files")
         self.counts = label(NONE_CLASSIFIED, "muted", wrap=True)
@@ -187,12 +188,14 @@ class UsePage(Page):
         self.chances.set_bars([], [], [])
 
     def _on_chances(self, chances: dict[str, float]) -> None:
+        set_role(self.answer, "figure")
         best = max(chances, key=lambda name: chances[name])
         self.answer.setText(f"{best}   {wording.percent(chances[best])}")
         values = [100 * value for value in chances.values()]
         self.chances.set_bars(list(chances), values, list(range(len(chances))))
 
     def _on_no_answer(self, error: MetaPTError) -> None:
+        set_role(self.answer, "bad")
         self.answer.setText(str(error))
         self.chances.set_bars([], [], [])
 
@@ -286,7 +289,7 @@ class UsePage(Page):
 
     def export(self, path: Path, peft: bool) -> None:
         """Write the prompt or the probe as a file, or a prompt as a folder that PEFT reads."""
-        self.side.saved.setText(f"{path.name} is being written …")
+        self.side.say(f"{path.name} is being written …")
         self.host.ask(
             "export_prompt",
             partial(self._on_saved, path),
@@ -298,7 +301,7 @@ class UsePage(Page):
         )
 
     def _on_saved(self, path: Path, size: int) -> None:
-        self.side.saved.setText(f"Saved {path} ({wording.size(size)}).")
+        self.side.say(f"Saved {path} ({wording.size(size)}).")
 
     def _on_not_saved(self, error: MetaPTError) -> None:
         show_error(self.window(), error)

@@ -79,6 +79,7 @@ class UseSide(QWidget):
             row.addWidget(widget)
         away.box.addLayout(row)
         self.saved = label("", "good", wrap=True)
+        self.saved.hide()
         away.box.addWidget(self.saved)
         self.python = QPlainTextEdit()
         self.python.setReadOnly(True)
@@ -93,6 +94,12 @@ class UseSide(QWidget):
         """Paint the icons."""
         for name, widget in (("save", self.save), ("folder", self.save_peft), ("copy", self.copy), ("file", self.load)):
             widget.setIcon(icon(name, theme))
+        self.load_folder.setIcon(icon("folder", theme))
+
+    def say(self, text: str) -> None:
+        """Say what became of taking it away; nothing takes no room."""
+        self.saved.setText(text)
+        self.saved.setVisible(bool(text))
 
     def show_choices(self, titles: Mapping[str, str], used: str, fixed: str) -> None:
         """Offer name -> title, ``used`` being the present one; ``fixed`` says why nothing can be changed."""
@@ -108,7 +115,7 @@ class UseSide(QWidget):
     def show_file(self, file: Path | None) -> None:
         """Begin anew with another file, or with none."""
         self._facts = {}
-        self.saved.setText("")
+        self.say("")
         for widget in (self.save, self.save_peft, self.copy):
             enable(widget, "" if file is not None else "Tune a prompt first, or load one.")
         set_role(self.about, "muted" if file is None else "")
@@ -172,7 +179,7 @@ class UseSide(QWidget):
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.python.toPlainText())
-        self.saved.setText("Copied.")
+        self.say("Copied.")
 
     def _load(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load a file", "", "Prompts and probes (*.safetensors)")

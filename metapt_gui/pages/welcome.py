@@ -13,6 +13,9 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.pieces import Card, button, label
 
+WIDEST = 720
+"""Pixels that the page fills of a wide window: lines that are read in one look."""
+
 
 class RecentProject(QPushButton):
     """The name of a project and its place, whose middle is left out where there is no room for it."""
@@ -47,21 +50,27 @@ class WelcomePage(QWidget):
         self.setObjectName("page")
         outer = QHBoxLayout(self)
         outer.addStretch(1)
-        column = QVBoxLayout()
+        page = QWidget()
+        page.setMaximumWidth(WIDEST)
+        column = QVBoxLayout(page)
         column.setSpacing(2 * GRID)
-        outer.addLayout(column, 4)
+        outer.addWidget(page, 100)
         outer.addStretch(1)
         column.addStretch(1)
         head = QHBoxLayout()
+        head.setSpacing(2 * GRID)
         picture = QLabel()
         picture.setPixmap(mark)
         picture.setAccessibleName("MetaPT")
         head.addWidget(picture)
         titles = QVBoxLayout()
+        titles.setSpacing(2)
+        titles.addStretch(1)
         titles.addWidget(label("MetaPT", "title"))
         titles.addWidget(
             label("From a pile of text and a handful of labels to a prompt that classifies, as a small file.", "muted")
         )
+        titles.addStretch(1)
         head.addLayout(titles, 1)
         column.addLayout(head)
         card = Card("Begin")

@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QMenu, QTable
 
 from engine.annotation.reselect import REJECTED
 from metapt_gui.models.audit_model import AuditModel
-from metapt_gui.widgets.pieces import Card, button, dense, enable, keep_narrow, label
+from metapt_gui.widgets.pieces import Card, ElidedLabel, button, dense, enable, keep_narrow
 
-ALL = "all classes"
+ALL = "All classes"
+KEYS = "A accepts, 1 to 9 give another class, R rejects, 0 takes a decision back. A right click lists all classes."
 
 
 class AuditTable(Card):
@@ -32,10 +33,14 @@ class AuditTable(Card):
         self.only.setAccessibleName("Class to audit")
         self.only.setToolTip("Show the pseudo-labelled texts of one class.")
         self.only.currentTextChanged.connect(self._on_only)
-        self._hint = label("", "muted", wrap=True)
+        top = QHBoxLayout()
+        top.addWidget(self.heading, 1)
+        top.addWidget(self.only)
+        self.box.addLayout(top)
+        self._hint = ElidedLabel("")
+        self._hint.setProperty("role", "muted")
         head = QHBoxLayout()
         head.addWidget(self._hint, 1)
-        head.addWidget(self.only)
         self.accept = button("Accept", "This pseudo-label is right. Key A", self._accept)
         self.reject = button("Reject", "Do not use this text. Key R or Delete", self._reject)
         self.undecide = button("Undecided", "Take the decision back. Key 0", self._undecide)
@@ -44,9 +49,7 @@ class AuditTable(Card):
         self.view = QTableView()
         self.view.setModel(self.model)
         self.view.setAccessibleName("Pseudo-labelled texts")
-        self.view.setToolTip(
-            "A accepts, 1 to 9 give another class, R rejects, 0 takes a decision back. A right click lists all classes."
-        )
+        self.view.setToolTip(KEYS)
         self.view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
         self.view.setAlternatingRowColors(True)
@@ -72,8 +75,8 @@ class AuditTable(Card):
             return
         self._classes = list(classes)
         keys = ", ".join(f"{number} for {name}" for number, name in enumerate(self._classes[:9], 1))
-        self._hint.setText(f"Keys: A, R, 0, and 1–{min(9, len(self._classes))} for another class")
-        self._hint.setToolTip(f"A accepts, R rejects, 0 takes back; {keys}")
+        self._hint.setText(f"A accepts, R rejects, 0 takes back, 1–{min(9, len(self._classes))} give a class")
+        self.view.setToolTip(f"{KEYS} {keys}.")
         self.only.clear()
         self.only.addItems([ALL, *self._classes])
 

@@ -19,6 +19,8 @@ LONGEST_NAME = 150
 """Pixels; a longer name on an axis is cut and ends in dots."""
 LINE = 15
 """Pixels that a line of text on an axis needs."""
+THICKEST = 64
+"""Pixels that a bar and the gap to the next one take at most: a few bars in a high plot are no blocks."""
 MOST_BARS = 10
 """Of more bars than these the highest are drawn."""
 
@@ -144,7 +146,7 @@ class BarChart(StillPlot):
         width = max((text.boundingRect().width() for text in self._texts), default=0.0) + GRID
         share = max(0.2, 1 - width / max(view.width(), 1.0))
         highest = self._end or float(self._values.max(initial=0.0)) or 1.0
-        margin = max(0.6, 0.6 * LINE * rows / max(view.height(), 1.0))
+        margin = max(0.6, 0.6 * LINE * rows / max(view.height(), 1.0), (view.height() / THICKEST - rows + 1) / 2)
         view.setRange(xRange=(0, highest / share), yRange=(-margin, max(rows, 1) - 1 + margin), padding=0)
 
 
@@ -220,6 +222,7 @@ class ReliabilityDiagram(StillPlot):
             "Height of a bar: share of its texts whose label is right. Dashed: where confidence and share agree. "
             "Figures on top: how many texts."
         )
+        self.set_placeholder("How often a confidence is right will be drawn here.")
         self.plot.getViewBox().sigResized.connect(self._lay_out)
         self._lay_out()
 

@@ -30,7 +30,8 @@ class ClassMap(QWidget):
         self.choice.setAccessibleName("How values become classes")
         self.choice.setToolTip("Whether every value of the label column is a class of its own, or values are joined.")
         tip = "Type a class beside each value; the same class joins values, an empty one drops them."
-        self.table = table_of(("value", "texts", "class"), "Class of each label value", tip, editable=True)
+        columns = ("value", "texts", "class")
+        self.table = table_of(columns, "Class of each label value", tip, editable=True, figures=(1,))
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(150)
         box = QVBoxLayout(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -93,7 +93,7 @@ class ClusterList(QWidget):
         self._coloured = True
         listed = Card("Groups")
         tip = "Select a group to see what is in it; select several with Ctrl or Shift to merge them."
-        self.table = table_of(("group", "texts"), "Groups", tip)
+        self.table = table_of(("group", "texts"), "Groups", tip, figures=(1,))
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -137,7 +137,6 @@ class ClusterList(QWidget):
             name = QTableWidgetItem(group.name if group.included else f"{group.name} (left out)")
             name.setToolTip(tooltip(group.name))
             size = QTableWidgetItem(f"{group.size:,}")
-            size.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column, item in enumerate((name, size)):
                 if not group.included:
                     font = item.font()

@@ -27,7 +27,8 @@ NEAR = 8
 SMALLEST = 1e-4
 """Least width and height of what is shown, for texts that are all alike: Qt paints no picture at a scale of 1e-6."""
 SHADES = 16
-FADED = 40
+FADED = 64
+"""Opacity, of 255, of the groups that are not selected."""
 
 
 class ClusterScatter(PlotCard):
@@ -77,6 +78,7 @@ class ClusterScatter(PlotCard):
         self._hover = single_shot(self, HOVER_MS, self._look)
         self._mouse = QPointF()
         self._pressed = QPointF()
+        self.set_placeholder("A map of the texts, a dot each, will be drawn here: press Cluster.")
         self.show_data(False)
 
     # Points -----------------------------------------------------------------------------------------------------------

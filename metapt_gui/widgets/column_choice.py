@@ -8,8 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCursor
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu
+from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu
 
+from metapt_gui.theme import GRID
 from metapt_gui.widgets.class_map import ClassMap
 from metapt_gui.widgets.pieces import Card, keep_narrow, label
 
@@ -36,18 +37,23 @@ class ColumnChoice(Card):
         self._note = ""
         self._mapped = ""
         self.text, self.label = QComboBox(), QComboBox()
-        for box, name, tooltip in (
-            (self.text, "Text column", "The column that holds the text."),
-            (self.label, "Label column", "The column that holds the label or rating, if there is one."),
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(GRID)
+        grid.setVerticalSpacing(GRID // 2)
+        grid.setColumnStretch(1, 1)
+        for line, (box, name, tooltip) in enumerate(
+            (
+                (self.text, "Text column", "The column that holds the text."),
+                (self.label, "Label column", "The column that holds the label or rating, if there is one."),
+            )
         ):
             keep_narrow(box, 14)
             box.setAccessibleName(name)
             box.setToolTip(f"{tooltip} You may also click a column's head in the preview.")
             box.activated.connect(self._on_chosen)
-            row = QHBoxLayout()
-            row.addWidget(label(name))
-            row.addWidget(box, 1)
-            self.box.addLayout(row)
+            grid.addWidget(label(name), line, 0)
+            grid.addWidget(box, line, 1)
+        self.box.addLayout(grid)
         self.class_map = ClassMap()
         self.class_map.changed.connect(self.changed)
         self.box.addWidget(self.class_map)

@@ -65,6 +65,7 @@ class ConfusionMatrix(StillPlot):
         self.confusions = _Confusions()
         self.confusions.chosen.connect(self.cell_clicked)
         self._pages.addWidget(self.confusions)
+        self.set_placeholder("Drawn once a prompt is tuned: press Tune.")
         self._lay_out()
 
     def set_matrix(self, classes: Sequence[str], matrix: np.ndarray) -> None:
@@ -154,7 +155,7 @@ class ConfusionMatrix(StillPlot):
         self._name_ticks("left", math.ceil(LINE / max(height, 1.0)), LONGEST_NAME)
         shares = self._shares()
         for cell, text in self._texts.items():
-            lines = [f"{self._matrix[cell]:,}", f"{shares[cell]:.0%}"]
+            lines = [f"{self._matrix[cell]:,}", f"{100 * shares[cell]:.0f} %"]
             lines = [line for line in lines if metrics.horizontalAdvance(line) + GRID <= width]
             room = int((height - GRID) // metrics.lineSpacing())
             text.textItem.setHtml(f"<center>{'<br>'.join(lines[: max(room, 0)])}</center>")
@@ -186,7 +187,7 @@ class ConfusionMatrix(StillPlot):
         if cell is not None:
             count, share = self._matrix[cell], self._shares()[cell]
             labelled, predicted = self._classes[cell[0]], self._classes[cell[1]]
-            said = f"{count:,} texts labelled as {labelled} ({share:.0%} of them) predicted {predicted}"
+            said = f"{count:,} texts labelled as {labelled} ({100 * share:.0f} % of them) predicted {predicted}"
             self._cells.setToolTip(tooltip(said))
 
 
@@ -198,7 +199,7 @@ class _Confusions(QTableWidget):
     def __init__(self) -> None:
         super().__init__()
         tip = "The most frequent confusions. Click one, or press Enter, to see its texts."
-        set_up(self, ("labelled as", "predicted", "texts"), "Most frequent confusions", tip)
+        set_up(self, ("labelled as", "predicted", "texts"), "Most frequent confusions", tip, figures=(2,))
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of many classes often begin alike
         self.setShowGrid(False)

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
-from metapt_gui.widgets.pieces import label, table_of
+from metapt_gui.widgets.pieces import label, set_role, table_of
 from metapt_gui.wording import one_line, tooltip
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
@@ -85,6 +85,7 @@ class ErrorDialog(QDialog):
         row.addStretch(1)
         row.addWidget(close)
         layout.addLayout(row)
+        close.setFocus()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.report)
@@ -124,7 +125,6 @@ class Question(QMessageBox):
         super().__init__(parent)
         self.setObjectName("question")
         self.setWindowTitle("MetaPT")
-        self.setIcon(QMessageBox.Icon.Question)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setText(text)
         self.setInformativeText(more)
@@ -134,7 +134,9 @@ class Question(QMessageBox):
             self._answers[button] = action
             if action is None:
                 self.setEscapeButton(button)
-        self.setDefaultButton(next(iter(self._answers)))
+        first = next(iter(self._answers))
+        set_role(first, "primary")
+        self.setDefaultButton(first)
         self.buttonClicked.connect(self._chosen)
 
     def _chosen(self, button: QPushButton) -> None:
@@ -181,6 +183,8 @@ class TableDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(760, 480)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
+        layout.setSpacing(GRID)
         if note:
             layout.addWidget(label(note, wrap=True))
         self.table = table_of(names, title)
@@ -198,4 +202,5 @@ class TableDialog(QDialog):
         layout.addWidget(self.table)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
+        set_role(buttons.button(QDialogButtonBox.StandardButton.Close), "primary")
         layout.addWidget(buttons)

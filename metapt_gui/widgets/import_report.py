@@ -41,8 +41,10 @@ class ReportCharts(QSplitter):
 
     def __init__(self) -> None:
         super().__init__(Qt.Orientation.Horizontal)
-        self.lengths = Histogram("Length of the texts", "characters", "texts")
-        self.classes = BarChart("Texts of each class", "texts")
+        self.lengths = Histogram("Length of texts", "characters", "texts")
+        self.classes = BarChart("Texts per class", "texts")
+        self.lengths.set_placeholder("How long the texts are will be drawn here, once they are imported.")
+        self.classes.set_placeholder("How many texts each class has will be drawn here, once they are imported.")
         self.addWidget(self.lengths)
         self.addWidget(self.classes)
 
@@ -126,5 +128,5 @@ def show_broken_rows(parent: QWidget, path: Path) -> None:
         for line, _ in zip(stream, range(BROKEN_SHOWN), strict=False):
             item = json.loads(line)
             rows.append((item["source"], f"{item['line']:,}", item["reason"], item["excerpt"]))
-    note = f"The first {len(rows):,} rows that were set aside. The others are imported."
+    note = f"Rows that were set aside, at most the first {BROKEN_SHOWN}. All others are imported."
     TableDialog(parent, "Broken rows", COLUMNS, rows, note).open()

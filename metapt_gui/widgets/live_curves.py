@@ -11,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QHelpEvent, QShowEvent
+from PySide6.QtWidgets import QToolTip
 
+from metapt_gui import wording
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import mixed
 from metapt_gui.widgets.pieces import single_shot
 from metapt_gui.widgets.plot import PlotCard
+from metapt_gui.widgets.point_under import point_under
+from metapt_gui.wording import tooltip
 
 INTERVAL = 100
 """Milliseconds between redraws."""
@@ -29,6 +33,8 @@ SEED = re.compile(r" seed \d+$")
 """What tells the curves of a start apart, which share a colour and a line of the legend."""
 NEW_AT_A_TIME = 2
 """Curves that come into the plot in one redraw."""
+STRONG = 300
+"""A curve of no more points is drawn two pixels wide; of more that would take Qt five times as long."""
 SMOOTHED_FROM = 20
 """A curve of more points is drawn smoothed, with the raw values faint behind it."""
 SMOOTHING = 0.05
@@ -69,6 +75,18 @@ class _Curve:
         """Exponential mean of the values up to each, float64 [n], a view."""
         return self._columns[2, : self.size]
 
+    @property
+    def drawn(self) -> np.ndarray:
+        """What the line shows, float64 [n], a view: the smoothed values of many points."""
+        return self.smoothed if self.size > SMOOTHED_FROM else self.values
+
+    @property
+    def width(self) -> float:
+        """Pixels that the line is wide; that of another run is thin."""
+        if self.style != Qt.PenStyle.SolidLine:
+            return 0.5
+        return 2 if self.size <= STRONG else 1
+
     def add(self, step: float, value: float) -> None:
         """Append a point; a step that has been passed already drops the points from there on."""
         if self.size and step <= self._columns[0, self.size - 1]:
@@ -94,13 +112,24 @@ class _Curve:
         """Hand the points to the items."""
         smooth = self.size > SMOOTHED_FROM
         dot = "o" if self.size == 1 else None  # a line of one point is none
-        colour = pg.mkPen(self.line.opts["pen"]).color()
-        shown = self.smoothed if smooth else self.values
-        self.line.setData(self.steps, shown, symbol=dot, symbolSize=6, symbolPen=None, symbolBrush=colour)
+        pen = pg.mkPen(self.line.opts["pen"])
+        colour = pen.color()
+        if pen.widthF() != self.width:
+            pen.setWidthF(self.width)
+            self.line.setPen(pen)
+        self.line.setData(self.steps, self.drawn, symbol=dot, symbolSize=6, symbolPen=None, symbolBrush=colour)
         if smooth and raw:
             self.faint.setData(self.steps, self.values)
         else:
             self.faint.setData([], [])
+
+
+class Steps(pg.AxisItem):
+    """An axis of whole numbers: there is no step one and a half."""
+
+    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
+        """Return the spacings that pyqtgraph has chosen, none of them below 1."""
+        return [spacing for spacing in super().tickSpacing(minVal, maxVal, size) if spacing[0] >= 1] or [(1, 0)]
 
 
 class LiveCurves(PlotCard):
@@ -127,6 +156,8 @@ class LiveCurves(PlotCard):
         self._overlays: dict[str, dict[str, _Curve]] = {}
         self._stale: set[str] = set()
         self._waiting: list[str] = []
+        self.plot.setAxisItems({"bottom": Steps("bottom")})
+        self.plot.setLabel("bottom", x)
         for axis in ("bottom", "left"):
             self.plot.getAxis(axis).enableAutoSIPrefix(False)
         if percent:
@@ -135,6 +166,8 @@ class LiveCurves(PlotCard):
         self.plot.setDownsampling(auto=True, mode="peak")
         self.plot.setClipToView(True)
         self.plot.setToolTip("Drag to move, turn the wheel to zoom; a double click shows everything again.")
+        self._percent = percent
+        self.plot.viewport().installEventFilter(self)
         self.plot.scene().sigMouseClicked.connect(self._on_click)
         self._legend: pg.LegendItem | None = None
         if names:
@@ -232,6 +265,21 @@ class LiveCurves(PlotCard):
         self._draw_all()
         super().save(path)
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the tooltip name the curve that the mouse is at, and its value there."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            curves = [
+                (name, curve.steps, curve.drawn)
+                for name, curve in self._named().items()
+                if curve.size and curve.line.isVisible()
+            ]
+            point = point_under(curves, self.plot.getViewBox(), self.plot.mapToScene(event.pos()))
+            if point is not None:
+                value = wording.percent(point.value) if self._percent else f"{point.value:.3g}"
+                QToolTip.showText(event.globalPos(), tooltip(f"{point.curve}: {value} at step {point.step:,.0f}"))
+                return True
+        return super().eventFilter(watched, event)
+
     def showEvent(self, event: QShowEvent) -> None:
         """Draw what came while the plot was hidden."""
         super().showEvent(event)
@@ -258,8 +306,7 @@ class LiveCurves(PlotCard):
     @staticmethod
     def _paint(curve: _Curve, theme: Theme) -> None:
         colour = theme.category(curve.number)
-        width = 1 if curve.style == Qt.PenStyle.SolidLine else 0.5
-        curve.line.setPen(pg.mkPen(colour, width=width, style=curve.style))
+        curve.line.setPen(pg.mkPen(colour, width=curve.width, style=curve.style))
         # Not by opacity: values that share a pixel column would add up to a solid band.
         curve.faint.setPen(pg.mkPen(mixed(colour, theme.colour("surface"), FAINT), width=1))
 
@@ -303,10 +350,13 @@ class LiveCurves(PlotCard):
         for curve in self._named().values():
             if curve.line.scene() is not None:
                 lines.setdefault(curve.entry, curve.line)
+        if len(lines) == 1 and not self._overlays:
+            lines = {}  # the title has said what it is
         most = NAMES if wide else FEW_NAMES
         entries = list(lines.items())[:most]
         if len(lines) > most:
             entries.append((f"and {len(lines) - most:,} more", self._others))
+        self._legend.setVisible(bool(entries))
         if entries != self._entries:
             self._entries = entries
             self._legend.clear()

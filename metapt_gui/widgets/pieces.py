@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -15,8 +16,11 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableView,
     QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +28,7 @@ from PySide6.QtWidgets import (
 from metapt_gui.theme import GRID, tabular
 from metapt_gui.wording import tooltip
 
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _UNBROKEN = re.compile(r"\S{24}\S*?(?=[\w!-/:-@\[-`{-~])")
 """Letters without a space between them; a line may end after them, before a letter or a mark of ASCII."""
 
@@ -117,6 +122,11 @@ def keep_narrow(box: QComboBox, letters: int) -> None:
     box.setMinimumWidth(8 * GRID)
 
 
+def inset(box: QAbstractSpinBox) -> None:
+    """Let the figure in a box begin where the text of other controls does: no style sheet moves it."""
+    box.lineEdit().setTextMargins(GRID // 2 + 1, 0, 0, 0)
+
+
 def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
     """Let the Tab key go from ``before``, or what it reaches before that, to these widgets, one after the other."""
     begin = before
@@ -131,26 +141,52 @@ def in_turn(before: QWidget | None, widgets: Iterable[QWidget]) -> None:
 
 
 def dense(table: QTableView) -> None:
-    """Let the rows of a table be as high as a line of text with a little air."""
+    """Let the rows of a table be as high as a line of text with a little air, and its head stay as it is."""
     table.verticalHeader().setDefaultSectionSize(25)
     table.verticalHeader().setMinimumSectionSize(25)
+    for header in (table.horizontalHeader(), table.verticalHeader()):
+        header.setHighlightSections(False)
 
 
-def table_of(names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> QTableWidget:
+class Right(QStyledItemDelegate):
+    """Writes figures so that their units stand below each other."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        """Let the text end at the right."""
+        super().initStyleOption(option, index)
+        option.displayAlignment = RIGHT
+
+
+def table_of(
+    names: Sequence[str], name: str, tip: str = "", *, editable: bool = False, figures: Sequence[int] = ()
+) -> QTableWidget:
     """Return a table without rows that has columns of these names, is called ``name`` and lets the Tab key go on."""
     made = QTableWidget()
-    set_up(made, names, name, tip, editable=editable)
+    set_up(made, names, name, tip, editable=editable, figures=figures)
     if editable:
         made.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectItems)
     return made
 
 
-def set_up(table: QTableWidget, names: Sequence[str], name: str, tip: str = "", *, editable: bool = False) -> None:
-    """Let a table be as `table_of` makes them; its rows are selected as a whole."""
+def set_up(
+    table: QTableWidget,
+    names: Sequence[str],
+    name: str,
+    tip: str = "",
+    *,
+    editable: bool = False,
+    figures: Sequence[int] = (),
+) -> None:
+    """Let a table be as `table_of` makes them; its rows are selected as a whole, columns of ``figures`` end right."""
     table.setColumnCount(len(names))
     table.setAccessibleName(name)
     table.setToolTip(tip or name)
-    table.setHorizontalHeaderLabels(list(names))
+    for column, title in enumerate(names):
+        head = QTableWidgetItem(f"{title[:1].upper()}{title[1:]}")
+        table.setHorizontalHeaderItem(column, head)
+        if column in figures:
+            head.setTextAlignment(RIGHT)
+            table.setItemDelegateForColumn(column, Right(table))
     table.verticalHeader().hide()
     dense(table)
     table.setTabKeyNavigation(False)
@@ -173,7 +209,7 @@ class Card(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self.box = QVBoxLayout(self)
-        self.box.setContentsMargins(GRID + 4, GRID, GRID + 4, GRID)
+        self.box.setContentsMargins(GRID + 4, GRID // 2 if heading else GRID, GRID + 4, GRID)
         self.box.setSpacing(GRID - 2)
         if heading:
             self.heading = label(heading, "heading")
@@ -267,13 +303,13 @@ class SideScroll(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         content = QWidget()
         self.box = QVBoxLayout(content)
-        self.box.setContentsMargins(0, 0, 4, 0)
+        self.box.setContentsMargins(0, 0, 0, 0)
         self.box.setSpacing(GRID)
         self.setWidget(content)
         content.installEventFilter(self)
         self._width = width
         self._sought: QWidget | None = None
-        self.verticalScrollBar().rangeChanged.connect(self._scroll)
+        self.verticalScrollBar().rangeChanged.connect(self._on_range)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Be as wide as the content needs: nothing is cut off at the side. What needs too much is scrolled sideways."""
@@ -294,6 +330,11 @@ class SideScroll(QScrollArea):
         """Scroll down until the end of ``card``, which may just be growing, is in sight, or its top is at the top."""
         self._sought = card
         QTimer.singleShot(SETTLED_MS, self, self._settle)
+        self._scroll()
+
+    def _on_range(self, _least: int, most: int) -> None:
+        """Keep the cards off the scroll bar, and let them end where the page does while there is none."""
+        self.box.setContentsMargins(0, 0, 4 if most else 0, 0)
         self._scroll()
 
     def _scroll(self) -> None:

@@ -26,7 +26,8 @@ from PySide6.QtWidgets import (
 from engine.corpus.spreadsheet import plain_cell
 from engine.errors import MetaPTError
 from engine.storage import replacing
-from metapt_gui.theme import GRID, Theme
+from metapt_gui.icons import icon
+from metapt_gui.theme import GRID, HEAD, Theme
 from metapt_gui.widgets.pieces import ElidedLabel, enable
 
 FORMATS = ("PNG", "SVG", "CSV")
@@ -53,8 +54,8 @@ class PlotCard(QFrame):
         self.note = QLabel()
         self.note.setProperty("role", "muted")
         self._menu_button = QToolButton()
-        self._menu_button.setText("Save ▾")
         self._menu_button.setAutoRaise(True)
+        self._menu_button.setFixedSize(HEAD, HEAD)
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu_button.setAccessibleName(f"Save the plot {title}")
         self._menu_button.setToolTip("Save this plot as a picture (PNG, SVG) or its figures (CSV). Ctrl+E")
@@ -81,7 +82,7 @@ class PlotCard(QFrame):
         head.addWidget(self.note, 1)
         head.addWidget(self._menu_button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(GRID + 4, GRID, GRID, GRID)
+        layout.setContentsMargins(GRID + 4, GRID // 2, GRID, GRID)
         layout.setSpacing(4)
         self._empty = QLabel("Nothing to draw yet.")
         self._empty.setProperty("role", "muted")
@@ -110,6 +111,7 @@ class PlotCard(QFrame):
     def set_theme(self, theme: Theme) -> None:
         """Paint with the colours of ``theme``; a subclass repaints its items in `repaint`."""
         self.theme = theme
+        self._menu_button.setIcon(icon("save", theme))
         self.plot.setBackground(theme.surface)
         for name in ("bottom", "left"):
             axis = self.plot.getAxis(name)

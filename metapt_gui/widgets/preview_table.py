@@ -111,7 +111,9 @@ def detected(preview: Mapping[str, Any]) -> str:
     named = "" if preview["named"] else "no header line"
     above = f"{wording.count(preview['skipped'], 'rows')} above the table left out" if preview["skipped"] else ""
     parts = [FORMATS.get(kind, kind), preview["encoding"].removesuffix("-sig"), delimiter, sheet, above, named]
-    found = f"Detected: {', '.join(filter(None, parts))}. The first {len(preview['rows'])} rows are shown."
+    found = (
+        f"Detected: {', '.join(filter(None, parts))}. Shown: the first {wording.count(len(preview['rows']), 'rows')}."
+    )
     if preview["sources"] > 1:
         found += f" {preview['sources']:,} files will be read."
     if preview["broken"]:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QFont, QFontMetrics
-from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QVBoxLayout
+from PySide6.QtCore import QRect, QSize, Qt, Signal
+from PySide6.QtGui import QFont, QIcon, QPaintEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QPushButton,
+    QStyle,
+    QStyleOptionButton,
+    QStylePainter,
+    QVBoxLayout,
+)
 
 from engine.workflow import STEPS, State
 from metapt_gui.icons import icon
@@ -26,6 +34,49 @@ _ROOM = WIDTH - 2 * GRID - 48
 """Pixels for the letters of a step, beside its picture and what surrounds both."""
 
 
+class StepButton(QPushButton):
+    """A step with its picture: its name, bold while it is shown, and below it, quieter, how far it is."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self.setProperty("role", "step")
+        self.setToolTip(tip)
+        self.setCheckable(True)
+        self.setMinimumHeight(52)
+        self.setIconSize(QSize(20, 20))
+        self._theme: Theme | None = None
+
+    def set_theme(self, theme: Theme, picture: QIcon) -> None:
+        """Paint in the colours of ``theme``."""
+        self._theme = theme
+        self.setIcon(picture)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the ground as the style sheet says, and picture and lines on it."""
+        if self._theme is None:
+            return
+        painter, option = QStylePainter(self), QStyleOptionButton()
+        self.initStyleOption(option)
+        option.text, option.icon = "", QIcon()
+        painter.drawControl(QStyle.ControlElement.CE_PushButton, option)
+        size, metrics = self.iconSize().width(), self.fontMetrics()
+        picture = QRect(GRID + 2, (self.height() - size) // 2, size, size)
+        self.icon().paint(painter, picture)
+        left, line = picture.right() + GRID, metrics.lineSpacing()
+        name, _, detail = self.text().partition("\n")
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold if self.isChecked() else QFont.Weight.Normal)
+        top = self.height() // 2 - line
+        for text, used, colour in (
+            (name, font, "text" if self.isEnabled() else "muted"),
+            (detail, self.font(), "muted"),
+        ):
+            painter.setFont(used)
+            painter.setPen(self._theme.colour(colour))
+            painter.drawText(left, top, self.width() - left, line, Qt.AlignmentFlag.AlignVCenter, text)
+            top += line
+
+
 class Rail(QFrame):
     """Step buttons with state and a line about each, and the switch of the log."""
 
@@ -42,12 +93,9 @@ class Rail(QFrame):
         box = QVBoxLayout(self)
         box.setContentsMargins(GRID, GRID + 4, GRID, GRID)
         box.setSpacing(4)
-        self.buttons: list[QPushButton] = []
-        for number, step in enumerate(STEPS):
-            made = button(step.title, _tip(number), role="step")
-            made.setCheckable(True)
-            made.setMinimumHeight(52)
-            made.setIconSize(QSize(20, 20))
+        self.buttons: list[StepButton] = []
+        for number in range(len(STEPS)):
+            made = StepButton(_tip(number))
             self._group.addButton(made, number)
             self.buttons.append(made)
             box.addWidget(made)
@@ -88,7 +136,7 @@ class Rail(QFrame):
             return
         for step, made in zip(STEPS, self.buttons, strict=True):
             name, colour = _ICONS[self._states.get(step.key, State.TODO)]
-            made.setIcon(icon(name, self._theme, colour=colour))
+            made.set_theme(self._theme, icon(name, self._theme, colour=colour))
         self.log.setIcon(icon("log", self._theme))
 
 
@@ -97,8 +145,6 @@ def _tip(number: int) -> str:
 
 
 def _elided(detail: str, shown: QPushButton) -> str:
-    """Return as much of ``detail`` as there is room for on a button while it is the bold one."""
+    """Return as much of ``detail`` as there is room for on a button."""
     shown.ensurePolished()
-    font = QFont(shown.font())
-    font.setWeight(QFont.Weight.DemiBold)
-    return QFontMetrics(font).elidedText(detail, Qt.TextElideMode.ElideRight, _ROOM)
+    return shown.fontMetrics().elidedText(detail, Qt.TextElideMode.ElideRight, _ROOM)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -29,7 +30,9 @@ from metapt_gui.wording import tooltip
 
 WIDEST_CLASS = 90
 LEAST = (560, 460)
-"""Width and height that the tables and the matrix can be read in; in a smaller window they are scrolled."""
+"""Width and height that the tables and the matrix can be read in side by side; in a lower window they are scrolled."""
+STACKED = (300, 880)
+"""The same where they stand below each other, because there is less width."""
 ERRORS_TIP = (
     "Wrongly classified texts. A double click, or Enter, goes to the text among the labels, where a wrong label can be "
     "corrected."
@@ -93,14 +96,16 @@ class ResultsView(QWidget):
         self._listed: list[Wrong] = []
         self.note = label("Nothing has been tuned yet.", wrap=True)
         # A long name gives way, the figures do not.
-        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side", wide=0)
-        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class", wide=0)
-        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts", wide=4)
+        self.methods = _table(("method", "accuracy", "macro-F1"), "Methods side by side", 0, (1, 2))
+        self.per_class = _table(("class", "precision", "recall", "F1"), "Figures of each class", 0, (1, 2, 3))
+        self.errors = _table(("row", "labelled", "taken for", "sure", "text"), "Wrongly classified texts", 4, (0, 3))
         self.errors.setToolTip(ERRORS_TIP)
         across, tip = Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole
         self.errors.model().setHeaderData(3, across, "The probability of the class that the text was taken for.", tip)
         self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
         self.errors.activated.connect(self._on_error)
+        # Long names are broken; there are few.
+        self.methods.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.matrix = ConfusionMatrix("Confusion matrix")
         self.matrix.cell_clicked.connect(self._on_cell)
         self.run = QComboBox()
@@ -125,7 +130,7 @@ class ResultsView(QWidget):
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(self.matrix)
         lower.addWidget(wrong)
-        upper.setSizes([384, 326])
+        upper.setSizes([358, 352])
         lower.setSizes([244, 466])
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
@@ -133,14 +138,23 @@ class ResultsView(QWidget):
         both.setSizes([260, 300])
         for splitter in (upper, lower, both):
             splitter.setChildrenCollapsible(False)
-        both.setMinimumSize(*LEAST)
+        self._pairs, self._both = (upper, lower), both
         scroll = QScrollArea()
         scroll.setWidget(both)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         box = QVBoxLayout(self)
+        self._beside = box.contentsMargins().left() + box.contentsMargins().right()
         box.addWidget(self.note)
         box.addWidget(scroll)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put side by side what there is width for."""
+        super().resizeEvent(event)
+        wide = self.width() - self._beside >= LEAST[0]
+        for splitter in self._pairs:
+            splitter.setOrientation(Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical)
+        self._both.setMinimumSize(*(LEAST if wide else STACKED))
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the matrix."""
@@ -159,7 +173,6 @@ class ResultsView(QWidget):
             self.note.setText(_note(results, majority))
             names = list(results.summary)
             _fill(self.methods, [(name, *_means(results.summary[name], name in results.unspread)) for name in names])
-            self.methods.resizeRowsToContents()  # long names are broken
             for row in (names.index(name) for name in results.unspread):
                 for column in (1, 2):
                     cell = self.methods.model().index(row, column)
@@ -270,9 +283,9 @@ def _note(results: Results, majority: float | None) -> str:
     return text + _exported(results)
 
 
-def _table(names: Sequence[str], name: str, wide: int) -> QTableWidget:
+def _table(names: Sequence[str], name: str, wide: int, figures: Sequence[int]) -> QTableWidget:
     """Return an empty table whose column ``wide`` has the room that the others leave."""
-    table = table_of(names, name)
+    table = table_of(names, name, figures=figures)
     table.setShowGrid(False)
     table.setAlternatingRowColors(True)
     header = table.horizontalHeader()

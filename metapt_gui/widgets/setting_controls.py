@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from engine.settings import Settings
 from metapt_gui import wording
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import label
+from metapt_gui.widgets.pieces import inset, label
 
 LARGEST = 2**31 - 1
 NARROWEST = 128
@@ -133,6 +133,7 @@ class WholeNumber(QSpinBox):
             self.setSpecialValueText(setting.nothing)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumWidth(NARROWEST)
+        inset(self)
         self.valueChanged.connect(self._show_unit)
         self.valueChanged.connect(self.edited)
         self.lineEdit().textEdited.connect(self.edited)

@@ -11,7 +11,7 @@ from PySide6.QtGui import QFocusEvent, QFontMetricsF, QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 from metapt_gui.widgets.charts import StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import single_shot
+from metapt_gui.widgets.pieces import inset, single_shot
 from metapt_gui.wording import tooltip
 
 INTERVAL = 50
@@ -94,7 +94,7 @@ class ThresholdHistogram(StillPlot):
         self._classes: dict[str, _Class] = {}
         self._selected = ""
         self._moved = ""
-        self.roots = QCheckBox("square-root scale")
+        self.roots = QCheckBox("Square-root scale")
         self.roots.setAccessibleName("Square-root scale")
         self.roots.setToolTip("Draw square roots of the counts, so that rare confidences are seen beside common ones.")
         self.roots.setChecked(True)
@@ -106,6 +106,7 @@ class ThresholdHistogram(StillPlot):
         self.value.setRange(0.0, 1.0)
         self.value.setSingleStep(STEP)
         self.value.setKeyboardTracking(False)
+        inset(self.value)
         self.value.valueChanged.connect(self._on_typed)
         self.value.hide()
         head.insertWidget(head.count() - 2, self.value)
@@ -115,6 +116,7 @@ class ThresholdHistogram(StillPlot):
             "Texts right of the line of their class are kept. Drag a line or its label; or choose a class with Up, "
             "Down or Tab and move its line with Left and Right."
         )
+        self.set_placeholder("How confident the annotator is will be drawn here, class by class.")
         self.plot.setXRange(0, 1, padding=0.02)
         self.plot.installEventFilter(self)
         self._timer = single_shot(self, INTERVAL, self._tell)

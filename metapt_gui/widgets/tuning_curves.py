@@ -21,6 +21,7 @@ class TuningCurves(QSplitter):
         self.loss = LiveCurves("Training loss of each prompt", "step", "loss", names=False)
         self._plots = {"validation accuracy": self.accuracy, "training loss": self.loss}
         for plot in self.plots():
+            plot.set_placeholder("Drawn while prompts are tuned: press Tune.")
             self.addWidget(plot)
 
     def plots(self) -> list[LiveCurves]:

@@ -67,7 +67,7 @@ class WordsEditor(QWidget):
             if widget is not None:
                 widget.deleteLater()
         self._lines = []
-        for column, text in enumerate(("class", "label word", "")):
+        for column, text in enumerate(("Class", "Label word", "")):
             self._grid.addWidget(label(text, "muted"), 0, column)
         before = self.add.previousInFocusChain()
         lines = [self._add_line(number, name, words.get(name, "")) for number, name in enumerate(self._classes)]

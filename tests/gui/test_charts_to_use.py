@@ -253,7 +253,12 @@ def test_keys_go_to_a_cell_and_open_it(confusion, qtbot):
 
 
 def test_cells_are_written_and_shaded_by_their_row(confusion):
-    assert sorted(text.toPlainText() for text in texts_of(confusion)) == ["0\n0%", "0\n0%", "1,200\n80%", "300\n20%"]
+    assert sorted(text.toPlainText() for text in texts_of(confusion)) == [
+        "0\n0 %",
+        "0\n0 %",
+        "1,200\n80 %",
+        "300\n20 %",
+    ]
     for theme in (LIGHT, DARK):
         confusion.set_theme(theme)
         picture = confusion.plot.viewport().grab().toImage()
@@ -278,7 +283,7 @@ def test_many_classes_keep_only_what_has_room(confusion):
     confusion.resize(320, 240)
     confusion.set_matrix([f"class {number}" for number in range(15)], np.full((15, 15), 1000))
     confusion.grab()
-    assert {text.toPlainText() for text in texts_of(confusion)} <= {"", "7%"}
+    assert {text.toPlainText() for text in texts_of(confusion)} <= {"", "7 %"}
     confusion.set_matrix([], np.zeros((0, 0)))
     assert confusion.table()[1] == []
     confusion.grab()

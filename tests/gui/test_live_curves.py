@@ -108,7 +108,7 @@ def test_colours_follow_the_order_of_appearance(curves, qtbot):
     pens = [item.opts["pen"] for item in drawn(curves)]
     assert [pen.color() for pen in pens] == [LIGHT.category(0), LIGHT.category(1)]
     assert {pen.style() for pen in pens} == {Qt.PenStyle.SolidLine}
-    assert [pen.widthF() for pen in pens] == [1, 1]
+    assert [pen.widthF() for pen in pens] == [2, 2]
 
 
 def test_other_runs_lie_over_it(curves, qtbot):

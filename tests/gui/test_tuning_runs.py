@@ -63,7 +63,7 @@ def test_tunings_are_listed_with_what_they_learned_from_and_reached(two: FewShot
     assert cells(two, 2) == ["completed, in use", "completed"]
     assert cells(two, 3) == ["6 + 6", "8 + 8"]
     assert cells(two, 4) == ["PT 50.0 ± 0.0 %", "PT 75.0 ± 0.0 %"]
-    assert two.history.horizontalHeaderItem(3).text() == "labels"
+    assert two.history.horizontalHeaderItem(3).text() == "Labels"
     assert two.history.isColumnHidden(0), "the curves of so many prompts are not laid over others"
 
 
