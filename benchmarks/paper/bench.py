@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
 from benchmarks.paper.data import WORDS, Dataset, write_rows
@@ -17,7 +16,7 @@ from engine import jobs
 from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.evaluation.metrics import evaluate
-from engine.evaluation.results import Evaluation, RunResults
+from engine.evaluation.results import ALONE, Evaluation, RunResults
 from engine.jobs.session import Session
 from engine.presets import Preset, as_many_texts, preset
 from engine.prompting.prompt_file import load_prompt
@@ -38,8 +37,6 @@ from engine.storage import read_json, write_json
 
 OPEN_TEXT = ("bbc_news", "agnews_test", "wikitext2_valid_test", "webtext_snippets", "fdumtl_unlabelled", "imdb_unsup")
 GROUPS = 10
-BARE = "no prompt"
-"""What the backbone answers to the template alone is called."""
 FT_RATE = 0.0003
 """The best of three on development rows (`choose`); the paper's 3e-5 for all weights is T5-base's."""
 
@@ -156,7 +153,7 @@ class Bench:
         encoded = scorer.template.encode([texts[row] for row in test])
         starts = {name: load_prompt(Path(file)).vectors for name, file in prompts.items()}
         found: Runs = {}
-        for name, vectors in {BARE: torch.empty(0, scorer.backbone.width), **starts}.items():
+        for name, vectors in {ALONE: scorer.no_prompt()[0], **starts}.items():
             chances = result_of(scorer.probabilities(vectors[None].to(scorer.backbone.device), encoded))
             found[name] = {"0": _figures(evaluate(chances[0], labels[test], job.class_names(corpus)))}
         return found
@@ -215,6 +212,8 @@ def figures(folder: Path) -> Runs:
     found: Runs = {}
     for run, evaluation in result.evaluations.items():
         method, _, seed = run.rpartition(" seed ") if " seed " in run else ("full model", "", run)
+        if run == ALONE:  # `untouched` has it
+            continue
         steps = result.runs.get(run, {}).get("best_step")
         found.setdefault(method, {})[seed] = _figures(evaluation) | ({} if steps is None else {"best_step": steps})
     return found

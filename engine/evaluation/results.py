@@ -14,6 +14,8 @@ from engine.settings import Settings, validated
 from engine.storage import read_json, write_json
 
 NAME = "results.json"
+ALONE = "backbone alone"
+"""What the backbone's answers to the template are called, without a prompt and a label."""
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,10 @@ class PromptScorer:
         words = self._head[self._words[:, 0]].to(bank.dtype)
         return torch.nn.functional.linear(answer.to(bank.dtype) * self._scale, words)
 
+    def no_prompt(self) -> torch.Tensor:
+        """Return a bank of one prompt of no tokens, [1, 0, d]: the backbone alone."""
+        return torch.empty(1, 0, self.backbone.width, device=self.backbone.device)
+
     def probabilities(
         self,
         bank: torch.Tensor,

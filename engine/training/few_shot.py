@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +16,19 @@ import torch
 from engine.corpus.drawing import few_shot_draws
 from engine.errors import TrainingError
 from engine.evaluation.metrics import evaluate, summarise
-from engine.evaluation.results import DrawnRows, Evaluation, Figures, RunResults
+from engine.evaluation.results import ALONE, DrawnRows, Evaluation, Figures, RunResults
 from engine.events import Finished, Notice
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
-from engine.stage import Stage, StopToken
+from engine.stage import Part, Stage, StopToken
 from engine.storage import replacing
 from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples
 
 STAGE = "tune"
+Answers: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Rows, int64 [n], and the probabilities of their classes, float32 [n, C]."""
 
 
 def few_shot(
@@ -45,7 +47,8 @@ def few_shot(
     Writes ``folder/prompts/NAME-SEED.safetensors``, the best of the first initialisation by validation (see
     ``improvement``) as ``folder/prompt.safetensors``, ``folder/results.json``, and ``folder/predictions.parquet`` (run,
     row, label, prediction, confidence). Without test rows, the figures of ``results.json`` are those of each run's
-    validation rows, which early stopping has seen; ``measured_on`` says so.
+    validation rows, which early stopping has seen; ``measured_on`` says so. With test rows, the backbone without
+    a prompt is measured on them, too.
 
     Parameters
     ----------
@@ -110,36 +113,29 @@ def few_shot(
     try:
         completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
     except TrainingError:
-        save([])  # what was good so far outlives the loss
+        save({})  # what was good so far outlives the loss
         raise
 
-    evaluations: list[Evaluation] = []
     measured_on: Literal["test", "validation"] = "test" if test is not None and len(test) else "validation"
-    measured = test if measured_on == "test" else np.unique(np.concatenate([run.validation for run in runs]))
-    if measured is not None and len(measured) and completed:
-        bank = torch.stack([run.result for run in runs])
-        texts = examples.texts.take(measured)
-        message = f"Testing {len(runs)} prompts"
-        probabilities = yield from scorer.probabilities(bank, texts, stop=stop, stage=STAGE, message=message)
-        completed = probabilities is not None
-        if probabilities is not None:
-            places = [
-                np.arange(len(measured)) if measured_on == "test" else np.searchsorted(measured, run.validation)
-                for run in runs
-            ]
+    evaluations: dict[str, Evaluation] = {}
+    if completed and not (measured_on == "validation" and unvalidated):
+        answers = yield from _answers(scorer, examples, runs, test if measured_on == "test" else None, stop)
+        completed = answers is not None
+        if answers is not None:
             classes = scorer.verbalizer.classes
-            evaluations = [
-                evaluate(chances[place], examples.labels[measured[place]], classes)
-                for chances, place in zip(probabilities, places, strict=True)
-            ]
-            _write_predictions(folder, runs, probabilities, places, measured, examples.labels, classes)
+            evaluations = {
+                name: evaluate(chances, examples.labels[rows], classes) for name, (rows, chances) in answers.items()
+            }
+            _write_predictions(folder, answers, examples.labels, classes)
 
-    best, kept = save(evaluations if measured_on == "test" else [])
+    best, kept = save(evaluations if measured_on == "test" else {})
     summary: dict[str, Figures] = {}
     if evaluations:
+        found = list(evaluations.values())
         for place, name in enumerate(starts):
-            mine = evaluations[place * settings.seeds : (place + 1) * settings.seeds]
-            summary[name] = summarise(mine)
+            summary[name] = summarise(found[place * settings.seeds : (place + 1) * settings.seeds])
+        if ALONE in evaluations:
+            summary[ALONE] = summarise([evaluations[ALONE]])
     tested = summary if measured_on == "test" else {}
     RunResults(
         runs=kept,
@@ -149,7 +145,7 @@ def few_shot(
             for seed, draw in draws
         },
         measured_on=measured_on,
-        evaluations={run.name: item for run, item in zip(runs, evaluations, strict=False)},
+        evaluations=evaluations,
         summary=tested,
         validation_summary={} if measured_on == "test" else summary,
     ).save(folder)
@@ -162,13 +158,13 @@ def _save_prompts(
     settings: TuneSettings,
     plan: TuningPlan,
     folder: Path,
-    tested: Sequence[Evaluation],
+    tested: Mapping[str, Evaluation],
 ) -> tuple[PromptRun, dict[str, dict[str, Any]]]:
     """Write every prompt, and the best of the first initialisation once more; return that run, and run -> metrics."""
     training = {"method": "few-shot tuning", **settings.model_dump()}
     best = max(runs[: settings.seeds], key=lambda run: run.stopping.merit)
     kept = {}
-    for number, run in enumerate(runs):
+    for run in runs:
         metrics = {
             "validation_accuracy": run.stopping.best_accuracy if run.best is not None else None,
             "validation_loss": run.stopping.best_loss if run.best is not None else None,
@@ -177,7 +173,7 @@ def _save_prompts(
             "validation_rows": len(run.validation),
         }
         if tested:
-            metrics["test_accuracy"] = tested[number].accuracy
+            metrics["test_accuracy"] = tested[run.name].accuracy
         kept[run.name] = metrics
         described = describe_prompt(run.result, scorer, metrics=metrics, training={**training, "seed": run.seed})
         save_prompt(described, folder / "prompts" / f"{_file_name(run.name)}.safetensors")
@@ -186,30 +182,49 @@ def _save_prompts(
     return best, kept
 
 
+def _answers(
+    scorer: PromptScorer, examples: Examples, runs: Sequence[PromptRun], test: np.ndarray | None, stop: StopToken
+) -> Part[dict[str, Answers] | None]:
+    """Return run -> its answers on the rows ``test``, and those of the backbone alone; without, on its validation rows.
+
+    ``None`` if stopped on the way.
+    """
+    rows = np.unique(np.concatenate([run.validation for run in runs])) if test is None else test
+    texts = examples.texts.take(rows)
+    bank, message = torch.stack([run.result for run in runs]), f"Testing {len(runs)} prompts"
+    chances = yield from scorer.probabilities(bank, texts, stop=stop, stage=STAGE, message=message)
+    if chances is None:
+        return None
+    if test is None:
+        return {
+            run.name: (run.validation, mine[np.searchsorted(rows, run.validation)])
+            for run, mine in zip(runs, chances, strict=True)
+        }
+    message = "Testing the backbone alone"
+    alone = yield from scorer.probabilities(scorer.no_prompt(), texts, stop=stop, stage=STAGE, message=message)
+    if alone is None:
+        return None
+    return {
+        name: (rows, mine) for name, mine in zip([run.name for run in runs] + [ALONE], [*chances, *alone], strict=True)
+    }
+
+
 def _write_predictions(
-    folder: Path,
-    runs: Sequence[PromptRun],
-    probabilities: np.ndarray,
-    places: Sequence[np.ndarray],
-    measured: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
+    folder: Path, answers: Mapping[str, Answers], labels: np.ndarray, classes: Sequence[str]
 ) -> None:
     names = np.array(classes, object)
-    tables = []
-    for run, chances, place in zip(runs, probabilities, places, strict=True):
-        mine, rows = chances[place], measured[place]
-        tables.append(
-            pa.table(
-                {
-                    "run": pa.array([run.name] * len(rows)),
-                    "row": pa.array(rows),
-                    "label": pa.array(names[labels[rows]]),
-                    "prediction": pa.array(names[mine.argmax(1)]),
-                    "confidence": pa.array(mine.max(1).astype(np.float32)),
-                }
-            )
+    tables = [
+        pa.table(
+            {
+                "run": pa.array([run] * len(rows)),
+                "row": pa.array(rows),
+                "label": pa.array(names[labels[rows]]),
+                "prediction": pa.array(names[chances.argmax(1)]),
+                "confidence": pa.array(chances.max(1).astype(np.float32)),
+            }
         )
+        for run, (rows, chances) in answers.items()
+    ]
     with replacing(folder / "predictions.parquet") as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 

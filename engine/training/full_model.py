@@ -79,7 +79,7 @@ def tune_full_model(
                 yield Finished(str(folder), "stopped")
                 return
             chances = yield from scorer.probabilities(
-                _empty_bank(scorer), examples.texts.take(test), stop=stop, stage=STAGE, message=f"Testing seed {seed}"
+                scorer.no_prompt(), examples.texts.take(test), stop=stop, stage=STAGE, message=f"Testing seed {seed}"
             )
             if chances is None:
                 yield Finished(str(folder), "stopped")
@@ -139,7 +139,7 @@ def _tune_one(
         if step % per_epoch == 0 and validated < step and len(draw.validation):
             model.eval()
             owner = np.zeros(len(draw.validation), np.int64)
-            bank = _empty_bank(scorer)
+            bank = scorer.no_prompt()
             scored = yield from score_rows(scorer, bank, examples, draw.validation, owner, STAGE, stop)
             if scored is not None:
                 validated = step
@@ -192,7 +192,7 @@ def _backward(scorer: PromptScorer, examples: Examples, rows: np.ndarray, at_a_t
         part = rows[start : start + at_a_time]
         batch, labels = examples.batch(part, scorer.backbone.device)
         owner = torch.zeros(len(part), dtype=torch.long, device=scorer.backbone.device)
-        loss = scorer.losses(_empty_bank(scorer), batch, owner, labels).sum() / len(rows)
+        loss = scorer.losses(scorer.no_prompt(), batch, owner, labels).sum() / len(rows)
         loss.backward()
         total += float(loss.detach())
     return total
@@ -203,11 +203,6 @@ def _no_number(seed: int, step: int, settings: FullModelSettings) -> TrainingErr
         f"The loss of seed {seed} is no longer a number at step {step} (rate {settings.learning_rate:g})",
         remedy="Lower the learning rate and run it again.",
     )
-
-
-def _empty_bank(scorer: PromptScorer) -> torch.Tensor:
-    """A bank of one prompt of no tokens, [1, 0, d]."""
-    return torch.empty(1, 0, scorer.backbone.width, device=scorer.backbone.device)
 
 
 @contextmanager

@@ -12,11 +12,12 @@ import pytest
 
 from benchmarks.paper import bench as bench_module
 from benchmarks.paper import data as data_module
-from benchmarks.paper.bench import BARE, Bench
+from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
 from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
+from engine.evaluation.results import ALONE
 from engine.jobs import Job
 from engine.jobs.session import Session
 from engine.project import Project
@@ -221,7 +222,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         (as_it_is,) = bench.tuned(toy, learned, **kept)["MetaPT(Y)"].values()
         before = EXPERIMENTS["untouched"].run(bench, toy)["no labels"]
         assert {name: list(runs) for name, runs in before.items()} == {
-            key: ["0"] for key in (BARE, "MetaPT(Y)", "PPT(Y)")
+            key: ["0"] for key in (ALONE, "MetaPT(Y)", "PPT(Y)")
         }
         assert as_it_is == before["MetaPT(Y)"]["0"] | {"best_step": as_it_is["best_step"]}
         longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from engine.corpus.drawing import draw_few_shot, few_shot_draws
 from engine.errors import CheckpointError, DataError, StorageError, TrainingError
+from engine.evaluation.results import ALONE
 from engine.events import Checkpointed, Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import load_prompt
@@ -332,12 +333,11 @@ def test_few_shot_stage_tunes_every_start_on_the_same_draws(make_scorer, make_ex
         for name in ("vocabulary", "random")
     }
     test = np.arange(60, 90)
-    events = run(
-        few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken(), pool=np.arange(60), test=test)
-    )
+    stage = few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken(), pool=np.arange(60), test=test)
+    events = run(stage)
     results = read_json(tmp_path / "results.json")
     assert list(results["runs"]) == ["vocabulary seed 0", "vocabulary seed 1", "random seed 0", "random seed 1"]
-    assert set(results["summary"]) == {"vocabulary", "random"}
+    assert list(results["summary"]) == ["vocabulary", "random", ALONE]
     assert results["summary"]["random"]["seeds"] == 2
     assert sorted(path.name for path in (tmp_path / "prompts").iterdir())[0] == "random-0.safetensors"
     chosen = load_prompt(tmp_path / "prompt.safetensors")

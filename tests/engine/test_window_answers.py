@@ -17,6 +17,7 @@ from counting import CountJob
 
 from engine.corpus.drawing import few_shot_draws
 from engine.errors import EngineProcessError
+from engine.evaluation.results import ALONE
 from engine.events import Finished
 from engine.jobs.session import QUESTIONS, Session
 from engine.presets import DESCRIPTIONS, PARTS, Preset, as_many_texts, other_budget, preset
@@ -58,17 +59,20 @@ def check_predictions(folder: Path, results: dict, scorer, examples, rows_of_see
     found: dict[str, list[dict]] = {}
     for item in table.to_pylist():
         found.setdefault(item["run"], []).append(item)
-    assert list(found) == list(results["runs"]) == list(results["evaluations"])
+    alone = [ALONE] if results["measured_on"] == "test" else []
+    assert list(found) == [*results["runs"], *alone] == list(results["evaluations"])
     for name, items in found.items():
         rows = [item["row"] for item in items]
-        assert rows == rows_of_seed[int(name[-1])]
+        assert rows == rows_of_seed[SEEDS[0] if name == ALONE else int(name[-1])]
         assert [item["label"] for item in items] == [CLASSES[examples.labels[row]] for row in rows]
         confusion = np.zeros((3, 3), int)
         for item in items:
             confusion[CLASSES.index(item["label"]), CLASSES.index(item["prediction"])] += 1
         assert confusion.tolist() == results["evaluations"][name]["confusion"]
         assert np.trace(confusion) / len(items) == pytest.approx(results["evaluations"][name]["accuracy"])
-        vectors = load_prompt(folder / "prompts" / f"{name.replace(' seed ', '-')}.safetensors").vectors
+        vectors = torch.empty(0, scorer.backbone.width)
+        if name != ALONE:
+            vectors = load_prompt(folder / "prompts" / f"{name.replace(' seed ', '-')}.safetensors").vectors
         chances = result_of(scorer.probabilities(vectors[None], examples.texts.take(np.array(rows))))[0]
         assert [item["prediction"] for item in items] == [CLASSES[number] for number in chances.argmax(1)]
         assert np.allclose([item["confidence"] for item in items], chances.max(1), atol=1e-4)
@@ -103,7 +107,8 @@ def test_predictions_on_test_rows_agree_with_the_results(make_scorer, make_examp
     check_best(tmp_path, results)
     assert results["draws"] == drawn(examples, pool, SETTINGS)
     assert results["measured_on"] == "test"
-    assert set(results["summary"]) == {"vocabulary", "random"}
+    assert set(results["summary"]) == {"vocabulary", "random", ALONE}
+    assert (results["summary"][ALONE]["seeds"], results["summary"][ALONE]["accuracy_std"]) == (1, None)
     assert results["validation_summary"] == {}
     for name, figures in results["runs"].items():
         assert figures["test_accuracy"] == results["evaluations"][name]["accuracy"]
