@@ -43,6 +43,8 @@ def test_figures_by_hand():
     assert found.macro_f1 == pytest.approx(np.mean(f1))
     assert found.majority_accuracy == pytest.approx(2 / 6)
     assert found.largest_predicted_share == pytest.approx(0.5)
+    # Confidences 0.8, 0.7, 0.9 and right, 0.5 and wrong, and 0.6 twice, once right, each in a bin of its own.
+    assert found.expected_calibration_error == pytest.approx((0.2 + 0.3 + 0.1 + 0.5 + 2 * 0.1) / 6)
 
 
 def test_a_class_that_is_never_predicted_counts_as_zero():

@@ -10,6 +10,7 @@ from themed_corpus import CLASSES, events_of, make_corpus, metrics, themed_texts
 
 from engine.clustering import describe, grouping, projection
 from engine.clustering.describe import label_nmi, silhouette
+from engine.clustering.sample import drawn_rows
 from engine.clustering.stage import Clustering
 from engine.errors import DataError
 from engine.events import Notice, Points, Progress
@@ -56,6 +57,15 @@ def test_kmeans_assigns_rows_it_did_not_learn_from(monkeypatch):
     vectors, which = blobs(500, 3)
     found = result_of(grouping.kmeans(vectors, 3, seed=0, stop=StopToken()))
     assert adjusted_rand_score(which, found) == 1
+
+
+def test_rows_that_are_drawn_come_from_everywhere_once_and_in_order():
+    drawn = [drawn_rows(1000, 100, seed) for seed in (0, 1)]
+    for rows in drawn:
+        assert (np.diff(rows) > 0).all()
+        assert 30 < (rows < 500).sum() < 70
+    assert not np.array_equal(*drawn)
+    assert drawn_rows(5, 5, 0).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_kmeans_of_equal_texts_drops_empty_groups(tmp_path):
@@ -328,6 +338,8 @@ def test_silhouette_tells_separated_groups_from_random_ones():
 def test_the_silhouette_looks_at_directions_and_not_at_lengths():
     vectors = np.array([[1, 0], [9, 0], [0, 1], [0, 9]], np.float32)
     assert silhouette(vectors, np.array([0, 0, 1, 1], np.int16), seed=0) == pytest.approx(1)
+    nowhere = np.vstack([vectors, [[1, 1], [1, 1.1]]]).astype(np.float32)
+    assert silhouette(nowhere, np.array([0, 0, 1, 1, -1, -1], np.int16), seed=0) == pytest.approx(1)
 
 
 def test_label_nmi():

@@ -138,6 +138,17 @@ def test_a_project_that_was_moved_knows_its_runs(tmp_path: Path) -> None:
         assert [project.run_folder(wanted)[0].name for wanted in steps(project)[:2]] == ["0005-cluster", "0005-tune"]
 
 
+def test_a_run_on_a_file_that_is_gone_is_not_taken_for_done(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text\nsoup\n")
+    with Project.create(tmp_path / "a.metapt") as project:
+        wanted = ImportJob(files=[str(path)])
+        finish(project, wanted)
+        assert project.run_folder(wanted)[1]
+        path.unlink()
+        assert not project.run_folder(wanted)[1]
+
+
 def test_the_order_of_starts_and_of_classes_makes_another_job(tmp_path: Path) -> None:
     with Project.create(tmp_path / "a.metapt") as project:
         tune = TuneJob(corpus="", starts={"mine": "vocabulary", "PT": "random"})

@@ -58,6 +58,13 @@ def test_domain_scores_are_the_mean_of_the_nearest() -> None:
     assert scores[0] == pytest.approx(1 / 10)
 
 
+def test_the_nearest_of_thousands_are_found() -> None:
+    """Of so many that they are not sorted on the way."""
+    asked, labelled = unit(5, 8, 0), unit(10_000, 8, 1)
+    scores = result_of(domain_scores(asked, labelled, np.zeros(10_000, np.int64), stop=StopToken()))
+    assert scores == pytest.approx(nearest_ten(asked, labelled))
+
+
 def test_many_labelled_texts_are_drawn_from_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, labelled, labels = unit(50, 4, 0), unit(400, 4, 1), np.arange(400) % 3
     everything = result_of(domain_scores(asked, labelled, labels, stop=StopToken()))

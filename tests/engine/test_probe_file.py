@@ -91,8 +91,12 @@ def test_the_probe_that_cross_validates_best_is_kept(tmp_path: Path) -> None:
     labels[:4] = labels[20:24] = [1, 0, 0, 1]  # half of them contradict their words
     draws = [(seed, Draw(np.arange(first, first + 4), np.arange(first + 4, first + 12))) for seed, first in RUNS]
     parts = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
-    list(probe_target(TEXTS, labels, ("bad", "good"), draws, np.arange(32, 40), tmp_path / "out", **parts))
-    assert load_probe(tmp_path / "out" / "probe.safetensors").training["seed"] == 5
+    list(probe_target(TEXTS, labels, ("bad", "good"), draws, np.arange(20, 29), tmp_path / "out", **parts))
+    kept = load_probe(tmp_path / "out" / "probe.safetensors")
+    assert kept.training["seed"] == 5
+    figures = read_json(tmp_path / "out" / "results.json")["evaluations"]["Sentence-BERT probe seed 5"]
+    assert kept.metrics == {"test_accuracy": figures["accuracy"], "test_macro_f1": figures["macro_f1"]}
+    assert figures["accuracy"] != figures["macro_f1"]
 
 
 def test_rows_of_the_source_without_a_label_teach_nothing(tmp_path: Path) -> None:

@@ -265,3 +265,14 @@ def test_labels_of_several_corpora_are_written_all_or_none(tmp_path):
         assert project.labels("one") == {row: "glad" if row < 1500 else "happy" for row in range(1, 2000)}
         assert project.labels("other") == {1: "glad", 2: "sad"}
         assert project.ever_labelled("one")
+
+
+def test_what_was_labelled_last_comes_first(tmp_path, monkeypatch):
+    clock = iter(range(9))
+    monkeypatch.setattr("engine.project_database.time.time", lambda: float(next(clock)))
+    with Project.create(tmp_path / "p.metapt") as project:
+        project.set_label("one", 1, "bad")
+        project.set_label("two", 1, "good")
+        assert list(project.labelled()) == ["two", "one"]
+        project.set_label("one", 2, "good")
+        assert list(project.labelled().items()) == [("one", {1: "bad", 2: "good"}), ("two", {1: "good"})]

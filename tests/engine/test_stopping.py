@@ -101,7 +101,7 @@ class Impatient(StopToken):
 def test_encoding_is_done_in_slices_and_stops_between_them(make_scorer, monkeypatch):
     monkeypatch.setattr(inputs, "SLICE", 3)
     scorer = make_scorer(2)
-    texts = [f"soup {number}" for number in range(10)]
+    texts = [f"soup {'and bread ' * (number % 4)}{number}" for number in range(10)]
     labels = np.array([0, 1, 0, -1, 1, 0, 1, 0, -1, 1])
     rows = np.flatnonzero(labels >= 0)
     part = inputs.encoded(scorer, texts, labels, rows, "tune", StopToken())
