@@ -93,7 +93,10 @@ class Background(QObject):
         if self._newest.get(key) is not ticket:
             return
         if error is None:
-            then(result)
+            try:
+                then(result)
+            except MetaPTError as kept_from:  # such as a disk that is full
+                self.failed.emit(kept_from)
         elif failed is not None and isinstance(error, MetaPTError):
             failed(error)
         else:

@@ -19,9 +19,11 @@ from engine.errors import DeviceLostError, EngineDiedError, EngineProcessError, 
 from engine.events import Event, Failed, Finished
 from engine.jobs import Job
 from engine.running.failures import error_from, failed
-from engine.running.process import EngineProcess, Wish
+from engine.running.process import PATIENCE, EngineProcess, Wish
 
 CLOSING_SECONDS = 8.0
+AHEAD = 64
+"""Events that may wait for the window: while it is held up, the job is, and not its memory filled."""
 LETTING_GO_SECONDS = 30.0
 """A step of a cancelled job that takes longer ends with its process: the next job waits for it."""
 
@@ -76,6 +78,7 @@ class _JobWorker(QObject):
     def __init__(self, process: _Process) -> None:
         super().__init__()
         self._process = process
+        self.room = threading.Semaphore(AHEAD)
 
     def warm(self) -> None:
         """Start the process, so that the first question need not wait for it."""
@@ -93,11 +96,9 @@ class _JobWorker(QObject):
                 process = self._process.get()
                 with contextlib.closing(process.run(job, folder, wish)) as events:
                     for event in events:
-                        if wish.cancelled:
-                            break
                         if isinstance(event, (Finished, Failed)):
                             last = event
-                        else:
+                        elif self._has_room(wish):
                             self.streamed.emit(number, event)
             if isinstance(last, Failed) and isinstance(error_from(last), DeviceLostError):
                 self._process.end()  # in that process the device stays lost; resuming needs another one
@@ -107,6 +108,13 @@ class _JobWorker(QObject):
         if process is not None and not process.let_go(LETTING_GO_SECONDS):
             self._process.end()
         self.released.emit(number)
+
+    def _has_room(self, wish: Wish) -> bool:
+        """Wait until the window has seen enough of what was streamed; false if the job is cancelled meanwhile."""
+        while not wish.cancelled:
+            if self.room.acquire(timeout=PATIENCE):
+                return True
+        return False
 
 
 class _AskWorker(QObject):
@@ -287,9 +295,12 @@ class EngineHost(QObject):
         self._questions.wait()
 
     def _on_event(self, number: int, event: Event) -> None:
+        last = isinstance(event, (Finished, Failed, Cancelled))
+        if not last:
+            self._worker.room.release()
         if number != self._running:
             return  # of a job that was cancelled
-        if isinstance(event, (Finished, Failed, Cancelled)):
+        if last:
             self._running = 0
             self.streamed.emit(number, event)
             self.state_changed.emit()

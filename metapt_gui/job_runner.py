@@ -57,7 +57,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         self.host, self._document = host, document
         self.current: Run | None = None
-        self.stopping = False
+        self.stopping = self.was_paused = False
         self._leaving: dict[int, Run] = {}
         host.streamed.connect(self._on_event)
         host.released.connect(self._on_released)
@@ -83,7 +83,7 @@ class JobRunner(QObject):
             raise ProjectError("The project is open for reading only", remedy="Close it in the other window.")
         if self.current is not None:
             raise ProjectError("Another step is running", remedy="Wait for it, or stop it.")
-        self.stopping = False
+        self.stopping = self.was_paused = False
         if not role:
             with storage_errors("the folder of temporary files"):
                 folder = Path(tempfile.mkdtemp(prefix="metapt-trial-"))
@@ -105,6 +105,7 @@ class JobRunner(QObject):
 
     def pause(self) -> None:
         """Hold the job."""
+        self.was_paused = True
         self.host.pause()
 
     def resume(self) -> None:
@@ -148,7 +149,8 @@ class JobRunner(QObject):
         if isinstance(event, Cancelled):
             self._leaving[number] = run
         try:
-            self._keep(run, event)
+            with storage_errors(run.folder):
+                self._keep(run, event)
         except MetaPTError as error:
             event = failed(error)
         self.changed.emit()
@@ -171,10 +173,9 @@ class JobRunner(QObject):
         project = self._document.project
         if not run.role:
             shutil.rmtree(run.folder, ignore_errors=True)
-        # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
-        elif project is not None and not (
-            project.has_role(run.role) and project.role(run.role).name == run.folder.name
-        ):
+        elif project is not None:
             with contextlib.suppress(MetaPTError):  # it only takes space
-                project.discard(run.folder)
+                # By name: the role's path is resolved, and the run's may lead over a link or a mapped drive.
+                if not (project.has_role(run.role) and project.role(run.role).name == run.folder.name):
+                    project.discard(run.folder)
         self.left.emit(run)

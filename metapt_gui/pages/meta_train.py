@@ -366,7 +366,8 @@ class MetaTrainPage(Page):
         elif isinstance(run.job, BackboneJob):
             self._say_backbone(event)
         elif isinstance(event, Finished) and self._trial is not None:
-            self.duration.setText(self._trial.verdict())
+            paused = "Expected duration: the trial was paused; try it again."
+            self.duration.setText(paused if self.runner.was_paused else self._trial.verdict())
         self.update_primary()
 
     def _say_backbone(self, event: Event) -> None:

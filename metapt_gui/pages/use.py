@@ -29,6 +29,8 @@ from metapt_gui.widgets.pieces import Card, label, set_role, single_shot
 
 OUTPUTS = "CSV (*.csv);;Parquet (*.parquet);;JSON lines (*.jsonl)"
 TYPING_MS = 250
+LATE_MS = 1500
+"""So long the answer about what stood there before is left; the engine may be in a long step."""
 LONGEST = 20_000
 """So many characters of a sentence are taken in; a backbone reads far fewer."""
 NONE_CLASSIFIED = "Classify a file to see how many texts each class gets."
@@ -60,6 +62,7 @@ class UsePage(Page):
         self._made_on = ""
         self._fill_body()
         self._typing = single_shot(self, TYPING_MS, self._classify)
+        self._late = single_shot(self, LATE_MS, self._say_late)
 
     def _fill_body(self) -> None:
         columns = QHBoxLayout()
@@ -172,6 +175,7 @@ class UsePage(Page):
         if not text or self._file is None:
             self._answer_nothing()
             return
+        self._late.start()
         self.host.ask(
             "classify",
             self._on_chances,
@@ -184,11 +188,17 @@ class UsePage(Page):
     def _answer_nothing(self) -> None:
         """What was answered, or will be, is of another sentence or another prompt."""
         self.host.forget("classify")
+        self._late.stop()
         self.answer.setText("")
+        self.chances.set_bars([], [], [])
+
+    def _say_late(self) -> None:
+        self.answer.setText("The engine is busy; the answer follows.")
         self.chances.set_bars([], [], [])
 
     def _on_chances(self, chances: dict[str, float]) -> None:
         set_role(self.answer, "figure")
+        self._late.stop()
         best = max(chances, key=lambda name: chances[name])
         self.answer.setText(f"{best}   {wording.percent(chances[best])}")
         values = [100 * value for value in chances.values()]
@@ -196,6 +206,7 @@ class UsePage(Page):
 
     def _on_no_answer(self, error: MetaPTError) -> None:
         set_role(self.answer, "bad")
+        self._late.stop()
         self.answer.setText(str(error))
         self.chances.set_bars([], [], [])
 

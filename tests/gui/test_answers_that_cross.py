@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from gui.driving import Hands, chosen
 from importing import write
 from PySide6.QtWidgets import QFileDialog
 
+from engine.errors import MetaPTError, StorageError
 from engine.events import Metric, to_json
 from engine.jobs import ImportJob
 from engine.project import Project
@@ -31,6 +33,7 @@ from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.use import UsePage
+from metapt_gui.widgets.dialogs import ErrorDialog
 
 
 class Gate:
@@ -134,21 +137,6 @@ def test_what_a_backbone_said_of_a_word_is_not_shown_of_another_backbone(
     assert {backbone for backbone, _ in asked} == {"three"}
 
 
-def test_words_are_asked_about_again_when_the_answers_were_for_another_project(
-    hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path
-) -> None:
-    other = Path(shutil.copytree(project_folder, tmp_path / "other.metapt"))
-    hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
-    gate.open.clear()
-    page.words._pieces.clear()
-    page.words.check()
-    hands.window.projects.open(other)
-    gate.open.set()
-    hands.until(lambda: page.words._pieces.keys() >= set(page.words.words().values()), 20_000)
-
-
 def test_an_answer_of_the_prompt_before_does_not_stay_beside_another(
     hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +151,29 @@ def test_an_answer_of_the_prompt_before_does_not_stay_beside_another(
     hands.window.document.set_value("loaded prompt", str(broken))
     hands.until(lambda: bool(page.side.about.text()) and "reading" not in page.side.about.text())
     assert page.answer.text() == ""
+
+
+def test_an_answer_that_is_late_is_said_to_be(
+    hands: Hands, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(5)
+    assert isinstance(page, UsePage)
+    page._file = tmp_path / "one.safetensors"
+    page._on_chances({"happy": 0.9, "unhappy": 0.1})
+    waiting: list[Callable[[Any], None]] = []
+
+    def ask(question: str, then: Callable[[Any], None], *_: Any, **__: Any) -> None:
+        if question == "classify":
+            waiting.append(then)
+
+    monkeypatch.setattr(page.host, "ask", ask)
+    page.sentence.setEnabled(True)
+    page.sentence.setPlainText("something else altogether")
+    hands.until(lambda: "follows" in page.answer.text(), 10_000)
+    waiting[-1]({"happy": 0.2, "unhappy": 0.8})
+    hands.qtbot.wait(2000)
+    assert page.answer.text().startswith("unhappy")
 
 
 # Clicks while something is looked for ---------------------------------------------------------------------------------
@@ -248,6 +259,19 @@ def test_what_nobody_waits_for_any_more_is_asked_to_stop(qtbot: Any) -> None:
     assert answers == []
 
 
+def test_what_cannot_be_done_with_a_result_is_told_as_what_it_is(qtbot: Any) -> None:
+    background, told = Background(), list[MetaPTError]()
+    background.failed.connect(told.append)
+
+    def refuse(_result: object) -> None:
+        raise StorageError("The disk is full")
+
+    background.run("one", int, refuse)
+    qtbot.waitUntil(lambda: bool(told), timeout=5000)
+    background.close()
+    assert told[0].what == "The disk is full"
+
+
 # What is said of runs -------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +287,35 @@ def test_a_run_that_had_gone_on_is_not_said_to_start_anew(hands: Hands, project_
     assert "starts anew" not in page.banner.text.text()
     assert "goes on from where it was saved" in page.banner.text.text()
     assert [button.text() for button in page.banner.buttons][:1] == ["Resume"]
+
+
+def test_a_run_is_over_though_its_folder_cannot_be_looked_into(
+    hands: Hands, project_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("metapt_gui.job_runner.settle", lost)
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    hands.window.runner.start("train", "meta-train", CountJob(to=3))
+    dialog = hands.dialog(ErrorDialog)
+    assert str(project_folder) in dialog.report
+    dialog.accept()
+    assert page.primary.isVisible(), "the page knows that nothing runs"
+
+
+def test_a_trial_that_was_paused_tells_no_duration(hands: Hands, project_folder: Path) -> None:
+    hands.window.projects.open(project_folder)
+    page = hands.step(3)
+    assert isinstance(page, MetaTrainPage)
+    hands.until(page.estimate.isEnabled)
+    hands.click(page.estimate)
+    hands.window.pause_job()
+    hands.qtbot.wait(500)
+    hands.window.pause_job()
+    hands.idle()
+    assert "was paused" in page.duration.text()
 
 
 def test_curves_of_a_tuning_are_shown_while_another_step_runs(hands: Hands, project_folder: Path) -> None:

@@ -18,8 +18,8 @@ from pytestqt.qtbot import QtBot
 
 from engine.errors import EngineProcessError
 from engine.events import Failed, Finished
-from engine.running.process import EngineProcess
-from metapt_gui.engine_host import Cancelled, EngineHost
+from engine.running.process import CREDIT, EngineProcess
+from metapt_gui.engine_host import AHEAD, Cancelled, EngineHost
 
 
 @pytest.fixture
@@ -190,3 +190,15 @@ def test_a_question_is_answered_though_the_engine_dies_of_a_job_meanwhile(
     assert isinstance(answers[0], list)
     qtbot.waitUntil(lambda: watched.last(number) is not None, timeout=10_000)
     assert isinstance(watched.last(number), Failed)
+
+
+def test_a_window_that_is_held_up_holds_the_job_up(qtbot: QtBot, watched: Watched, tmp_path: Path) -> None:
+    number = watched.host.start(CountJob(to=400), tmp_path)
+    qtbot.waitUntil(lambda: len(watched.values(number)) > 3, timeout=30_000)
+    seen, reached = len(watched.values(number)), ""
+    deadline = time.monotonic() + 20
+    while reached != (reached := (tmp_path / "reached").read_text()) and time.monotonic() < deadline:
+        time.sleep(1.0)  # as long as nothing is read here
+    assert int(reached) < seen + AHEAD + 3 * CREDIT < 400
+    qtbot.waitUntil(lambda: watched.last(number) is not None, timeout=30_000)
+    assert watched.values(number) == list(range(400))
