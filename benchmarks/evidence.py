@@ -16,8 +16,9 @@ import numpy as np
 
 from benchmarks.paper.data import TEST_ROWS
 from benchmarks.paper.experiments import ABLATIONS, TUNED
-from benchmarks.paper.report import joined, paired, values
+from benchmarks.paper.report import Figures, difference, joined, markdown, paired, spread, values
 from benchmarks.speed.cases import CASES
+from engine.evaluation.results import ALONE
 from engine.storage import read_json, write_text
 
 HERE = Path(__file__).parent
@@ -58,6 +59,8 @@ PAIRS = (
 )
 LEARNED, ANEW = ("MetaPT(Y)", "PPT(Y)", "MetaPT", "PPT"), ("MetaPT(Y)", "PPT(Y)")
 """Starts that learned from other texts, and those of which each seed has a training of its own."""
+AFTER = ("PT", "PT, vocabulary", "FT", "MetaPT(Y)", "PPT(Y)")
+"""What 80 labels make of the backbone and of prompts, as far as it is compared with the backbone alone."""
 COUNTED = (
     ("MetaPT(Y)", "PPT(Y)"),
     ("MetaPT(Y)", "PPT"),
@@ -76,33 +79,6 @@ SPEED = {
     "embed-and-group": "embedding and K-means of 10,000 rows",
     "import": "import of a 1 GB CSV, cleaned and deduplicated, against bare Arrow to Parquet",
 }
-Figures = Mapping[str, Mapping[str, Any]]
-"""Method -> seed -> figures."""
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table."""
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def spread(figures: Sequence[Figures], methods: Mapping[str, str], name: str, head: Sequence[str]) -> str:
-    """Return mean ± sample deviation of ``name``, a column each of ``figures``; the best mean of a column is bold."""
-    cells: dict[tuple[str, int], tuple[str, str]] = {}
-    for column, found in enumerate(figures):
-        for method in methods:
-            if method in found:
-                part = 100 * values(found[method], name)
-                cells[method, column] = f"{part.mean():.1f}", f"{part.mean():.1f} ± {part.std(ddof=1):.1f}"
-    best = [max((float(cells[m, c][0]) for m, c in cells if c == column), default=0) for column in range(len(figures))]
-
-    def cell(method: str, column: int) -> str:
-        mean, text = cells.get((method, column), ("", ""))
-        return f"**{text}**" if mean and float(mean) == best[column] else text
-
-    shown = [method for method in methods if any((method, column) in cells for column in range(len(figures)))]
-    rows = ([methods[method], *(cell(method, column) for column in range(len(figures)))] for method in shown)
-    return markdown(["", *head], rows)
 
 
 def table1(name: str, *targets: str) -> str:
@@ -114,6 +90,39 @@ def table1(name: str, *targets: str) -> str:
         return table
     shares = [f"{100 * read_json(TEST_ROWS)[target]['most_frequent']:.1f}" for target in targets]
     return "\n".join([table, "| " + " | ".join(["always the most frequent class", *shares]) + " |"])
+
+
+def untouched() -> str:
+    """Return what is there before any label, and how far what tuning makes of it is ahead of the backbone alone."""
+    shared, before = _table1(), _of("untouched", "no labels")
+    if not before:
+        return markdown(["", "accuracy"], [["not measured", ""]])
+    first = [ALONE, *ANEW]
+    names = {name: name if name == ALONE else f"{METHODS[name]}, not tuned" for name in first}
+    known = [before[target] | {f"{name}, tuned": shared[target][name] for name in AFTER} for target in before]
+    cells = {**names, **{f"{name}, tuned": f"{METHODS[name]}, 80 labels" for name in AFTER}}
+    lines = [spread(known, cells, "accuracy", [TARGETS[target] for target in before])]
+    for name in AFTER:
+        row = []
+        for target in before:
+            (alone,) = before[target][ALONE].values()
+            runs = shared[target][name]
+            row.append(difference({name: runs, ALONE: dict.fromkeys(runs, alone)}, name, ALONE))
+        lines.append("| " + " | ".join([f"{METHODS[name]}, 80 labels - {ALONE}", *row]) + " |")
+    return "\n".join(lines)
+
+
+def plain() -> str:
+    """Return starts that learned nothing, tuned at a rate of their own, and how far the learned ones are ahead."""
+    own, shared, anew = _of("plain", "40 + 40"), _table1(), _anew()
+    if not own:
+        return markdown(["", "accuracy"], [["not measured", ""]])
+    lines = [spread(list(own.values()), METHODS, "accuracy", [TARGETS[target] for target in own])]
+    for one in ANEW:
+        for other in ("PT", "PT, vocabulary"):
+            cells = [difference({**shared[name], **anew.get(name, {}), **own[name]}, one, other) for name in own]
+            lines.append("| " + " | ".join([f"{METHODS[one]}, trained anew - {METHODS[other]}", *cells]) + " |")
+    return "\n".join(lines)
 
 
 def steps() -> str:
@@ -193,13 +202,6 @@ def counted() -> str:
     return markdown(head, rows)
 
 
-def difference(figures: Figures, one: str, other: str) -> str:
-    """Return the paired difference of two methods in points, in brackets if it may be chance; empty without one."""
-    both = paired(figures[one], figures[other]) if one in figures and other in figures else None
-    text = "" if both is None else f"{100 * both[0]:+.1f} ± {100 * both[1]:.1f}"
-    return text if both is None or abs(both[0]) > both[1] else f"({text})"
-
-
 def compared_with(experiments: Iterable[str], target: str, first: str, names: Mapping[str, str]) -> Callable[[], str]:
     """Return what makes the table of one condition, or of one method: accuracy, and how far behind ``first``."""
 
@@ -255,14 +257,16 @@ def pseudo_label_rates() -> str:
 
 
 def tuning_rates() -> str:
-    """Return what ``choose`` found of tuning three of the starts, and the whole model, at several rates."""
+    """Return what ``choose`` and ``choose-plain`` found of tuning some starts, and the model, at several rates."""
 
     def rates(found: Mapping[str, Figures]) -> Figures:
         cells = [(method, at, runs) for at, methods in found.items() for method, runs in methods.items()]
-        few = {at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in TUNED}
+        few = {
+            at if method == "FT" else f"{method}, {at}": runs for method, at, runs in cells if method in (*TUNED, "PT")
+        }
         return dict(sorted(few.items()))
 
-    return _chosen(["choose"], rates)
+    return _chosen(["choose", "choose-plain"], rates)
 
 
 def _chosen(experiments: Sequence[str], part: Callable[[Mapping[str, Figures]], Figures]) -> str:
@@ -318,6 +322,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": lambda: table1("accuracy"),
     "macro-F1": lambda: table1("macro_f1"),
     "recall": lambda: table1("recall of 0", "sst5", "amazon5"),
+    "untouched": untouched,
+    "plain": plain,
     "steps": steps,
     "differences": differences,
     "trained anew": trained_anew,
@@ -358,8 +364,12 @@ def _table1() -> dict[str, Figures]:
 
 
 def _anew() -> dict[str, Figures]:
-    document = read_json(RESULTS / "paper.json").get("trained-anew", {})
-    return {target: document[target]["figures"]["40 + 40"] for target in TARGETS if target in document}
+    return _of("trained-anew", "40 + 40")
+
+
+def _of(experiment: str, condition: str) -> dict[str, Figures]:
+    document = read_json(RESULTS / "paper.json").get(experiment, {})
+    return {target: document[target]["figures"][condition] for target in TARGETS if target in document}
 
 
 def main() -> None:

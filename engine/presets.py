@@ -98,7 +98,7 @@ def other_budget(plain: PretrainSettings, meta: MetaTrainSettings, groups: int, 
     Parameters
     ----------
     rows
-        Labelled rows of the corpus that both learn from.
+        Of the corpus that both learn from; perhaps not all have a label.
     """
     held_out = min(plain.validation_rows, round(plain.validation_share * rows))
     per_epoch = max(1, -(-(rows - held_out) // plain.batch_size))

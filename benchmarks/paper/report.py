@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ Document = Mapping[str, Any]
 """Experiment -> target -> {"figures": condition -> method -> seed -> figures, ...}, as in the results file."""
 
 
+Figures = Mapping[str, Mapping[str, Any]]
+"""Method -> seed -> figures."""
 RECALL = "recall of "
 TABLE1 = ("table1", "baselines", "pseudo", "setfit", "ppt")
 """Experiments whose rows stand in one table."""
@@ -99,6 +101,39 @@ def differences(document: Document, experiment: str) -> str:
                         told = text if abs(found[0]) > found[1] else f"({text})"
                         lines.append(f"| {target}, {condition} | {one} - {other} | {told} |")
     return "\n".join(lines)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def spread(figures: Sequence[Figures], methods: Mapping[str, str], name: str, head: Sequence[str]) -> str:
+    """Return mean ± sample deviation of ``name``, a column each of ``figures``; the best mean of a column is bold."""
+    cells: dict[tuple[str, int], tuple[str, str]] = {}
+    for column, found in enumerate(figures):
+        for method in methods:
+            if method in found:
+                part = 100 * values(found[method], name)
+                deviation = f" ± {part.std(ddof=1):.1f}" if len(part) > 1 else ""
+                cells[method, column] = f"{part.mean():.1f}", f"{part.mean():.1f}{deviation}"
+    best = [max((float(cells[m, c][0]) for m, c in cells if c == column), default=0) for column in range(len(figures))]
+
+    def cell(method: str, column: int) -> str:
+        mean, text = cells.get((method, column), ("", ""))
+        return f"**{text}**" if mean and float(mean) == best[column] else text
+
+    shown = [method for method in methods if any((method, column) in cells for column in range(len(figures)))]
+    rows = ([methods[method], *(cell(method, column) for column in range(len(figures)))] for method in shown)
+    return markdown(["", *head], rows)
+
+
+def difference(figures: Figures, one: str, other: str) -> str:
+    """Return the paired difference of two methods in points, in brackets if it may be chance; empty without one."""
+    both = paired(figures[one], figures[other]) if one in figures and other in figures else None
+    text = "" if both is None else f"{100 * both[0]:+.1f} ± {100 * both[1]:.1f}"
+    return text if both is None or abs(both[0]) > both[1] else f"({text})"
 
 
 def write_csv(document: Document, path: Path) -> None:

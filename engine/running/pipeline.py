@@ -11,7 +11,6 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine.clustering.store import Clustering
 from engine.corpus.sources import find_sources
 from engine.corpus.store import Corpus
 from engine.errors import DataError, SettingsError, storage_errors
@@ -296,6 +295,10 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Figures]
                 remedy="Choose another label_column, or other texts.",
             )
 
+    if "PPT" in settings.compare:
+        rows = Corpus.open(unlabelled or source).rows
+        if text := other_budget(settings.pretrain, settings.meta_train, settings.cluster.clusters, rows):
+            steps.show("pretrain-prompt", Notice(text, "warning"))
     if unlabelled:
         annotation = AnnotateJob(labelled=source, unlabelled=unlabelled, cache=cache, settings=settings.annotate)
         training = str(steps.run("annotated", annotation))
@@ -306,9 +309,6 @@ def run_pipeline(settings: PipelineSettings, steps: Steps) -> dict[str, Figures]
     )
     starts = {"MetaPT": str(learned / "prompt.safetensors")}
     if "PPT" in settings.compare:
-        groups, rows = len(Clustering.open(clusters).clusters), int((Corpus.open(training).labels >= 0).sum())
-        if text := other_budget(settings.pretrain, settings.meta_train, groups, rows):
-            steps.show("pretrain-prompt", Notice(text, "warning"))
         pretrained = steps.run("pretrain-prompt", PretrainJob(corpus=training, settings=settings.pretrain, **prompting))
         starts["PPT"] = str(pretrained / "prompt.safetensors")
     if "PT" in settings.compare:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import evidence
+from benchmarks.paper.report import markdown, spread
 
 
 def test_the_page_shows_the_figures_of_the_results():
@@ -13,7 +14,7 @@ def test_the_page_shows_the_figures_of_the_results():
 
 
 def test_a_table_is_made_anew_and_the_text_around_it_stays(monkeypatch):
-    monkeypatch.setattr(evidence, "TABLES", {"speed": lambda: evidence.markdown(["a"], [["1"]])})
+    monkeypatch.setattr(evidence, "TABLES", {"speed": lambda: markdown(["a"], [["1"]])})
     page = "before\n\n<!-- speed -->\n\n| old |\n|---|\n| 7 |\n\nafter\n"
     assert evidence.rewritten(page) == "before\n\n<!-- speed -->\n\n| a |\n|---|\n| 1 |\n\nafter\n"
     with pytest.raises(ValueError, match="0 tables below <!-- speed -->"):
@@ -26,5 +27,9 @@ def test_the_best_of_a_column_is_bold_and_what_is_missing_is_empty():
         {"A": {"0": {"x": 1}}},
     ]
     figures[1]["A"]["1"] = {"x": 1}
-    text = evidence.spread(figures, {"A": "a", "B": "b"}, "x", ["one", "two"])
-    assert text.splitlines()[2:] == ["| a | 60.0 ± 14.1 | **100.0 ± 0.0** |", "| b | **80.0 ± 0.0** |  |"]
+    figures.append({"B": {"0": {"x": 0.25}}})
+    text = spread(figures, {"A": "a", "B": "b"}, "x", ["one", "two", "three"])
+    assert text.splitlines()[2:] == [
+        "| a | 60.0 ± 14.1 | **100.0 ± 0.0** |  |",
+        "| b | **80.0 ± 0.0** |  | **25.0** |",
+    ]

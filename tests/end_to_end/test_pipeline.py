@@ -83,7 +83,8 @@ def finished(tiny_t5, tmp_path_factory) -> Path:
 def test_the_pipeline_leaves_a_prompt_and_a_comparison(finished):
     project = finished / "pipeline.metapt"
     summary = read_json(project / "comparison.json")
-    assert list(summary) == ["MetaPT", "PPT", "PT", "Sentence-BERT probe", "Sentence-BERT probe + source"]
+    probes = ["Sentence-BERT probe", "Sentence-BERT probe + source"]
+    assert list(summary) == ["MetaPT", "PPT", "PT", "backbone alone", *probes]
     assert all(0 <= figures["accuracy_mean"] <= 1 for figures in summary.values())
     roles = read_json(project / "project.json")["roles"]
     assert (project / roles["tune"] / "prompt.safetensors").exists()
@@ -99,7 +100,7 @@ def test_running_again_passes_over_what_is_done(finished, fork_server):
     summaries = {event["role"]: event["summary"] for event in map(json.loads, told) if event["event"] == "Finished"}
     assert all(summary["reused"] for summary in summaries.values())
     assert summaries["source"]["kept"] == 300
-    assert list(summaries["tune"]["summary"]) == ["MetaPT", "PPT", "PT"]
+    assert list(summaries["tune"]["summary"]) == ["MetaPT", "PPT", "PT", "backbone alone"]
 
 
 def test_the_prompt_classifies_and_is_exported(finished, tiny_t5, fork_server):

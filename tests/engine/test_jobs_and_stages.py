@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from made_corpora import corpus_of
+from made_runs import figures
 
 from engine.clustering.store import Cluster, save
 from engine.corpus.store import Corpus
+from engine.evaluation.results import RunResults
 from engine.events import Event, Finished
 from engine.jobs import ImportJob, Job, MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.prompt_jobs import PromptJob
@@ -23,7 +25,6 @@ from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.running.pipeline import CorpusSettings, PipelineSettings, Steps, run_pipeline
 from engine.settings import BackboneSettings, MetaTrainSettings, PromptSettings, TuneSettings
 from engine.stage import StopToken
-from engine.storage import write_json
 from engine.training.examples import make_meta_tasks
 
 
@@ -111,13 +112,15 @@ class MadeUp(Steps):
 
     def __init__(self, folder: Path) -> None:
         self.project, self.jobs, self._folder = SimpleNamespace(cache=folder / "cache"), {}, folder  # type: ignore[assignment]
+        self.told: list[Event] = []
+        self.show = lambda role, event: self.told.append(event)
 
     def run(self, role: str, job: Job, *, fresh: bool = False) -> Path:
         folder = self._folder / role
         if isinstance(job, ImportJob):
             corpus_of(folder, [f"{role} {row}" for row in range(4)], ["0", "1", "0", "1"])
         else:
-            write_json(folder / "results.json", {"summary": {role: {}}})
+            RunResults(summary={role: figures()}).save(folder)
         self.jobs[role] = job
         return folder
 
@@ -137,6 +140,7 @@ def test_every_step_of_a_pipeline_learns_from_what_the_paper_says(tmp_path, pseu
     )
     steps = MadeUp(tmp_path)
     assert list(run_pipeline(settings, steps)) == ["tune", "full-model", "linear-probe"]
+    assert ["PPT reads at most" in event.text for event in steps.told] == [True]
     jobs, place = steps.jobs, {role: str(tmp_path / role) for role in steps.jobs}
     learned_from = place["annotated"] if pseudo else place["source"]
     assert ("annotated" in jobs) is pseudo

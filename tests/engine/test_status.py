@@ -129,9 +129,18 @@ def test_the_table_says_what_each_run_came_to(project: Project, tmp_path: Path) 
     learned(project, source, groups)
     tuned(project, imported(project, "target", write(tmp_path / "target.csv", rows=[("Late", "1"), ("Kind", "5")])))
     project.set_labels(Corpus.open(project.role("target")).content_hash, {0: "5"})
-    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["status", "-p", str(project.folder)]).stdout
-    for text in ("3 texts", "10 groups", "100 steps, 43.4 %", "MetaPT 86.6 ± 1.5 %", "1 text of the target labelled"):
-        assert text in shown, shown
+    results = {line.role: line.result for line in lines(project)}
+    assert results == {
+        "source": "3 texts",
+        "target": "2 texts",
+        "annotated": "",
+        "clusters": "10 groups",
+        "meta-train": "100 steps, 43.4 %",
+        "tune": "MetaPT 86.6 ± 1.5 %",
+    }
+    shown = CliRunner().invoke(app, ["status", "-p", str(project.folder)]).stdout
+    assert groups.name in shown
+    assert "1 text of the target labelled by hand" in shown
     found = json.loads(CliRunner().invoke(app, ["status", "--json", "-p", str(project.folder)]).stdout)
     assert found["labelled"] == 1
     assert found["next"] == "metapt tune", "the label came after it"

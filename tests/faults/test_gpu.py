@@ -131,7 +131,7 @@ def test_tuning_and_scoring_take_fewer_texts_and_come_to_the_same(
 def test_all_weights_are_tuned_with_fewer_texts_and_the_same_gradient(
     float64_backbone, make_scorer, make_examples, small_gpu: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(full_model, "_empty_bank", lambda scorer: torch.empty(1, 0, 32, dtype=torch.float64))
+    monkeypatch.setattr(PromptScorer, "no_prompt", lambda scorer: torch.empty(1, 0, 32, dtype=torch.float64))
     scorer = make_scorer()
     examples = make_examples(scorer)
     model = scorer.backbone.model.requires_grad_(True)

@@ -16,9 +16,10 @@ from faults.stages import STAGES, FastSession, Inputs, begin, run_here
 from safetensors.torch import load_file
 from second_device import SECOND, Elsewhere, second_device
 
-from engine.backbones import load, pretraining
+from engine.backbones import load
 from engine.events import Finished, Metric
 from engine.jobs.job import Job
+from engine.pretraining import stage as pretraining
 from engine.running.perform import perform
 from engine.stage import StopToken, result_of
 from engine.storage import read_json

@@ -62,7 +62,7 @@ def test_tuning_is_measured_on_a_file_of_its_own(small: Hands, tmp_path: Path) -
     assert (job["test"], job["tune"]["test_rows"]) == (str(project.role("test")), 0)
     small.until(lambda: tuning.results.methods.rowCount() > 0)
     evaluations = read_json(project.role("tune") / "results.json")["evaluations"]
-    (evaluation,) = evaluations.values()
+    evaluation, _alone = evaluations.values()
     assert sum(part["support"] for part in evaluation["per_class"].values()) == 12
     errors = tuning.results.errors
     assert errors.rowCount() == 12 - round(12 * evaluation["accuracy"])

@@ -177,6 +177,8 @@ def test_splitters_come_back_where_they_were_whichever_tab_was_seen(
     hands.qtbot.addWidget(again)
     page = again.pages[TUNE]
     assert isinstance(page, FewShotPage)
+    page.results.resize(900, 700)
+    page.results.grab()  # it is laid out as when it is shown
     beside = page.results.matrix.parentWidget()
     assert isinstance(beside, QSplitter)
     assert beside.orientation() is Qt.Orientation.Horizontal

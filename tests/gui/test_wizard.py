@@ -99,9 +99,9 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
         qtbot.keyClicks(spin, value)
         qtbot.keyClick(spin, Qt.Key.Key_Tab)
     hands.run(tuning)
-    hands.until(lambda: tuning.results.methods.rowCount() == 4)
-    methods = [tuning.results.methods.item(row, 0).text() for row in range(4)]
-    assert methods == ["MetaPT", "PT", "Sentence-BERT probe", "Sentence-BERT probe + source"]
+    hands.until(lambda: tuning.results.methods.rowCount() == 5)
+    methods = [tuning.results.methods.item(row, 0).text() for row in range(5)]
+    assert methods == ["MetaPT", "PT", "backbone alone", "Sentence-BERT probe", "Sentence-BERT probe + source"]
     assert tuning.results.per_class.rowCount() == 2
     uses = {tuning.table.model.index(row, 3).data() for row in range(220)}
     assert {"training", "validation", "test"} <= uses
