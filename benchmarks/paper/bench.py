@@ -145,17 +145,17 @@ class Bench:
                 found.setdefault(method, {}).update(runs)
         return found
 
-    def untuned(self, dataset: Dataset, prompts: dict[str, str]) -> Runs:
-        """Figures of prompts as they are and of the backbone without one: there is no draw, so there is no spread."""
+    def untuned(self, dataset: Dataset, prompts: dict[str, str]) -> dict[str, Any]:
+        """Figures of prompts as they are and of the backbone without one, which no draw of labels has to do with."""
         job = jobs.TuneJob(backbone=self.backbone, prompt=self.prompt, **self._task(dataset))
         corpus, texts, labels, _, test = job.target()
         scorer = result_of(job.scorer(Session(), corpus))
         encoded = scorer.template.encode([texts[row] for row in test])
         starts = {name: load_prompt(Path(file)).vectors for name, file in prompts.items()}
-        found: Runs = {}
+        found = {}
         for name, vectors in {ALONE: scorer.no_prompt()[0], **starts}.items():
             chances = result_of(scorer.probabilities(vectors[None].to(scorer.backbone.device), encoded))
-            found[name] = {"0": _figures(evaluate(chances[0], labels[test], job.class_names(corpus)))}
+            found[name] = _figures(evaluate(chances[0], labels[test], job.class_names(corpus)))
         return found
 
     def probes(self, dataset: Dataset) -> Runs:

@@ -36,10 +36,18 @@ def ppt(bench: Bench, dataset: Dataset) -> Found:
 
 
 def untouched(bench: Bench, dataset: Dataset) -> Found:
-    """What the backbone and the learned starts of table 1 know before there is a single label."""
+    """What the backbone knows before there is a single label, and the starts of ``trained-anew``."""
     yelp = bench.yelp()
-    starts = {"MetaPT(Y)": bench.meta(yelp, bench.clusters(yelp)), "PPT(Y)": bench.pretrained(yelp)}
-    return {"no labels": bench.untuned(dataset, starts)}
+    groups = bench.clusters(yelp)
+    prompts = {}
+    for seed in range(bench.first_seed, bench.first_seed + bench.seeds):
+        prompts[f"MetaPT(Y) seed {seed}"] = bench.meta(yelp, groups, seed=seed)
+        prompts[f"PPT(Y) seed {seed}"] = bench.pretrained(yelp, seed=seed)
+    found: Runs = {}
+    for name, figures in bench.untuned(dataset, prompts).items():
+        method, _, seed = name.partition(" seed ")
+        found.setdefault(method, {})[seed or "0"] = figures
+    return {"no labels": found}
 
 
 def plain(bench: Bench, dataset: Dataset) -> Found:
