@@ -222,8 +222,8 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
         (as_it_is,) = bench.tuned(toy, learned, **kept)["MetaPT(Y)"].values()
         before = EXPERIMENTS["untouched"].run(bench, toy)["no labels"]
         assert {name: list(runs) for name, runs in before.items()} == {
-            key: ["0"] for key in (ALONE, "MetaPT(Y)", "PPT(Y)")
-        }
+            ALONE: ["0"], "MetaPT(Y)": ["0", "1"], "PPT(Y)": ["0", "1"]
+        }  # fmt: skip
         assert as_it_is == before["MetaPT(Y)"]["0"] | {"best_step": as_it_is["best_step"]}
         longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]
         assert {method: len(runs) for method, runs in longer.items()} == {
