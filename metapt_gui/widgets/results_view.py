@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -15,13 +15,15 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QScrollArea,
     QSplitter,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from engine.evaluation.results import Evaluation, Figures
+from engine.evaluation.results import ALONE, Evaluation, Figures
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
@@ -41,6 +43,7 @@ IN_THE_TEST_FILE = "This is one of the test texts: correct it in its file, and i
 FROM_A_FILE = "From a file"
 """What a tuning is called whose start a person has chosen."""
 GONE = "This text is not among those that were imported since."
+ALONE_TIP = "What the backbone answers to the template without any prompt and label: what is above it was learned."
 UNSPREAD_TIP = (
     "Every seed learns from the same labelled texts, so there is no spread to see. With more labels each seed draws "
     "others."
@@ -79,6 +82,19 @@ class Results(NamedTuple):
     other_texts: bool = False
 
 
+class BrokenNames(QStyledItemDelegate):
+    """Makes room for names that are broken; Qt forgets what the style sheet puts beside a text."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        """Return the size of the lines that fit between the margins of the column."""
+        table = self.parent()
+        assert isinstance(table, QTableWidget)
+        metrics, wrap = table.fontMetrics(), Qt.TextFlag.TextWordWrap
+        room = QRect(0, 0, table.columnWidth(index.column()) - 2 * GRID - 2, 1 << 16)
+        lines = metrics.boundingRect(room, wrap, str(index.data()))
+        return QSize(lines.width() + 2 * GRID, lines.height() + GRID + 4)
+
+
 class ResultsView(QWidget):
     """Shows `Results`.
 
@@ -105,6 +121,7 @@ class ResultsView(QWidget):
         self.errors.verticalHeader().setDefaultSectionSize(2 * self.errors.fontMetrics().lineSpacing() + GRID)
         self.errors.activated.connect(self._on_error)
         # Long names are broken; there are few.
+        self.methods.setItemDelegateForColumn(0, BrokenNames(self.methods))
         self.methods.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.matrix = ConfusionMatrix("Confusion matrix")
         self.matrix.cell_clicked.connect(self._on_cell)
@@ -173,10 +190,11 @@ class ResultsView(QWidget):
             self.note.setText(_note(results, majority))
             names = list(results.summary)
             _fill(self.methods, [(name, *_means(results.summary[name], name in results.unspread)) for name in names])
-            for row in (names.index(name) for name in results.unspread):
+            tips = dict.fromkeys(results.unspread, UNSPREAD_TIP) | {ALONE: ALONE_TIP}
+            for row, tip in ((names.index(name), tip) for name, tip in tips.items() if name in names):
                 for column in (1, 2):
                     cell = self.methods.model().index(row, column)
-                    self.methods.model().setData(cell, UNSPREAD_TIP, Qt.ItemDataRole.ToolTipRole)
+                    self.methods.model().setData(cell, tip, Qt.ItemDataRole.ToolTipRole)
             self.run.addItems(list(results.evaluations))
             self.run.setCurrentText(results.best)
         self.run.blockSignals(False)
@@ -258,9 +276,10 @@ def _exported(results: Results) -> str:
     better = max(figures, key=lambda name: figures[name])
     if figures[better] <= figures[method]:
         return ""
+    best = f"the {better}" if better == ALONE else better
     return (
         f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
-        f"{better} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
+        f"{best} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
         + (" The step Use and export can use it instead." if better.startswith("Sentence-BERT probe") else "")
     )
 

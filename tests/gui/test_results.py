@@ -16,13 +16,13 @@ from PySide6.QtCore import QModelIndex, QSize, Qt
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.corpus.store import Corpus
-from engine.evaluation.results import ClassFigures, DrawnRows, Evaluation, RunResults
+from engine.evaluation.results import ALONE, ClassFigures, DrawnRows, Evaluation, RunResults
 from engine.jobs import ProbeJob, TuneJob
 from engine.project import Project
 from metapt_gui.models.label_model import USE
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.result_files import read_results
-from metapt_gui.widgets.results_view import GONE, IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
+from metapt_gui.widgets.results_view import ALONE_TIP, GONE, IN_THE_TEST_FILE, UNSPREAD_TIP, Results, ResultsView, Wrong
 
 CLASS = ClassFigures(0.5, 0.5, 0.5, 1)
 EVALUATION = Evaluation(0.0, 0.0, 0.5, 0.5, 0.5, {"unhappy": CLASS, "happy": CLASS}, [[0, 1], [1, 0]])
@@ -62,6 +62,22 @@ def test_a_method_that_was_better_than_the_prompt_to_export_is_named(view: Resul
     assert "Sentence-BERT probe was better (90.0 % against 80.0 %)." in view.note.text()
     view.show_results(made(probe=0.9, measured_on="validation"))
     assert "export" not in view.note.text()
+
+
+def test_the_backbone_alone_says_what_it_is_and_is_named_where_it_is_better(view: ResultsView) -> None:
+    alone = {**figures(0.9), "accuracy_std": None, "macro_f1_std": None}
+    view.show_results(made(summary={"MetaPT": figures(0.8, 0.1), ALONE: alone}))
+    assert [view.methods.item(1, column).text() for column in range(3)] == [ALONE, "90.0 %", "90.0 %"]
+    assert view.methods.item(1, 1).toolTip() == ALONE_TIP
+    assert "on the test texts the backbone alone was better (90.0 % against 80.0 %)." in view.note.text()
+
+
+def test_a_long_name_has_a_row_for_each_of_its_lines(view: ResultsView) -> None:
+    names = ("PT", "Sentence-BERT probe + source", "one name after another name after another name after another name")
+    view.show_results(made(summary={name: figures() for name in names}))
+    heights = [view.methods.rowHeight(row) for row in range(3)]
+    line = view.methods.fontMetrics().lineSpacing()
+    assert heights[0] + line <= heights[1] <= heights[2] - line
 
 
 def test_rows_are_numbered_and_those_of_test_texts_are_told(qtbot, view: ResultsView) -> None:
