@@ -99,14 +99,15 @@ def untouched() -> str:
         return markdown(["", "accuracy"], [["not measured", ""]])
     first = [ALONE, *ANEW]
     names = {name: name if name == ALONE else f"{METHODS[name]}, not tuned" for name in first}
-    known = [before[target] | {f"{name}, tuned": shared[target][name] for name in AFTER} for target in before]
+    tuned = {target: shared[target] | _anew().get(target, {}) for target in before}
+    known = [before[target] | {f"{name}, tuned": tuned[target][name] for name in AFTER} for target in before]
     cells = {**names, **{f"{name}, tuned": f"{METHODS[name]}, 80 labels" for name in AFTER}}
     lines = [spread(known, cells, "accuracy", [TARGETS[target] for target in before])]
     for name in AFTER:
         row = []
         for target in before:
             (alone,) = before[target][ALONE].values()
-            runs = shared[target][name]
+            runs = tuned[target][name]
             row.append(difference({name: runs, ALONE: dict.fromkeys(runs, alone)}, name, ALONE))
         lines.append("| " + " | ".join([f"{METHODS[name]}, 80 labels - {ALONE}", *row]) + " |")
     return "\n".join(lines)
