@@ -31,6 +31,8 @@ from metapt_gui.widgets.pieces import Card, label, table_of
 from metapt_gui.wording import tooltip
 
 WIDEST_CLASS = 90
+ROW = 28
+"""Least height of a row."""
 LEAST = (560, 460)
 """Width and height that the tables and the matrix can be read in side by side; in a lower window they are scrolled."""
 STACKED = (300, 880)
@@ -90,9 +92,9 @@ class BrokenNames(QStyledItemDelegate):
         table = self.parent()
         assert isinstance(table, QTableWidget)
         metrics, wrap = table.fontMetrics(), Qt.TextFlag.TextWordWrap
-        room = QRect(0, 0, table.columnWidth(index.column()) - 2 * GRID - 2, 1 << 16)
+        room = QRect(0, 0, table.columnWidth(index.column()) - 2 * GRID, 1 << 16)
         lines = metrics.boundingRect(room, wrap, str(index.data()))
-        return QSize(lines.width() + 2 * GRID, lines.height() + GRID + 4)
+        return QSize(lines.width() + 2 * GRID, max(ROW, lines.height() + 4))
 
 
 class ResultsView(QWidget):
@@ -152,7 +154,7 @@ class ResultsView(QWidget):
         both = QSplitter(Qt.Orientation.Vertical)
         both.addWidget(upper)
         both.addWidget(lower)
-        both.setSizes([260, 300])
+        both.setSizes([284, 276])
         for splitter in (upper, lower, both):
             splitter.setChildrenCollapsible(False)
         self._pairs, self._both = (upper, lower), both
