@@ -235,7 +235,9 @@ class EngineProcess:
         try:
             with self._sending:
                 self._events.send(message)
-        except OSError as error:
+        except (OSError, TypeError) as error:  # the latter where the pipe is closed while something is written
+            if isinstance(error, TypeError) and not self._events.closed:
+                raise
             raise self._death() from error
 
     def _receive(self, patience: float) -> tuple[int, Event | None] | None:
