@@ -49,8 +49,8 @@ keys **1–9**
 takes them
 back. *Suggest next 10* puts texts first that are in doubt after the labels so far, and unlike each other.
 
-*Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning and a
-linear probe on
+*Tune* then tunes the prompt with several seeds side by side and compares it with plain prompt tuning, the
+backbone alone (no prompt, no label) and a linear probe on
 Sentence-BERT. A double click on a text that was wrongly classified goes to it among the labels. Under *Runs* a
 right click offers to use an earlier tuning again, with its settings and its probe, or to delete it.""",
     "use": """**Use and export**: type a sentence to see how probable each class is, classify whole files (the
