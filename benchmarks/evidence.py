@@ -59,6 +59,7 @@ PAIRS = (
 )
 LEARNED, ANEW = ("MetaPT(Y)", "PPT(Y)", "MetaPT", "PPT"), ("MetaPT(Y)", "PPT(Y)")
 """Starts that learned from other texts, and those of which each seed has a training of its own."""
+NOT_MEASURED = markdown(["", "accuracy"], [["not measured", ""]])
 AFTER = ("PT", "PT, vocabulary", "FT", "MetaPT(Y)", "PPT(Y)")
 """What 80 labels make of the backbone and of prompts, as far as it is compared with the backbone alone."""
 COUNTED = (
@@ -96,7 +97,7 @@ def untouched() -> str:
     """Return what is there before any label, and how far what tuning makes of it is ahead of the backbone alone."""
     shared, before = _table1(), _of("untouched", "no labels")
     if not before:
-        return markdown(["", "accuracy"], [["not measured", ""]])
+        return NOT_MEASURED
     first = [ALONE, *ANEW]
     names = {name: name if name == ALONE else f"{METHODS[name]}, not tuned" for name in first}
     tuned = {target: shared[target] | _anew().get(target, {}) for target in before}
@@ -117,7 +118,7 @@ def plain() -> str:
     """Return starts that learned nothing, tuned at a rate of their own, and how far the learned ones are ahead."""
     own, shared, anew = _of("plain", "40 + 40"), _table1(), _anew()
     if not own:
-        return markdown(["", "accuracy"], [["not measured", ""]])
+        return NOT_MEASURED
     lines = [spread(list(own.values()), METHODS, "accuracy", [TARGETS[target] for target in own])]
     for one in ANEW:
         for other in ("PT", "PT, vocabulary"):
@@ -151,7 +152,7 @@ def trained_anew() -> str:
     """Return accuracy with a training of its own for each seed, and the differences, also from the rest of table 1."""
     own, shared = _anew(), _table1()
     if not own:
-        return markdown(["", "accuracy"], [["not measured", ""]])
+        return NOT_MEASURED
     head = [TARGETS[target] for target in own]
     lines = [spread(list(own.values()), {name: METHODS[name] for name in ANEW}, "accuracy", head)]
     for one, other in PAIRS:
@@ -216,7 +217,7 @@ def compared_with(experiments: Iterable[str], target: str, first: str, names: Ma
             for alone in conditions.values() if len(conditions) == 1 else ():
                 figures |= {method: runs for method, runs in alone.items() if method not in figures}
         if not figures:
-            return markdown(["", "accuracy"], [["not measured", ""]])
+            return NOT_MEASURED
         rows = []
         for method, runs in figures.items():
             part = 100 * values(runs, "accuracy")
@@ -233,7 +234,7 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
     def made() -> str:
         entry = read_json(RESULTS / "paper.json").get(experiment, {}).get(target)
         if entry is None:
-            return markdown(["", "accuracy"], [["not measured", ""]])
+            return NOT_MEASURED
         figures = entry["figures"]
         methods = {method: METHODS.get(method, method) for found in figures.values() for method in found}
         found = list(figures.values())
@@ -277,7 +278,7 @@ def _chosen(experiments: Sequence[str], part: Callable[[Mapping[str, Figures]], 
         for target in (target for target in TARGETS if target in found):
             columns.setdefault(TARGETS[target], {}).update(part(found[target]["figures"]))
     if not columns:
-        return markdown(["", "accuracy"], [["not measured", ""]])
+        return NOT_MEASURED
     methods = {method: method for figures in columns.values() for method in figures}
     return spread(list(columns.values()), methods, "accuracy", list(columns))
 

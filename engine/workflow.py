@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.clustering.edits import task_fields
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError
+from engine.evaluation.results import PROBE_FILES
 from engine.jobs import ImportJob, MetaTrainJob, TuneJob
 from engine.jobs.job import ANNOTATED_FROM, Job, Version, is_version, within_project
 from engine.jobs.prompt_jobs import PromptJob
@@ -22,7 +23,7 @@ from engine.project import Project
 from engine.roles import IMPORTED
 from engine.running.runs import moved_on, tested_on
 
-PROBES = {"probe.safetensors": "Sentence-BERT probe", "probe-with-source.safetensors": "Sentence-BERT probe + source"}
+PROBES = {file: name for name, file in PROBE_FILES.items()}
 """What a run of linear probes may leave -> what it is called."""
 LOOKED_AT = 100
 """Of more files than these it is not asked whether they have changed."""

@@ -17,7 +17,7 @@ from engine.embedding.cache import embed
 from engine.embedding.sentence_bert import Encoder
 from engine.evaluation.metrics import evaluate, summarise
 from engine.evaluation.probe_file import Probe, save_probe
-from engine.evaluation.results import Evaluation, RunResults
+from engine.evaluation.results import PROBE, PROBE_FILES, PROBE_WITH_SOURCE, Evaluation, RunResults
 from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
 
@@ -25,9 +25,6 @@ STAGE = "linear-probe"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 SOURCE_ROWS, LEAST_OF_A_CLASS = 20_000, 50
 """So many rows of a source are learned from; more would take hours that nothing can interrupt."""
-ALONE, WITH_SOURCE = "Sentence-BERT probe", "Sentence-BERT probe + source"
-FILES = {ALONE: "probe.safetensors", WITH_SOURCE: "probe-with-source.safetensors"}
-"""What a run of probes leaves of each kind: that of the seed with the best cross-validation."""
 NEVER = -1e4
 """Bias of a class without training rows: its probability is 0 in float32."""
 
@@ -146,16 +143,19 @@ def probe_target(
                 f"The probe that sees the source learns from {len(drawn):,} of its {usable:,} labelled texts, drawn at "
                 "random: all of them would take too long."
             )
-    results: dict[str, list[Evaluation]] = {ALONE: []} if extra is None else {ALONE: [], WITH_SOURCE: []}
+    results: dict[str, list[Evaluation]] = {PROBE: []} if extra is None else {PROBE: [], PROBE_WITH_SOURCE: []}
     best: dict[str, tuple[float, Probe]] = {}
     meter = ProgressMeter(STAGE, len(draws), "seeds")
     for done, (seed, draw) in enumerate(draws, 1):
         rows = np.concatenate([draw.training, draw.validation])
-        learned = {ALONE: (vectors[rows], labels[rows])}
+        learned = {PROBE: (vectors[rows], labels[rows])}
         if extra is not None:
-            learned[WITH_SOURCE] = np.concatenate([vectors[rows], extra[0]]), np.concatenate([labels[rows], extra[1]])
+            learned[PROBE_WITH_SOURCE] = (
+                np.concatenate([vectors[rows], extra[0]]),
+                np.concatenate([labels[rows], extra[1]]),
+            )
         for name, (read, known) in learned.items():
-            fit = linear_probe(read, known, len(classes), seed=seed, folds=5 if name == ALONE else 3)
+            fit = linear_probe(read, known, len(classes), seed=seed, folds=5 if name == PROBE else 3)
             training = {"method": name, "seed": seed, "rows": len(rows), "source_rows": len(read) - len(rows)}
             probe = Probe(fit.weights, fit.bias, tuple(classes), encoder.name, encoder.identity, training=training)
             if len(test):
@@ -170,7 +170,7 @@ def probe_target(
             yield Finished(str(folder), "stopped")
             return
     for name, (_, probe) in best.items():
-        save_probe(probe, folder / FILES[name])
+        save_probe(probe, folder / PROBE_FILES[name])
     summary = {name: summarise(evaluations) for name, evaluations in results.items() if evaluations}
     evaluations = {
         f"{name} seed {seed}": evaluation

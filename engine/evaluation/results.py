@@ -16,6 +16,9 @@ from engine.storage import read_json, write_json
 NAME = "results.json"
 ALONE = "backbone alone"
 """What the backbone's answers to the template are called, without a prompt and a label."""
+PROBE, PROBE_WITH_SOURCE = "Sentence-BERT probe", "Sentence-BERT probe + source"
+PROBE_FILES = {PROBE: "probe.safetensors", PROBE_WITH_SOURCE: "probe-with-source.safetensors"}
+"""What a run of linear probes leaves of each kind: that of the seed with the best cross-validation."""
 
 
 @dataclass(frozen=True)

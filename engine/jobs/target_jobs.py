@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Notice
@@ -83,7 +84,6 @@ class TuneJob(TargetJob):
     starts: dict[str, str] = Field(default_factory=lambda: {"PT": "random"})
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.corpus.drawing import few_shot_draws
         from engine.jobs import inputs
         from engine.training.few_shot import few_shot
 
@@ -117,7 +117,6 @@ class FullModelJob(TargetJob):
     settings: FullModelSettings = Field(default_factory=FullModelSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.corpus.drawing import few_shot_draws
         from engine.jobs import inputs
         from engine.training.full_model import tune_full_model
 
@@ -141,7 +140,6 @@ class ProbeJob(TargetJob):
     device: str = "auto"
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
-        from engine.corpus.drawing import few_shot_draws
         from engine.evaluation.linear_probe import probe_target
 
         corpus, texts, labels, pool, test = self.target()

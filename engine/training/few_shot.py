@@ -204,9 +204,7 @@ def _answers(
     alone = yield from scorer.probabilities(scorer.no_prompt(), texts, stop=stop, stage=STAGE, message=message)
     if alone is None:
         return None
-    return {
-        name: (rows, mine) for name, mine in zip([run.name for run in runs] + [ALONE], [*chances, *alone], strict=True)
-    }
+    return {run.name: (rows, mine) for run, mine in zip(runs, chances, strict=True)} | {ALONE: (rows, alone[0])}
 
 
 def _write_predictions(

@@ -193,6 +193,7 @@ class UsePage(Page):
         self.chances.set_bars([], [], [])
 
     def _say_late(self) -> None:
+        set_role(self.answer, "muted")
         self.answer.setText("The engine is busy; the answer follows.")
         self.chances.set_bars([], [], [])
 

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.evaluation.results import ALONE, Evaluation, Figures
+from engine.evaluation.results import ALONE, PROBE_FILES, Evaluation, Figures
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
@@ -282,7 +282,7 @@ def _exported(results: Results) -> str:
     return (
         f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
         f"{best} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
-        + (" The step Use and export can use it instead." if better.startswith("Sentence-BERT probe") else "")
+        + (" The step Use and export can use it instead." if better in PROBE_FILES else "")
     )
 
 

@@ -18,16 +18,16 @@ from safetensors.torch import save_file
 
 from engine.corpus.drawing import Draw
 from engine.errors import MetaPTError, PromptFileError, StorageError
-from engine.evaluation.linear_probe import FILES, probe_target
+from engine.evaluation.linear_probe import probe_target
 from engine.evaluation.prediction import evaluate_classifier
 from engine.evaluation.probe_file import KEY, Probe, ProbeClassifier, _document, is_probe, load_probe, save_probe
+from engine.evaluation.results import PROBE_FILES
 from engine.events import Finished
 from engine.jobs import PredictJob
 from engine.jobs.session import Session
 from engine.prompting.prompt_file import load_prompt
 from engine.stage import StopToken
 from engine.storage import read_json
-from engine.workflow import PROBES
 
 WORDS = (["cold", "rude", "late"], ["warm", "kind", "quick"])
 TEXTS = [f"{WORDS[row % 2][row // 2 % 3]} and number {row}" for row in range(40)]
@@ -75,7 +75,7 @@ def test_a_run_leaves_probes_that_answer_as_they_were_measured(tmp_path: Path) -
     assert isinstance(last, Finished)
     measured = read_json(out / "results.json")["evaluations"]
     tested = corpus_of(tmp_path / "test", [TEXTS[row] for row in test], ["good" if row % 2 else "bad" for row in test])
-    for name, file in FILES.items():
+    for name, file in PROBE_FILES.items():
         kept = load_probe(out / file)
         assert kept.training["method"] == name
         assert kept.training["source_rows"] == (20 if "source" in name else 0)
@@ -127,10 +127,6 @@ def test_a_probe_can_be_used_where_nothing_is_left_to_test_on(tmp_path: Path) ->
     probe = load_probe(tmp_path / "out" / "probe.safetensors")
     assert probe.metrics == {}
     assert ProbeClassifier(probe, FakeEncoder()).predict(["rude and slow", "kind and fair"]).tolist() == ["bad", "good"]
-
-
-def test_the_window_knows_the_files_by_their_names() -> None:
-    assert {file: name for name, file in FILES.items()} == PROBES
 
 
 def test_texts_keep_their_order_and_are_cleaned(probe: Probe) -> None:
