@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.paper.bench import Bench
-from benchmarks.paper.data import find_datasets, for_development, shortened
+from benchmarks.paper.data import find_datasets, for_development, news, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.report import differences, joined, table, write_csv
 from benchmarks.provenance import provenance
@@ -90,6 +90,8 @@ def main() -> None:
     splits = arguments.work / "splits"
     with Project.open_or_create(arguments.work) as project, EngineProcess() as engine:
         tested = find_datasets(folders, splits)
+        usual = [dataset.name for dataset in tested]
+        tested += news(arguments.data[0], splits)
         if arguments.test_rows is not None:
             tested = shortened(tested, splits, arguments.test_rows)
         steps = Steps(project, engine.run, show)
@@ -100,7 +102,7 @@ def main() -> None:
             if name == FIGURE4:
                 continue
             experiment = EXPERIMENTS[name]
-            wanted = arguments.targets or experiment.targets or [dataset.name for dataset in tested]
+            wanted = arguments.targets or experiment.targets or usual
             datasets = [dataset for dataset in tested if dataset.name in wanted]
             for dataset in for_development(datasets, splits) if experiment.development else datasets:
                 began = time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.paper.contrastive import ROUNDS, contrastive_probe
-from benchmarks.paper.data import WORDS, Dataset, write_rows
+from benchmarks.paper.data import Dataset, write_rows
 from engine import jobs
 from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
@@ -94,6 +94,27 @@ class Bench:
         job = jobs.AnnotateJob(labelled=self.yelp(), unlabelled=text, cache=self.cache, settings=settings)
         return str(self.steps.run("annotated", job))
 
+    def taught_by_draw(self, dataset: Dataset, seed: int) -> str:
+        """Texts of a target that ``seed`` does not draw, with labels that those teach which it draws.
+
+        As a person would who has nothing but a pile of texts and has labelled some: all of the pile is in the domain.
+        """
+        reading = self._reading(dataset)
+        pool = Corpus.open(self._import("target", [str(dataset.pool)], **reading))
+        task = self._task(dataset, seeds=1, first_seed=seed)["tune"]
+        ((_, draw),) = few_shot_draws(pool.labels, np.flatnonzero(pool.labels >= 0), task)
+        drawn = np.concatenate([draw.training, draw.validation])
+        rows = {"drawn": drawn, "rest": np.setdiff1d(np.arange(len(pool.texts)), drawn)}
+        files = {part: self.work / f"{dataset.name}-{part}-{seed}.parquet" for part in rows}
+        table = pq.read_table(dataset.pool, columns=["text", "label"])
+        for part, chosen in rows.items():
+            write_rows(table, chosen, files[part])
+        labelled = self._import("source", [str(files["drawn"])], **reading)
+        unlabelled = self._import("open-text", [str(files["rest"])])
+        settings = AnnotateSettings(confidence=0.5, out_of_domain_share=0)
+        job = jobs.AnnotateJob(labelled=labelled, unlabelled=unlabelled, cache=self.cache, settings=settings)
+        return str(self.steps.run("annotated", job))
+
     def clusters(self, corpus: str, **settings: Any) -> str:
         """Groups of ``corpus``: K-means with K = 10 unless ``settings`` say otherwise."""
         chosen = ClusterSettings(**{"projection": "none", "clusters": GROUPS, **settings})
@@ -140,7 +161,7 @@ class Bench:
             rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)])
             pool = self.work / f"{dataset.name}-{per_class}-{seed}.parquet"
             write_rows(table, rows, pool)
-            few = Dataset(dataset.name, pool, dataset.test, dataset.classes)
+            few = replace(dataset, pool=pool)
             for method, runs in self.tuned(few, starts, seeds=1, first_seed=seed).items():
                 found.setdefault(method, {}).update(runs)
         return found
@@ -158,9 +179,9 @@ class Bench:
             found[name] = _figures(evaluate(chances[0], labels[test], job.class_names(corpus)))
         return found
 
-    def probes(self, dataset: Dataset) -> Runs:
-        """Figures of the linear probes on Sentence-BERT, alone and with the source."""
-        job = jobs.ProbeJob(source=self.yelp(), cache=self.cache, **self._task(dataset, **DRAWS))
+    def probes(self, dataset: Dataset, source: str) -> Runs:
+        """Figures of the linear probes on Sentence-BERT, alone and with a ``source`` unless that is empty."""
+        job = jobs.ProbeJob(source=source, cache=self.cache, **self._task(dataset, **DRAWS))
         return figures(self.steps.run("linear-probe", job))
 
     def full_model(self, dataset: Dataset, rate: float = FT_RATE) -> Runs:
@@ -191,14 +212,18 @@ class Bench:
     def _import(self, role: str, files: Sequence[str], **settings: Any) -> str:
         return str(self.steps.run(role, import_job(list(files), ImportSettings(text_column="text", **settings))))
 
-    def _task(self, dataset: Dataset, **tune: Any) -> dict[str, Any]:
-        """The target's part of a job."""
-        reading: dict[str, Any] = {
+    def _reading(self, dataset: Dataset) -> dict[str, Any]:
+        """How a target's files are read: every row, in its order."""
+        return {
             "label_column": "label",
             "drop_duplicates": False,
             "minimum_characters": 1,
-            "words": WORDS.get(dataset.classes, {}),
+            "words": dataset.words,
         }
+
+    def _task(self, dataset: Dataset, **tune: Any) -> dict[str, Any]:
+        """The target's part of a job."""
+        reading = self._reading(dataset)
         return {
             "corpus": self._import("target", [str(dataset.pool)], **reading),
             "test": self._import("test", [str(dataset.test)], **reading),

@@ -23,6 +23,9 @@ WORDS: dict[int, dict[str, str]] = {
     3: {"0": "bad", "1": "maybe", "2": "good"},
     5: {"0": "terrible", "1": "bad", "2": "maybe", "3": "good", "4": "great"},
 }
+"""Words of the targets' classes, by their number; they all judge."""
+NEWS = "agnews"
+NEWS_WORDS = {"0": "world", "1": "sports", "2": "business", "3": "technology"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Dataset:
     name: str
     pool: Path
     test: Path
-    classes: int
+    words: dict[str, str]
 
 
 def find_datasets(folders: Iterable[Path], work: Path) -> list[Dataset]:
@@ -46,19 +49,40 @@ def find_datasets(folders: Iterable[Path], work: Path) -> list[Dataset]:
     SystemExit
         If there is none, or the test rows of a known target are not those of ``test_rows.json``.
     """
-    fixed = read_json(TEST_ROWS)
     found = []
     for train in sorted(path for folder in folders for path in folder.glob("*_train.parquet")):
         name = train.name.removesuffix("_train.parquet")
         others = [train.with_name(f"{name}_{part}.parquet") for part in ("test", "dev")]
         present = [path for path in others if path.exists()]
         pool, test = (train, present[0]) if present else split(train, work, name, share=0.25)
-        if name in fixed and fixed[name] != described(test):
-            raise SystemExit(f"{name}: the test rows are not those of {TEST_ROWS.name}; figures could not be compared.")
-        found.append(Dataset(name, pool, test, len(pq.read_table(pool, columns=["label"]).column(0).unique())))
+        _check(name, test)
+        classes = len(pq.read_table(pool, columns=["label"]).column(0).unique())
+        found.append(Dataset(name, pool, test, WORDS.get(classes, {})))
     if not found:
         raise SystemExit("There is no NAME_train.parquet in the data folders.")
     return found
+
+
+def news(data: Path, work: Path, rows: int = 2000) -> list[Dataset]:
+    """Return the topics of AG News as a target, if ``data`` has them: what a text is about, not how it judges.
+
+    A seeded sample of ``rows`` is tested on, written into ``work``.
+
+    Raises
+    ------
+    SystemExit
+        If the test rows are not those of ``test_rows.json``.
+    """
+    file = data / "text" / "agnews_test.parquet"
+    if not file.exists():
+        return []
+    table = pq.read_table(file, columns=["text", "topic"])
+    labelled = work / f"{NEWS}.parquet"
+    work.mkdir(parents=True, exist_ok=True)
+    write_rows(table.rename_columns(["text", "label"]), np.arange(len(table)), labelled)
+    pool, test = split(labelled, work, NEWS, share=1.0, most=rows)
+    _check(NEWS, test)
+    return [Dataset(NEWS, pool, test, NEWS_WORDS)]
 
 
 def for_development(datasets: Sequence[Dataset], work: Path, rows: int = 1000) -> list[Dataset]:
@@ -69,7 +93,7 @@ def for_development(datasets: Sequence[Dataset], work: Path, rows: int = 1000) -
     found = []
     for dataset in datasets:
         pool, held = split(dataset.pool, work, f"{dataset.name}-development", share=0.25, most=rows)
-        found.append(Dataset(dataset.name, pool, held, dataset.classes))
+        found.append(replace(dataset, pool=pool, test=held))
     return found
 
 
@@ -96,6 +120,12 @@ def write_rows(table: pa.Table, rows: np.ndarray, path: Path) -> None:
     wanted = table.take(pa.array(np.sort(rows)))
     if not path.exists() or not pq.read_table(path).equals(wanted):
         pq.write_table(wanted, path)
+
+
+def _check(name: str, test: Path) -> None:
+    fixed = read_json(TEST_ROWS)
+    if name in fixed and fixed[name] != described(test):
+        raise SystemExit(f"{name}: the test rows are not those of {TEST_ROWS.name}; figures could not be compared.")
 
 
 def described(path: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.paper.bench import Bench, Runs
-from benchmarks.paper.data import Dataset
+from benchmarks.paper.data import NEWS, Dataset
 from engine.presets import PSEUDO_ALPHA
 
 Found = dict[str, Runs]
@@ -78,7 +78,27 @@ def trained_anew(bench: Bench, dataset: Dataset) -> Found:
 
 def baselines(bench: Bench, dataset: Dataset) -> Found:
     """What is tuned or fitted without a prompt on the same draws; rows of table 1."""
-    return {"40 + 40": bench.full_model(dataset) | bench.probes(dataset)}
+    return {"40 + 40": bench.full_model(dataset) | bench.probes(dataset, bench.yelp())}
+
+
+def own(bench: Bench, dataset: Dataset) -> Found:
+    """No labelled source: the draw itself teaches labels of the other texts, and these a start for each seed."""
+
+    def starts(seed: int) -> dict[str, str]:
+        corpus = bench.taught_by_draw(dataset, seed)
+        groups = {"": bench.clusters(corpus), ", random groups": bench.clusters(corpus, method="random")}
+        prompts = {
+            f"MetaPT(own){name}": bench.meta(corpus, clusters, seed=seed, alpha=PSEUDO_ALPHA)
+            for name, clusters in groups.items()
+        }
+        return prompts | {"PPT(own)": bench.pretrained(corpus, seed=seed, learning_rate=PSEUDO_RATE)}
+
+    found = for_each_seed(bench, dataset, starts)["40 + 40"]
+    plain = {"PT": "random", "PT, vocabulary": "vocabulary"}
+    found |= bench.tuned(dataset, plain, learning_rate=PLAIN_RATE)
+    found |= bench.probes(dataset, "") | bench.full_model(dataset)
+    alone = bench.untuned(dataset, {})
+    return {"40 + 40": found, "no labels": {name: {"0": figures} for name, figures in alone.items()}}
 
 
 def pseudo(bench: Bench, dataset: Dataset) -> Found:
@@ -259,6 +279,7 @@ EXPERIMENTS = {
     "baselines": Experiment(baselines),
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
+    "own": Experiment(own, (NEWS, "sst2")),
     "table2": Experiment(table2, ("sst5",)),
     "grouped-anew": Experiment(grouped_anew, ("sst5",)),
     "figure2": Experiment(figure2, ("sst2",)),
