@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/evidence.md`` anew from ``benchmarks/results``, each below its comment ``<!-- name -->``.
+"""Write the tables of the evidence pages anew from ``benchmarks/results``, each below its comment ``<!-- name -->``.
 
     python -m benchmarks.evidence
 
@@ -22,7 +22,8 @@ from engine.evaluation.results import ALONE
 from engine.storage import read_json, write_text
 
 HERE = Path(__file__).parent
-RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "evidence.md"
+RESULTS, DOCS = HERE / "results", HERE.parent / "docs"
+PAGES = tuple(DOCS / f"{name}.md" for name in ("evidence", "evidence-details", "evidence-settings", "speed"))
 
 TARGETS = {
     "amazon2": "Amazon-2",
@@ -350,14 +351,17 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def rewritten(page: str) -> str:
-    """Return the page with each table below its comment made anew; text around them stays."""
+def rewritten(pages: Mapping[str, str]) -> dict[str, str]:
+    """Return pages with each table below its comment made anew, wherever it stands; text around them stays."""
+    found = dict(pages)
     for name, made in TABLES.items():
         begin = rf"(<!-- {re.escape(name)} -->\n\n)(\|[^\n]*\n)+"
-        page, count = re.subn(begin, lambda found, made=made: found[1] + made() + "\n", page)
-        if count != 1:
-            raise ValueError(f"{PAGE.name} has {count} tables below <!-- {name} -->")
-    return page
+        places = [page for page, text in found.items() for _ in re.finditer(begin, text)]
+        if len(places) != 1:
+            raise ValueError(f"{' and '.join(found)} have {len(places)} tables below <!-- {name} -->")
+        page = places[0]
+        found[page] = re.sub(begin, lambda match, made=made: match[1] + made() + "\n", found[page])
+    return found
 
 
 def _table1() -> dict[str, Figures]:
@@ -374,9 +378,15 @@ def _of(experiment: str, condition: str) -> dict[str, Figures]:
     return {target: document[target]["figures"][condition] for target in TARGETS if target in document}
 
 
+def pages() -> dict[str, str]:
+    """Return file name -> text of the evidence pages."""
+    return {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+
+
 def main() -> None:
-    """Write the page."""
-    write_text(PAGE, rewritten(PAGE.read_text(encoding="utf-8")))
+    """Write the pages."""
+    for name, text in rewritten(pages()).items():
+        write_text(DOCS / name, text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Settings that go together: the paper's, and smaller ones for a laptop.
 
 The rates of ``quick`` and ``laptop`` were chosen on development rows for the bundled backbone, whose embedding table is
-large (docs/evidence.md); other backbones keep the paper's rates.
+large (docs/evidence-settings.md); other backbones keep the paper's rates.
 """
 
 from __future__ import annotations

@@ -8,17 +8,20 @@ from benchmarks import evidence
 from benchmarks.paper.report import markdown, spread
 
 
-def test_the_page_shows_the_figures_of_the_results():
-    page = evidence.PAGE.read_text(encoding="utf-8")
-    assert evidence.rewritten(page) == page, "run python -m benchmarks.evidence"
+def test_the_pages_show_the_figures_of_the_results():
+    pages = evidence.pages()
+    assert evidence.rewritten(pages) == pages, "run python -m benchmarks.evidence"
 
 
 def test_a_table_is_made_anew_and_the_text_around_it_stays(monkeypatch):
     monkeypatch.setattr(evidence, "TABLES", {"speed": lambda: markdown(["a"], [["1"]])})
-    page = "before\n\n<!-- speed -->\n\n| old |\n|---|\n| 7 |\n\nafter\n"
-    assert evidence.rewritten(page) == "before\n\n<!-- speed -->\n\n| a |\n|---|\n| 1 |\n\nafter\n"
-    with pytest.raises(ValueError, match="0 tables below <!-- speed -->"):
-        evidence.rewritten("no table")
+    pages = {"one.md": "# One\n", "two.md": "before\n\n<!-- speed -->\n\n| old |\n|---|\n| 7 |\n\nafter\n"}
+    new = "before\n\n<!-- speed -->\n\n| a |\n|---|\n| 1 |\n\nafter\n"
+    assert evidence.rewritten(pages) == {"one.md": "# One\n", "two.md": new}
+    with pytest.raises(ValueError, match="have 0 tables below <!-- speed -->"):
+        evidence.rewritten({"one.md": "no table"})
+    with pytest.raises(ValueError, match="have 2 tables below <!-- speed -->"):
+        evidence.rewritten(pages | {"one.md": new})
 
 
 def test_the_best_of_a_column_is_bold_and_what_is_missing_is_empty():
