@@ -11,11 +11,7 @@ where it was interrupted. Nothing is chosen on test rows: the probe's regularisa
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.provenance import RESULTS, provenance
 from engine import jobs
 from engine.backbones.load import Backbone, load_backbone
 from engine.evaluation.results import RunResults
@@ -163,7 +160,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="bundled", help="bundled or a folder")
     parser.add_argument("--precision", default="auto", help="of the prompts: auto, float32 or bfloat16")
     parser.add_argument("--work", type=Path, default=Path("backbone.metapt"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "backbone.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "backbone.json")
     parser.add_argument("--skip-prompts", action="store_true", help="only spans and the linear probe")
     arguments = parser.parse_args()
     began = time.time()
@@ -173,10 +170,7 @@ def main() -> None:
     reviews = pq.read_table(arguments.data / "downstream" / "amazon2_test.parquet").column("text").to_pylist()
     result: dict[str, Any] = {
         "command": "python -m benchmarks.backbone --data DIR",
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {name: version(name) for name in ("torch", "transformers", "scikit-learn")},
+        **provenance("torch", "transformers", "scikit-learn"),
         "backbone": {"name": backbone.identity.name, "parameters": backbone.parameters},
         "precision": arguments.precision,
         "span_loss_on_amazon2_test": round(span_loss(backbone, reviews), 4),

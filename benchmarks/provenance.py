@@ -6,9 +6,13 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
+
+RESULTS = Path(__file__).parent / "results"
+"""Where figures are kept."""
 
 
 def commit() -> str:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.provenance import provenance
+from benchmarks.provenance import RESULTS, provenance
 from engine.storage import write_json
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--embedded", type=int, default=5_000)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "responsiveness.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "responsiveness.json")
     chosen = parser.parse_args()
     starts = first_window(5)
     with tempfile.TemporaryDirectory(prefix="metapt-bench-") as folder:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.provenance import provenance
+from benchmarks.provenance import RESULTS, provenance
 from engine.annotation.suggestions import suggest_rows
 from engine.embedding.sentence_bert import SentenceEncoder
 from engine.storage import write_json
@@ -45,7 +45,7 @@ def main() -> None:
     """Print a table and write the same figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Folder that holds downstream/.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "suggestions.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "suggestions.json")
     arguments = parser.parse_args()
     folder, encoder = arguments.data / "downstream", SentenceEncoder()
     figures: dict[str, dict[str, dict[int, list[float]]]] = {}

@@ -21,7 +21,7 @@ from benchmarks.paper.bench import Bench
 from benchmarks.paper.data import find_datasets, for_development, news, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.report import differences, joined, table, write_csv
-from benchmarks.provenance import provenance
+from benchmarks.provenance import RESULTS, provenance
 from engine.clustering.store import Clustering
 from engine.events import Event, Notice
 from engine.project import Project
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000, help="of the labelled source")
     parser.add_argument("--test-rows", type=int, help="test on a seeded sample of so many of the fixed test rows")
     parser.add_argument("--work", type=Path, default=Path("paper.metapt"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     folders = [folder / "downstream" if (folder / "downstream").is_dir() else folder for folder in arguments.data]
     results = arguments.out / "paper.json"
