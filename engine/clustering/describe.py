@@ -21,6 +21,8 @@ DESCRIBED_TEXTS = 20_000
 SILHOUETTE_ROWS = 2_000
 TERMS = 10
 CENTRAL_ROWS = 10
+ONE_CLASS = 0.9
+"""A cluster of which at least this share has one label is as good as of one class."""
 _NAME_TERMS = 3
 _SLICE_TEXTS = 500
 _SLICE_ROWS = 8_192
@@ -62,6 +64,24 @@ def describe(
             Cluster(number, name, len(members), dict(zip(classes, counts, strict=True)), terms[number], central[number])
         )
     return described
+
+
+def same_as_classes(clusters: Sequence[Cluster]) -> str:
+    """Return a warning if most labelled texts are in clusters as good as of one class; empty if not, or there is one.
+
+    A meta task of one class is solved by always giving that class: adapting to it teaches nothing that tells classes
+    apart.
+    """
+    labelled = [cluster.labels for cluster in clusters if any(cluster.labels.values())]
+    alike = [labels for labels in labelled if max(labels.values()) >= ONE_CLASS * sum(labels.values())]
+    several = len({name for labels in labelled for name, count in labels.items() if count}) > 1
+    whole = sum(sum(labels.values()) for labels in labelled)
+    if not several or 2 * sum(sum(labels.values()) for labels in alike) < whole:
+        return ""
+    return (
+        f"In {len(alike)} of {len(clusters)} groups nearly all texts have the same label. To adapt to such a group "
+        "is to give one answer, and teaches little about telling classes apart. Groups at random mix the classes."
+    )
 
 
 def silhouette(vectors: np.ndarray, assignment: np.ndarray, *, seed: int) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.clustering import grouping
-from engine.clustering.describe import describe, label_nmi, silhouette
+from engine.clustering.describe import describe, label_nmi, same_as_classes, silhouette
 from engine.clustering.projection import FirstPicture, principal_components, tsne
 from engine.clustering.store import Cluster, Clustering, save
 from engine.corpus.store import Corpus
@@ -99,6 +99,8 @@ def cluster(
         reduced = yield from principal_components(vectors, assignment, settings)
         positions, layout = reduced[:, :2], "pca"
     clusters = yield from describe(texts, corpus.labels, corpus.classes, assignment, vectors, seed=settings.seed)
+    if warning := same_as_classes(clusters):
+        yield Notice(warning, "warning")
     quality = None if vectors is None else silhouette(vectors, assignment, seed=settings.seed)
     if quality is not None:
         yield Metric("silhouette", settings.clusters, quality)

@@ -28,6 +28,26 @@ def corpus(tmp_path) -> Corpus:
     return make_corpus(tmp_path / "corpus", texts, [CLASSES[row % 2] for row in range(90)])
 
 
+def test_groups_that_are_the_classes_are_told(corpus, tmp_path):
+    def warnings(name: str, labels: list[str | None]) -> list[str]:
+        made = make_corpus(tmp_path / name, themed_texts(90)[0], labels)
+        events = events_of(made, tmp_path / f"of {name}", projection="none")
+        return [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
+
+    themes = themed_texts(90)[1].tolist()
+    topics = [CLASSES[theme == 0] for theme in themes]
+    (warning,) = warnings("topics", topics)
+    assert warning.startswith("In 3 of 3 groups nearly all texts have the same label.")
+    half = [CLASSES[row % 2] if theme < 2 else CLASSES[0] for row, theme in enumerate(themes)]
+    assert warnings("one group of three", half) == []
+    nearly = [CLASSES[(theme == 0) != (row < 6)] for row, theme in enumerate(themes)]
+    assert len(warnings("some have another label", nearly)) == 1
+    unlabelled = [name if row < 30 else None for row, name in enumerate(topics)]
+    assert len(warnings("most have no label", unlabelled)) == 1
+    assert warnings("one class", [CLASSES[0]] * 90) == []
+    assert warnings("no label", [None] * 90) == []
+
+
 # The stage -----------------------------------------------------------------------------------------------------------
 
 
