@@ -31,11 +31,11 @@ from engine.command_line.options import (
     mapping,
     settings_as_options,
 )
-from engine.command_line.status import show_status
+from engine.command_line.own_labels import own_labels
+from engine.command_line.status import status
 from engine.command_line.steps import (
     DEMO_SENTENCES,
     as_learned,
-    check_there,
     classify_files,
     classify_sentences,
     engine_alone,
@@ -51,7 +51,6 @@ from engine.command_line.steps import (
 from engine.corpus.store import Corpus
 from engine.errors import MetaPTError, SettingsError
 from engine.jobs.session import Session
-from engine.project import Project
 from engine.roles import IMPORTED
 from engine.running.pipeline import import_job, merged_summaries, read_pipeline, read_pretraining, run_pipeline
 from engine.settings import (
@@ -220,7 +219,7 @@ def tune(
         settings = as_learned(prompt, starts.values())
         done = [steps.run("tune", jobs.TuneJob(starts=starts, prompt=settings, backbone=backbone, **task))]
         if probe:
-            source = str(opened.role("source")) if opened.has_role("source") else ""
+            source = str(opened.role("source")) if opened.has_role("source") and not task["taught"] else ""
             job = jobs.ProbeJob(source=source, cache=str(opened.cache.resolve()), device=backbone.device, **task)
             done.append(steps.run("linear-probe", job))
         if not json:
@@ -330,15 +329,8 @@ def demo(
     classify_sentences(DEMO_SENTENCES, tuned_prompt_in(project), BackboneSettings(), json)
 
 
-@app.command()
-def status(
-    project: ProjectFolder = DEFAULT_PROJECT,
-    json: Annotated[bool, typer.Option("--json", help="Print it as a JSON object.")] = False,
-) -> None:
-    """Say how far a project is, what is out of date and which command comes next; it may be open elsewhere."""
-    check_there(project)
-    with Project.open(project, read_only=True) as opened:
-        show_status(opened, json)
+app.command()(own_labels)
+app.command()(status)
 
 
 @app.command("pretrain-backbone")

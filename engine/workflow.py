@@ -21,7 +21,7 @@ from engine.jobs.target_jobs import TargetJob
 from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.roles import IMPORTED
-from engine.running.runs import moved_on, tested_on
+from engine.running.runs import moved_on, own_labels_taught, tested_on
 
 PROBES = {file: name for name, file in PROBE_FILES.items()}
 """What a run of linear probes may leave -> what it is called."""
@@ -95,9 +95,10 @@ def training_role(project: Project) -> str:
 def embedded_source(project: Project) -> str:
     """Return the folder of the labelled texts if something has made vectors of all of them; else empty.
 
-    A probe that learns from them, too, is a matter of seconds then.
+    A probe that learns from them, too, is a matter of seconds then. It has nothing to learn from them if they are the
+    labels of the task itself.
     """
-    if not project.has_role("source"):
+    if not project.has_role("source") or own_labels_taught(project):
         return ""
     source = project.role("source")
     for role, name in (("clusters", "corpus"), ("annotated", "labelled")):
@@ -133,7 +134,9 @@ def on_same_labels(job: Job, other: Job) -> bool:
     """Whether two jobs on the target task learned from the same texts and labels."""
     if not (isinstance(job, TargetJob) and isinstance(other, TargetJob)):
         return False
-    folders = all(Path(getattr(job, name)).name == Path(getattr(other, name)).name for name in ("corpus", "test"))
+    folders = all(
+        Path(getattr(job, name)).name == Path(getattr(other, name)).name for name in ("corpus", "test", "taught")
+    )
     return folders and all(
         getattr(job, name) == getattr(other, name) for name in ("labels", "classes", "renamed", "tune")
     )

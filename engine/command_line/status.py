@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any, NamedTuple
+from json import dumps as to_json
+from typing import Annotated, Any, NamedTuple
 
+import typer
 from rich.table import Column, Table
 
+from engine.command_line.options import DEFAULT_PROJECT, ProjectFolder
+from engine.command_line.steps import check_there
 from engine.command_line.tables import out
 from engine.corpus.store import Corpus
 from engine.errors import StorageError, storage_errors
@@ -58,12 +61,22 @@ def next_command(shown: list[Line]) -> str:
     return "metapt predict FILE"
 
 
-def show_status(project: Project, as_json: bool) -> None:
+def status(
+    project: ProjectFolder = DEFAULT_PROJECT,
+    json: Annotated[bool, typer.Option("--json", help="Print it as a JSON object.")] = False,
+) -> None:
+    """Say how far a project is, what is out of date and which command comes next; it may be open elsewhere."""
+    check_there(project)
+    with Project.open(project, read_only=True) as opened:
+        _show(opened, json)
+
+
+def _show(project: Project, as_json: bool) -> None:
     """Print how far a project is, and what comes next."""
     shown, labelled = lines(project), _labelled(project)
     if as_json:
         steps: list[dict[str, Any]] = [line._asdict() for line in shown]
-        print(json.dumps({"steps": steps, "labelled": labelled, "next": next_command(shown)}, ensure_ascii=False))
+        print(to_json({"steps": steps, "labelled": labelled, "next": next_command(shown)}, ensure_ascii=False))
         return
     table = Table("step", "state", Column("run", no_wrap=True), "began", "result")
     for line in shown:

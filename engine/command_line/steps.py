@@ -25,7 +25,7 @@ from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.running.pipeline import Runner, Steps, run_to_end
 from engine.running.process import EngineProcess
-from engine.running.runs import moved_on, tested_on
+from engine.running.runs import moved_on, own_labels_taught, tested_on
 from engine.settings import BackboneSettings, PromptSettings
 from engine.stage import Stopped, StopToken
 from engine.storage import read_json
@@ -227,5 +227,6 @@ def target_fields(project: Project, words: list[str] | None) -> dict[str, Any]:
     return {
         "corpus": str(corpus.folder),
         "test": tested_on(project),
+        "taught": own_labels_taught(project),
         **task.fields(corpus, project.labels(corpus.content_hash), words=mapping("word", words or [])),
     }

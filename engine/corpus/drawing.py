@@ -9,6 +9,9 @@ import numpy as np
 from engine.errors import DataError
 from engine.settings import TuneSettings
 
+TEST_ROWS = 200
+"""So many labelled rows at most are set aside to test on where nobody says how many."""
+
 
 def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Generator, *, least: int) -> np.ndarray:
     """Draw rows that have a label.
@@ -34,6 +37,27 @@ def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Genera
     first = np.concatenate([order[labels[order] == number][:least] for number in np.unique(labels[order])])
     rest = order[~np.isin(order, first)]
     return np.sort(np.concatenate([first, rest[: max(0, count - len(first))]]))
+
+
+def set_aside(pool: np.ndarray, settings: TuneSettings, known: np.ndarray | None = None) -> np.ndarray:
+    """Return the labelled rows that are tested on: as many as asked for, if enough are left to draw from.
+
+    Parameters
+    ----------
+    pool
+        Row numbers of all labelled rows, int64 [n]; the order decides which are taken.
+    known
+        Those of which something else has learned already; they are not tested on.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row numbers in their order, int64.
+    """
+    order = np.random.default_rng(0).permutation(pool)
+    spare = max(0, len(pool) - settings.training_rows - settings.validation_rows)
+    unknown = order if known is None else order[~np.isin(order, known)]
+    return np.sort(unknown[: min(settings.test_rows, spare)])
 
 
 @dataclass(frozen=True)

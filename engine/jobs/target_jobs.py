@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from engine.corpus.drawing import few_shot_draws
+from engine.corpus.drawing import few_shot_draws, set_aside
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Notice
@@ -26,12 +26,14 @@ class TargetJob(PromptJob):
 
     ``classes`` are the person's own, and ``labels`` (row -> class) go before the corpus's. ``renamed`` maps a class of
     the corpora to what the person calls it. ``test`` is a corpus of its own to test on; without one,
-    ``tune.test_rows`` of the labelled rows are set aside.
+    ``tune.test_rows`` of the labelled rows are set aside. ``taught`` is the corpus of those labels of the task that
+    have taught others (`engine.jobs.own_labels`): its texts are not set aside.
     """
 
     classes: list[str] = Field(default_factory=list)
     renamed: dict[str, str] = Field(default_factory=dict)
     test: str = ""
+    taught: str = ""
     labels: dict[int, str] = Field(default_factory=dict)
     tune: TuneSettings = Field(default_factory=TuneSettings)
 
@@ -72,9 +74,10 @@ class TargetJob(PromptJob):
             mapped = class_numbers(other, classes, self.renamed)
             rows = corpus.rows + np.flatnonzero(mapped >= 0)
             return corpus, corpus.texts + other.texts, np.concatenate([labels, mapped]), pool, rows
-        order = np.random.default_rng(0).permutation(pool)
-        held_out = min(self.tune.test_rows, max(0, len(pool) - self.tune.training_rows - self.tune.validation_rows))
-        return corpus, corpus.texts, labels, np.sort(order[held_out:]), np.sort(order[:held_out])
+        texts = corpus.texts
+        teachers = set(Corpus.open(self.taught).texts) if self.taught else set()
+        test = set_aside(pool, self.tune, np.array([row for row in pool if texts[row] in teachers], np.int64))
+        return corpus, texts, labels, np.setdiff1d(pool, test), test
 
 
 class TuneJob(TargetJob):
@@ -93,9 +96,10 @@ class TuneJob(TargetJob):
             yield Notice(warning, "warning")
         if not self.test and len(test) < self.tune.test_rows:
             labelled, wanted = len(pool) + len(test), self.tune.training_rows + self.tune.validation_rows
+            taught = ", and those that have taught the others are not tested on" if self.taught else ""
             yield Notice(
                 f"Only {len(test):,} texts are left to test on, not {self.tune.test_rows:,}: of {labelled:,} with a "
-                f"label {wanted:,} are for training and validation.",
+                f"label {wanted:,} are for training and validation{taught}.",
                 "warning",
             )
         draws = few_shot_draws(labels, pool, self.tune)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from engine.errors import StorageError, TrainingError
 from engine.events import Event, Failed, Finished
+from engine.jobs import ImportJob
 from engine.jobs.job import Job, with_whole_paths
+from engine.jobs.own_labels import is_own
 from engine.jobs.record import ending
 from engine.jobs.target_task import task_from
 from engine.project import Project
@@ -86,6 +88,14 @@ def tested_on(project: Project) -> str:
     """Return the folder of the texts to test on; empty if there are none, or the person wants labels left over."""
     wanted = project.has_role("test") and task_from(project.value("task")).own_test
     return str(project.role("test")) if wanted else ""
+
+
+def own_labels_taught(project: Project) -> str:
+    """Return the folder of the labelled source if it is the labels of the person's own task; else empty."""
+    record = project.record_of("source")
+    files = record.job.files if record is not None and isinstance(record.job, ImportJob) else []
+    own = bool(files) and all(is_own(name, "source") for name in files)
+    return str(project.role("source")) if own else ""
 
 
 def _outcome(project: Project, role: str) -> str:

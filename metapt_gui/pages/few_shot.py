@@ -18,14 +18,14 @@ from engine.jobs.record import ending
 from engine.jobs.target_task import present_names
 from engine.presets import preset
 from engine.project import Project
-from engine.running.runs import tested_on
+from engine.running.runs import own_labels_taught, tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
 from engine.workflow import TUNE, embedded_source
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.models.texts import Texts, read_texts
-from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
+from metapt_gui.pages.few_shot_side import FewShotSide
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.result_files import results_of, soft_tokens
 from metapt_gui.run_files import Curves, read_curves
@@ -326,14 +326,14 @@ class FewShotPage(Page):
         """Return the settings with as many test rows as the labels leave, none if there are texts to test on."""
         settings = self.side.form.settings()
         assert isinstance(settings, TuneSettings)
-        spare = max(0, sum(self._counts().values()) - settings.training_rows - settings.validation_rows)
-        return settings.model_copy(update={"test_rows": 0 if self._test() else min(spare, TEST_ROWS)})
+        return settings.model_copy(update={"test_rows": 0 if self._test() else self.side.spare(settings)})
 
     def _target(self) -> dict[str, Any]:
         classes = self.side.words.classes()
         return {
             "corpus": self.document.path("target"),
             "test": self._test(),
+            "taught": own_labels_taught(self.document.project) if self.document.project is not None else "",
             "classes": classes,
             "renamed": self.labels.task.renamed,
             "labels": self.labels.usable(classes),
@@ -386,7 +386,7 @@ class FewShotPage(Page):
         if isinstance(event, Finished) and run.role == "tune" and event.outcome == "completed":
             project = self.document.project
             if project is not None and self.side.compare.isChecked():
-                same = ("corpus", "test", "classes", "renamed", "labels", "tune", "words")
+                same = ("corpus", "test", "taught", "classes", "renamed", "labels", "tune", "words")
                 task = {name: getattr(run.job, name) for name in same}
                 probe = ProbeJob(source=embedded_source(project), cache=str(project.cache.resolve()), **task)
                 QTimer.singleShot(0, self, partial(self._follow_with, project, probe))

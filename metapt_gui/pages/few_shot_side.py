@@ -9,7 +9,9 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 
+from engine.corpus.drawing import TEST_ROWS
 from engine.presets import preset
+from engine.running.runs import own_labels_taught
 from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
@@ -30,8 +32,6 @@ NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FRO
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
-TEST_ROWS = 200
-"""So many labelled texts, at most, are tested on."""
 
 
 class FewShotSide(SideScroll):
@@ -246,6 +246,13 @@ class FewShotSide(SideScroll):
         """Return why tuning cannot begin; empty if it can."""
         return self.words.problem() or self.prompt_form.problem() or self.form.problem()
 
+    def spare(self, settings: TuneSettings) -> int:
+        """Return how many labelled texts are left to test on; those that have taught the other texts are not."""
+        project, source = self._document.project, self._document.corpus("source")
+        taught = source.rows if project is not None and source is not None and own_labels_taught(project) else 0
+        drawn = settings.training_rows + settings.validation_rows
+        return max(0, min(self._total - max(drawn, taught), TEST_ROWS))
+
     def _say_split(self) -> None:
         if self.form.problem():
             return
@@ -254,7 +261,7 @@ class FewShotSide(SideScroll):
         training, validation = settings.training_rows, settings.validation_rows
         own = bool(self._test_texts) and self.own_test.isChecked()
         if self._total >= training + validation:
-            test = min(self._total - training - validation, TEST_ROWS)
+            test = self.spare(settings)
             text = f"Each seed takes {training} for training and {validation} for validation"
             text += "." if own else f"; {test:,} are left to test on."
             if unused := self._total - training - validation - (0 if own else test):

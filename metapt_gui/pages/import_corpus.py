@@ -24,6 +24,7 @@ from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.missed_labels import missed, perhaps_missed
 from metapt_gui.missed_labels import sentence as missed_sentence
+from metapt_gui.own_labels import OwnLabels
 from metapt_gui.pages.page import WARNINGS_SHOWN, Context, Page
 from metapt_gui.widgets.column_choice import ColumnChoice, suits
 from metapt_gui.widgets.dialogs import reporting
@@ -37,7 +38,7 @@ from metapt_gui.widgets.import_report import (
 )
 from metapt_gui.widgets.pieces import Banner, Card, SideScroll, enable, label
 from metapt_gui.widgets.preview_table import PreviewTable, TableOrNothing, counted, detected, guess
-from metapt_gui.widgets.role_buttons import DEFAULTS, NEED_LABELS, ROLES, RoleButtons
+from metapt_gui.widgets.role_buttons import DEFAULTS, NEED_LABELS, ROLES, RoleButtons, description
 from metapt_gui.widgets.settings_form import SettingsForm
 
 READING = ("format", "encoding", "delimiter", "header", "skip_rows", "sheet")
@@ -75,8 +76,10 @@ class ImportPage(Page):
         self.drop = DropZone()
         self.drop.files_chosen.connect(self.set_files)
         self.body.addWidget(self.drop)
-        self.guess = Banner()
+        self.guess, self.own = Banner(), OwnLabels(self.document, self.context.background)
+        self.own.taken.connect(self._show_role)
         self.body.addWidget(self.guess)
+        self.body.addWidget(self.own)
 
         self.preview = PreviewTable()
         self.model = self.preview.rows
@@ -125,6 +128,7 @@ class ImportPage(Page):
         """Show the files, settings and result of the role."""
         if what in ("opened", self.role):
             self._show_role()
+        self.own.show_for(self.role)
         reason = self.document.fixed
         self.drop.set_fixed(reason)
         enable(self.shown.button, reason)
@@ -139,14 +143,12 @@ class ImportPage(Page):
 
     def summary(self) -> str:
         """Return a line for the rail."""
-        corpora = [self.document.corpus(role) for role, _, _ in ROLES]
-        total = sum(corpus.rows for corpus in corpora if corpus is not None)
+        total = sum(corpus.rows for role, _, _ in ROLES if (corpus := self.document.corpus(role)) is not None)
         return wording.count(total, "texts") if total else ""
 
     def files(self) -> list[str]:
         """Return the files that are chosen for the role."""
-        found: list[str] = self.document.value(f"files {self.role}", [])
-        return found
+        return list(self.document.value(f"files {self.role}", []))
 
     def set_files(self, files: list[str]) -> None:
         """Choose other files; what was chosen for those before holds if these have the same columns."""
@@ -184,6 +186,7 @@ class ImportPage(Page):
         self.host.forget("preview_file")  # it was asked for the files of another role, or for other files
         files = self.files()
         self.drop.show_files(files)
+        self.own.show_for(self.role)
         self._showing = True
         self.form.set_values(DEFAULTS.get(self.role, {}) | self.document.value(f"import {self.role}", {}))
         self._showing = False
@@ -196,9 +199,7 @@ class ImportPage(Page):
             self.shown.show_text("Looking at the file …")
             self._ask_preview()
         else:
-            title, sentence = next((title, sentence) for role, title, sentence in ROLES if role == self.role)
-            formats = "CSV, TSV, JSONL, JSON, Parquet, XLSX or plain text."
-            self.shown.show_text(f"{title}\n\n{sentence}\n\n{formats}", choose=True)
+            self.shown.show_text(description(self.role), choose=True)
         self.update_primary()
 
     def _ask_preview(self) -> None:
@@ -236,9 +237,8 @@ class ImportPage(Page):
         self.update_primary()
 
     def _show_guess(self) -> None:
-        sentence = guess(self._preview)
-        self.guess.setVisible(bool(sentence))
-        if sentence:
+        self.guess.hide()
+        if sentence := guess(self._preview):
             tooltip = "Type another encoding, such as cp1250. The preview follows."
             self.guess.show_text(sentence, ("Change encoding", tooltip, self._choose_encoding))
 

@@ -26,6 +26,12 @@ DEFAULTS = {"target": {"keep_unlabelled": True}}
 """Where a role differs from the settings' own defaults: the rest of the task's texts is labelled by hand."""
 
 
+def description(role: str) -> str:
+    """Return what stands where no file is chosen yet."""
+    title, sentence = next((title, sentence) for name, title, sentence in ROLES if name == role)
+    return f"{title}\n\n{sentence}\n\nCSV, TSV, JSONL, JSON, Parquet, XLSX or plain text."
+
+
 class RoleButtons(QWidget):
     """A button a role, of which one is down."""
 
