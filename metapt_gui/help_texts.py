@@ -12,7 +12,8 @@ moment; there is
 nothing to save.""",
     "import": """**Import** brings in up to four kinds of texts.
 
-* *Labelled texts* teach: reviews with stars, say. The paper uses Yelp reviews.
+* *Labelled texts* teach: reviews with stars, say. The paper uses Yelp reviews. If there are none, the labels of
+your own task can teach (*Take my labels*).
 * *Unlabelled texts* are optional: a pile of any text, which the next step labels.
 * *Your task* holds the texts that you care about. A few of them will be labelled by you.
 * *Test texts* are optional: labelled ones of your task, which are only measured on.

@@ -56,8 +56,8 @@ class PseudoLabelPage(Page):
                 "This step is optional. It needs labelled texts and a pile of unlabelled ones (Import, Unlabelled "
                 "texts): it labels the pile, and the prompt then learns from that. If you have no labelled texts from "
                 "elsewhere, your task's own can teach (Import, Labelled texts). Without this step the prompt learns "
-                "from the labelled texts as they are, which taught about as much on the data sets that we measured. The "
-                "next step lets you choose.",
+                "from the labelled texts as they are, which taught about as much on the data sets that we measured. "
+                "The next step lets you choose.",
                 wrap=True,
             )
         )
