@@ -129,15 +129,15 @@ class PseudoLabelPage(Page):
 
     def refresh(self, what: str) -> None:
         """Show the annotation."""
+        kept, shown = self.document.value("annotate", {}), self.form.values()
+        if what == "opened" or (what == "values" and any(shown.get(name, kept[name]) != kept[name] for name in kept)):
+            self._showing = True
+            self.form.set_values(kept)
+            self._enable_model()
+            self.balance.setChecked(bool(kept.get("balance", True)))
+            self._showing = False
         if what not in ("opened", "annotated", "source", "open-text"):
             return
-        if what == "opened":
-            self._showing = True
-            values = self.document.value("annotate", {})
-            self.form.set_values(values)
-            self._enable_model()
-            self.balance.setChecked(bool(values.get("balance", True)))
-            self._showing = False
         possible = self.document.has("open-text") or self.document.has("annotated")
         self.empty.setVisible(not possible)
         self.splitter.setVisible(possible)

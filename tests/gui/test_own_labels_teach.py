@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from gui.driving import Hands, chosen
 
+from engine.settings import AnnotateSettings
 from engine.storage import read_json
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
+from metapt_gui.pages.pseudo_label import PseudoLabelPage
 from metapt_gui.widgets.dialogs import ErrorDialog
 
 TEXTS = [f"the parcel {number} is {('late', 'lost')[number % 2]}" for number in range(60)]
@@ -32,6 +34,10 @@ def tasked(importing: ImportPage, hands: Hands, tmp_path: Path) -> ImportPage:
 def test_the_labels_of_the_task_teach(tasked: ImportPage, hands: Hands) -> None:
     document = hands.window.document
     document.set_value("tune", {"training_rows": 10, "validation_rows": 10})
+    labelling = hands.step(1)
+    assert isinstance(labelling, PseudoLabelPage)
+    assert labelling.annotate_settings().confidence == AnnotateSettings().confidence
+    hands.step(0)
     hands.click(tasked.roles["test"])
     assert not tasked.own.isVisible()
     hands.click(tasked.roles["source"])
@@ -48,6 +54,8 @@ def test_the_labels_of_the_task_teach(tasked: ImportPage, hands: Hands) -> None:
     assert tasked.roles["open-text"].text() == "Unlabelled texts: 30"
     assert document.value("annotate") == {"confidence": 0.5, "out_of_domain_share": 0}
     assert hands.step(1).primary.isEnabled()
+    settings = labelling.annotate_settings()
+    assert (settings.confidence, settings.out_of_domain_share) == (0.5, 0)
 
     tuning = hands.step(4)
     assert isinstance(tuning, FewShotPage)
