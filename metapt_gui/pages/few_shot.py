@@ -25,7 +25,7 @@ from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.models.texts import Texts, read_texts
-from metapt_gui.pages.few_shot_side import TEST_ROWS, FewShotSide
+from metapt_gui.pages.few_shot_side import FewShotSide, left_to_test
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.result_files import results_of, soft_tokens
 from metapt_gui.run_files import Curves, read_curves
@@ -326,8 +326,8 @@ class FewShotPage(Page):
         """Return the settings with as many test rows as the labels leave, none if there are texts to test on."""
         settings = self.side.form.settings()
         assert isinstance(settings, TuneSettings)
-        spare = max(0, sum(self._counts().values()) - settings.training_rows - settings.validation_rows)
-        return settings.model_copy(update={"test_rows": 0 if self._test() else min(spare, TEST_ROWS)})
+        test = 0 if self._test() else left_to_test(sum(self._counts().values()), settings)
+        return settings.model_copy(update={"test_rows": test})
 
     def _target(self) -> dict[str, Any]:
         classes = self.side.words.classes()

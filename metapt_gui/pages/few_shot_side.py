@@ -30,8 +30,14 @@ NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FRO
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
-TEST_ROWS = 200
-"""So many labelled texts, at most, are tested on."""
+TEST_ROWS, LEAST_TEST_ROWS = 200, 20
+"""So many labelled texts, at most and at least, are tested on: of one text that is left all or nothing is right."""
+
+
+def left_to_test(labels: int, settings: TuneSettings) -> int:
+    """Return how many of so many labelled texts are set aside to test on."""
+    spare = labels - settings.training_rows - settings.validation_rows
+    return min(spare, TEST_ROWS) if spare >= LEAST_TEST_ROWS else 0
 
 
 class FewShotSide(SideScroll):
@@ -254,10 +260,14 @@ class FewShotSide(SideScroll):
         training, validation = settings.training_rows, settings.validation_rows
         own = bool(self._test_texts) and self.own_test.isChecked()
         if self._total >= training + validation:
-            test = min(self._total - training - validation, TEST_ROWS)
+            spare, test = self._total - training - validation, left_to_test(self._total, settings)
             text = f"Each seed takes {training} for training and {validation} for validation"
-            text += "." if own else f"; {test:,} are left to test on."
-            if unused := self._total - training - validation - (0 if own else test):
+            if own or test:
+                text += "." if own else f"; {test:,} are left to test on."
+            else:
+                more = wording.count(LEAST_TEST_ROWS - spare, "labels")
+                text += f"; none is left to test on. With {more} more, some are."
+            if (own or test) and (unused := spare - (0 if own else test)):
                 text += f" {wording.count(unused, 'labels')} are not used: raise the training rows to learn from more."
         else:
             how = "half train, half validate" if training == validation else "split in the same proportion"

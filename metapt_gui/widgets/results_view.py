@@ -301,7 +301,7 @@ def _note(results: Results, majority: float | None) -> str:
             text += " What the prompt of the file was trained on is not known: if on some of these, it looks too good."
     else:
         text = (
-            "There are too few labels to set any aside for a test: these are figures on the validation texts, which "
+            "There are too few labels to set some aside for a test: these are figures on the validation texts, which "
             "tuning has looked at. Label more texts to measure."
         )
         if any(name in PROBE_FILES for name in results.summary):
