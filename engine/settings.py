@@ -195,7 +195,9 @@ class PromptSettings(Settings):
 
     soft_tokens: int = option(100, "Length of the soft prompt; the paper's is 100.", unit="tokens", ge=1, le=500)
     template: str = option(
-        "{text} It was {mask}.", "What is put around a text; {mask} is where the label word belongs (section 3.1)."
+        "{text} It was {mask}.",
+        "What is put around a text; {mask} is where the label word belongs (section 3.1). The paper's is for "
+        "judgements; for topics there is '{text} This is about {mask}.'",
     )
     text_tokens: int = option(
         512, "At most so many for text and template; longer texts are cut.", unit="tokens", ge=8, le=4096

@@ -206,6 +206,14 @@ def missing(project: Project, step: Step) -> Step | None:
     return None
 
 
+def optional(project: Project, step: Step) -> bool:
+    """Whether a prompt for the task can be tuned without ``step``, with the texts that the project has."""
+    has = project.has_role
+    if step is LABEL:
+        return not has("open-text")
+    return step in (CLUSTER, TRAIN) and has("target") and not has("source")
+
+
 def states(project: Project, running: str | None = None) -> dict[str, State]:
     """Return step -> state; ``running`` is the key of the step whose job runs now."""
     has = project.has_role

@@ -18,7 +18,7 @@ from engine.errors import MetaPTError, storage_errors
 from engine.project import Project
 from engine.running.runs import stand
 from engine.storage import write_json
-from engine.workflow import State, states
+from engine.workflow import State, Step, optional, states
 from metapt_gui.background import Background
 from metapt_gui.earlier_runs import changed_settings, values_of_runs
 
@@ -147,6 +147,10 @@ class Document(QObject):
         assert self.project is not None
         stand(self.project, role, folder)
         self.changed.emit(role)
+
+    def optional(self, step: Step) -> str:
+        """Return what the rail says of a step in which nothing was done: that it can be left out, if so."""
+        return "optional" if self.project is not None and optional(self.project, step) else ""
 
     def states(self, running: str | None = None) -> dict[str, State]:
         """Return step -> state.

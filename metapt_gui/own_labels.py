@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from engine.corpus.drawing import TEST_ROWS
+from engine.corpus.drawing import LEAST_TEST_ROWS, TEST_ROWS
 from engine.errors import MetaPTError
 from engine.jobs.own_labels import ANNOTATION, FILES, FOLDER, Written, is_own, write_own_labels
 from engine.jobs.target_task import task_from
@@ -64,7 +64,7 @@ class OwnLabels(Banner):
         chosen = TuneSettings(**(self._document.value("tune") or {}))
         tune = chosen.model_copy(update={"test_rows": 0 if tested_on(project) else TEST_ROWS})
         task, labels = task_from(project.value("task")), project.labels(corpus.content_hash)
-        write = partial(write_own_labels, corpus, task, labels, tune, project.folder / FOLDER)
+        write = partial(write_own_labels, corpus, task, labels, tune, project.folder / FOLDER, least=LEAST_TEST_ROWS)
         self._background.run("own labels", write, partial(self._choose, project), self._fail)
 
     def _choose(self, project: Project, written: Written) -> None:

@@ -59,7 +59,8 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
         raise TypeError(job.stage)
     probed: Mapping[str, Figures] = {}
     if probe is not None and (probe / NAME).exists() and on_same_labels(job, RunRecord.open(probe).job):
-        probed = RunResults.open(probe).summary
+        measured = RunResults.open(probe)
+        probed = measured.summary or measured.validation_summary
     there = record.input("corpus")
     own = Corpus.open(there) if (there / "corpus.json").exists() else corpus
     other_texts = own.content_hash != corpus.content_hash
@@ -91,7 +92,7 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
         found.evaluations,
         wrong,
         {} if other_texts else _uses(found, {item["row"] for item in predictions}),
-        tuple(probed) if len(drawn) == 1 < len(found.draws) else (),
+        tuple(probed) if found.measured_on == "test" and len(drawn) == 1 < len(found.draws) else (),
         own_rows,
         other_texts,
     )

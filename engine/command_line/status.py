@@ -18,7 +18,7 @@ from engine.jobs.record import ending
 from engine.project import Project
 from engine.roles import MADE_BY
 from engine.wording import count
-from engine.workflow import CLUSTER, IMPORT, LABEL, TRAIN, TUNE, State, not_imported, states
+from engine.workflow import CLUSTER, IMPORT, LABEL, TRAIN, TUNE, State, not_imported, optional, states
 
 COUNTED = (("kept", "texts"), ("groups", "groups"), ("steps", "steps"))
 """Facts of a run that are told, and their units."""
@@ -45,7 +45,9 @@ def lines(project: Project) -> list[Line]:
         if project.has_role(role):
             shown.append(_line(f"{IMPORT.title} {role}", project, role, State.OUTDATED if why else State.DONE, why))
     for step in (LABEL, CLUSTER, TRAIN, TUNE):
-        shown.append(_line(step.title, project, step.roles[0], found[step.key]))
+        line = _line(step.title, project, step.roles[0], found[step.key])
+        skipped = not project.has_role(line.role) and optional(project, step)
+        shown.append(line._replace(result="optional") if skipped else line)
     return shown
 
 

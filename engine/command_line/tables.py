@@ -14,7 +14,7 @@ from rich.table import Table
 from engine import wording
 from engine.corpus.doubtful import plain_map
 from engine.corpus.store import Corpus
-from engine.evaluation.results import Figures, RunResults
+from engine.evaluation.results import Figures, RunResults, better_probe
 from engine.project import Project
 from engine.settings import ImportSettings
 from engine.storage import read_json
@@ -29,7 +29,8 @@ SEEN = (
 )
 
 VALIDATED = (
-    "Nothing was set aside to test on. On the validation texts, which tuning has looked at, figures are too good:"
+    "Nothing was set aside to test on. On the validation texts, which tuning has looked at, a prompt's figures are too "
+    "good (a probe has learned from the training texts alone):"
 )
 SPREAD = "mean ± standard deviation over seeds"
 SET_ASIDE = (
@@ -105,19 +106,28 @@ def show_classes(sentence: str, chances: dict[str, float], as_json: bool) -> Non
 def show_comparison(summary: Mapping[str, Figures], project: Project, *, probed: bool) -> None:
     """Print the table of methods, or what validation said if nothing was tested, which prompt is kept, and probes."""
     tuning = project.role("tune")
-    validated = {} if summary else RunResults.open(tuning).validation_summary
+    validated: dict[str, Figures] = {}
     if summary:
         out.print(comparison_table(summary))
-    elif validated:
-        out.print(VALIDATED, soft_wrap=True)
-        out.print(comparison_table(validated, validation=True))
-        out.print(SET_ASIDE, soft_wrap=True)
     else:
-        out.print(f"Nothing was measured: there are too few labels to hold texts out. {SET_ASIDE}", soft_wrap=True)
+        for folder in (tuning, project.role("linear-probe")) if probed else (tuning,):
+            validated |= RunResults.open(folder).validation_summary
+        if validated:
+            out.print(VALIDATED, soft_wrap=True)
+            out.print(comparison_table(validated, validation=True))
+            out.print(SET_ASIDE, markup=False, soft_wrap=True)
+        else:
+            said = f"Nothing was measured: there are too few labels to hold texts out. {SET_ASIDE}"
+            out.print(said, markup=False, soft_wrap=True)
     out.print(kept(tuning), soft_wrap=True)
     if probed:
         files = [str(from_here(file)) for file in sorted(project.role("linear-probe").glob("probe*.safetensors"))]
         out.print(f"Probes, for --prompt of predict and evaluate: {', '.join(files)}", markup=False, soft_wrap=True)
+        found = summary or validated
+        better = better_probe(RunResults.open(tuning).best, found)
+        if better:
+            figure = wording.percent(found[better]["accuracy_mean"])
+            out.print(f"The {better} was better than that prompt, with {figure}: use that one.", soft_wrap=True)
 
 
 def comparison_table(summary: Mapping[str, Figures], *, validation: bool = False) -> Table:

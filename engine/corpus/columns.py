@@ -25,6 +25,7 @@ LABEL_WORDS = frozenset(
         "score",
         "sentiment",
         "category",
+        "categories",
         "mood",
         "target",
         "polarity",
@@ -34,8 +35,13 @@ LABEL_WORDS = frozenset(
         "opinion",
         "stance",
         "topic",
+        "topics",
+        "theme",
         "intent",
         "tag",
+        "tags",
+        "department",
+        "queue",
         "annotation",
     ]
 )

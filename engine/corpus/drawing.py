@@ -9,8 +9,11 @@ import numpy as np
 from engine.errors import DataError
 from engine.settings import TuneSettings
 
-TEST_ROWS = 200
-"""So many labelled rows at most are set aside to test on where nobody says how many."""
+TEST_ROWS, LEAST_TEST_ROWS = 200, 20
+"""So many labelled rows, at most and at least, are set aside to test on where nobody says how many.
+
+Of one text that is left all or nothing is right.
+"""
 
 
 def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Generator, *, least: int) -> np.ndarray:
@@ -37,6 +40,15 @@ def rows_of_every_class(labels: np.ndarray, count: int, random: np.random.Genera
     first = np.concatenate([order[labels[order] == number][:least] for number in np.unique(labels[order])])
     rest = order[~np.isin(order, first)]
     return np.sort(np.concatenate([first, rest[: max(0, count - len(first))]]))
+
+
+def rows_to_test(labelled: int, settings: TuneSettings, taught: int = 0) -> int:
+    """Return how many of so many labelled rows are set aside to test on where nobody says how many.
+
+    Those that have ``taught`` something are drawn from, and not tested on.
+    """
+    spare = labelled - max(taught, settings.training_rows + settings.validation_rows)
+    return min(spare, TEST_ROWS) if spare >= LEAST_TEST_ROWS else 0
 
 
 def set_aside(pool: np.ndarray, settings: TuneSettings, known: np.ndarray | None = None) -> np.ndarray:

@@ -20,6 +20,7 @@ from engine.evaluation.probe_file import Probe, save_probe
 from engine.evaluation.results import PROBE, PROBE_FILES, PROBE_WITH_SOURCE, Evaluation, RunResults
 from engine.events import Finished, Notice
 from engine.stage import ProgressMeter, Stage, StopToken
+from engine.words import is_rating
 
 STAGE = "linear-probe"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -71,11 +72,15 @@ def linear_probe(vectors: np.ndarray, labels: np.ndarray, classes: int, *, seed:
 def source_classes_on_target(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
     """Return the target's class for each source class, -1 for none; int64 [source].
 
-    The class of the same name, where all have one. Else both are taken as ratings from worst to best, in their order:
-    five stars become two classes as 0, 0, none, 1, 1.
+    The class of the same name, where all classes of the target have one. But ratings on other scales are taken from
+    worst to best, as are the target's classes in their order: five stars become two classes as 0, 0, none, 1, 1. Other
+    names have no order, and nothing says whether *hardware* is *login* or *delivery*: they have no class.
     """
-    if set(source) == set(target):
-        return np.array([list(target).index(name) for name in source])
+    ratings = all(map(is_rating, source))
+    if set(source) == set(target) or (set(target) < set(source) and not ratings):
+        return np.array([list(target).index(name) if name in target else -1 for name in source])
+    if not ratings:
+        return np.full(len(source), -1)
     places = (np.arange(len(source)) + 0.5) / len(source) * len(target)
     mapped = np.floor(places).astype(np.int64)
     on_border = np.isclose(places, np.round(places))  # the middle of an odd scale belongs to neither half
@@ -99,10 +104,12 @@ def probe_target(
     """Fit a probe on each draw (training and validation rows together) and test it; writes ``folder/results.json``.
 
     The probe of the seed with the best cross-validation stays as ``probe.safetensors``, to be used and taken away.
+    Without rows to test on, another one that learns from the training rows alone is measured on the validation rows.
 
-    With ``source`` a second probe also sees the labelled source: its rows, mapped onto the target's classes by
-    `source_classes_on_target`, are added to those of the draw. Of a source of more than 20,000 such rows that many are
-    drawn at random, the same for all seeds and some of every class. It stays as ``probe-with-source.safetensors``.
+    With ``source`` a second probe also sees the labelled source, if its classes have a meaning for the target: its
+    rows, mapped onto the target's classes by `source_classes_on_target`, are added to those of the draw. Of a source of
+    more than 20,000 such rows that many are drawn at random, the same for all seeds and some of every class. It stays
+    as ``probe-with-source.safetensors``.
 
     Parameters
     ----------
@@ -115,25 +122,27 @@ def probe_target(
     if vectors is None:
         yield Finished(str(folder), "stopped")
         return
+    held_out = not len(test) and all(len(draw.validation) for _, draw in draws)
     if not len(test):
         free = int((labels >= 0).sum()) - max(len(draw.training) + len(draw.validation) for _, draw in draws)
-        more = f"Set some of {free:,} others aside as test rows" if free > 0 else "Label more"
-        text = f"No labelled texts are left to test on: how good the probe is cannot be measured. {more}, or test on a "
-        yield Notice(f"{text}file.", "warning")
+        more = f"set some of {free:,} others aside as test rows" if free > 1 else "label more"
+        text = "how good the probe is cannot be measured"
+        if held_out:
+            text = "the figures are of probes that learned from the training texts alone, on the validation texts"
+        yield Notice(
+            f"No labelled texts are left to test on: {text}. To measure, {more}, or test on a file.", "warning"
+        )
     extra: tuple[np.ndarray, np.ndarray] | None = None
-    if source is not None and source.classes:
+    taken = source_classes_on_target(source.classes, classes) if source is not None else np.empty(0, np.int64)
+    if source is not None and (taken >= 0).any():
         source_vectors = yield from embed(source.texts, encoder, cache, stop=stop)
         if source_vectors is None:
             yield Finished(str(folder), "stopped")
             return
-        taken = source_classes_on_target(source.classes, classes)
         if set(source.classes) != set(classes):
-            pairs = [
-                f"{name} as {classes[number]}"
-                for name, number in zip(source.classes, taken, strict=True)
-                if number >= 0
-            ]
-            yield Notice(f"The probe that sees the source takes its classes by their order: {', '.join(pairs)}.")
+            pairs = [f"{name} as {classes[n]}" for name, n in zip(source.classes, taken, strict=True) if n >= 0]
+            how = "order" if all(map(is_rating, source.classes)) else "name"
+            yield Notice(f"The probe that sees the source takes its classes by their {how}: {', '.join(pairs)}.")
         mapped = np.append(taken, -1)[source.labels]
         usable = int((mapped >= 0).sum())
         drawn = rows_of_every_class(mapped, SOURCE_ROWS, np.random.default_rng(0), least=LEAST_OF_A_CLASS)
@@ -143,26 +152,30 @@ def probe_target(
                 f"The probe that sees the source learns from {len(drawn):,} of its {usable:,} labelled texts, drawn at "
                 "random: all of them would take too long."
             )
+    elif source is not None and source.classes:
+        yield Notice(
+            f"There is no probe that sees the source, too: its classes ({', '.join(source.classes)}) are not those of "
+            f"the task ({', '.join(classes)}). Where some mean the same, give them the same name."
+        )
     results: dict[str, list[Evaluation]] = {PROBE: []} if extra is None else {PROBE: [], PROBE_WITH_SOURCE: []}
     best: dict[str, tuple[float, Probe]] = {}
     meter = ProgressMeter(STAGE, len(draws), "seeds")
     for done, (seed, draw) in enumerate(draws, 1):
         rows = np.concatenate([draw.training, draw.validation])
-        learned = {PROBE: (vectors[rows], labels[rows])}
-        if extra is not None:
-            learned[PROBE_WITH_SOURCE] = (
-                np.concatenate([vectors[rows], extra[0]]),
-                np.concatenate([labels[rows], extra[1]]),
-            )
-        for name, (read, known) in learned.items():
-            fit = linear_probe(read, known, len(classes), seed=seed, folds=5 if name == PROBE else 3)
-            training = {"method": name, "seed": seed, "rows": len(rows), "source_rows": len(read) - len(rows)}
+        for name, found in results.items():
+            added = extra if name == PROBE_WITH_SOURCE else None
+            fit = _fit(vectors[rows], labels[rows], added, len(classes), seed)
+            training = {"method": name, "seed": seed, "rows": len(rows), "source_rows": len(added[1]) if added else 0}
             probe = Probe(fit.weights, fit.bias, tuple(classes), encoder.name, encoder.identity, training=training)
             if len(test):
                 evaluation = evaluate(probe.probabilities(vectors[test]), labels[test], classes)
-                results[name].append(evaluation)
+                found.append(evaluation)
                 metrics = {"test_accuracy": evaluation.accuracy, "test_macro_f1": evaluation.macro_f1}
                 probe = replace(probe, metrics=metrics)
+            elif held_out:
+                half = _fit(vectors[draw.training], labels[draw.training], added, len(classes), seed)
+                chances = replace(probe, weights=half.weights, bias=half.bias).probabilities(vectors[draw.validation])
+                found.append(evaluate(chances, labels[draw.validation], classes))
             if name not in best or fit.score > best[name][0]:
                 best[name] = (fit.score, probe)
         yield meter.at(done)
@@ -177,5 +190,21 @@ def probe_target(
         for name, found in results.items()
         for (seed, _), evaluation in zip(draws, found, strict=False)
     }
-    RunResults(summary=summary, evaluations=evaluations).save(folder)
-    yield Finished(str(folder), "completed", {"summary": summary})
+    tested = {} if held_out else summary
+    RunResults(
+        summary=tested,
+        validation_summary=summary if held_out else {},
+        measured_on="validation" if held_out else "test",
+        evaluations=evaluations,
+    ).save(folder)
+    yield Finished(str(folder), "completed", {"summary": tested})
+
+
+def _fit(
+    vectors: np.ndarray, labels: np.ndarray, added: tuple[np.ndarray, np.ndarray] | None, classes: int, seed: int
+) -> Fit:
+    """Fit a probe on rows of the target, and on vectors and labels of a source if there are any."""
+    if added is None:
+        return linear_probe(vectors, labels, classes, seed=seed)
+    vectors, labels = np.concatenate([vectors, added[0]]), np.concatenate([labels, added[1]])
+    return linear_probe(vectors, labels, classes, seed=seed, folds=3)

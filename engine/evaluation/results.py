@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +79,22 @@ class Figures(TypedDict):
     largest_predicted_share_max: float
 
 
+def better_probe(best: str, summary: Mapping[str, Figures]) -> str:
+    """Return the probe that no method is more accurate than, if the method of the run ``best`` is less so; else empty.
+
+    Parameters
+    ----------
+    best
+        A run, as `RunResults` names the one whose prompt was kept.
+    summary
+        Method -> figures.
+    """
+    accuracy = {name: figures["accuracy_mean"] for name, figures in summary.items()}
+    method = best.rsplit(" seed ", 1)[0]
+    name = max(accuracy, key=lambda name: accuracy[name], default="")
+    return name if name in PROBE_FILES and method in accuracy and accuracy[name] > accuracy[method] else ""
+
+
 class DrawnRows(Settings):
     """Rows that a seed learned from, and those that early stopping looked at."""
 
@@ -93,9 +110,9 @@ class RunResults(Settings):
     summary
         Method -> figures on the texts to test on; empty if nothing was tested.
     validation_summary
-        The same on what early stopping has seen, which is no measure of a method.
+        The same on what early stopping has seen, which is no measure of a prompt; probes have not seen it.
     evaluations
-        Run, or seed of a full model -> figures on the texts of ``measured_on``.
+        Run, or seed of a full model or a probe -> figures on the texts of ``measured_on``.
     best
         The run whose prompt was kept; empty where no prompt is tuned.
     draws

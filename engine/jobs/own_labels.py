@@ -34,7 +34,7 @@ def is_own(file: str, role: str) -> bool:
 
 
 def write_own_labels(
-    corpus: Corpus, task: TargetTask, labels: Mapping[int, str], tune: TuneSettings, folder: Path
+    corpus: Corpus, task: TargetTask, labels: Mapping[int, str], tune: TuneSettings, folder: Path, *, least: int = 1
 ) -> Written:
     """Write two files that can be imported, and return role -> file and how it is read.
 
@@ -46,6 +46,8 @@ def write_own_labels(
         The texts that a tuning with these settings sets aside to test on are in neither file.
     folder
         Where they go.
+    least
+        If fewer than so many could be set aside, none is.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def write_own_labels(
     numbers = class_numbers(corpus, classes, task.renamed, given["labels"])
     tested = set_aside(np.flatnonzero(numbers >= 0), tune)
     used = np.ones(corpus.rows, bool)
-    used[tested] = False
+    used[tested if len(tested) >= least else tested[:0]] = False
     rows = {"source": np.flatnonzero(used & (numbers >= 0)), "open-text": np.flatnonzero(used & (numbers < 0))}
     known = [classes[number] for number in np.unique(numbers[rows["source"]])]
     if len(known) < 2:

@@ -16,9 +16,23 @@ from engine.jobs.session import Session
 from engine.jobs.target_task import class_numbers, present_names
 from engine.settings import FullModelSettings, TuneSettings
 from engine.stage import Stage, StopToken
+from engine.wording import count
 
 if TYPE_CHECKING:
     import numpy as np
+
+FEW = 20
+"""On fewer texts one that is right or wrong moves the accuracy by more than five points."""
+
+
+def left_to_test(test: int, pool: int, settings: TuneSettings, *, taught: bool = False) -> str:
+    """Say that ``test`` texts are left beside a ``pool`` to draw from, which are fewer than were asked for."""
+    said = (
+        f"Only {count(test, 'texts')} {'is' if test == 1 else 'are'} left to test on, not {settings.test_rows:,}: of "
+        f"{pool + test:,} with a label {settings.training_rows + settings.validation_rows:,} are for training and "
+        f"validation{', and those that have taught the others are not tested on' if taught else ''}."
+    )
+    return f"{said} Figures on so few say next to nothing." if 0 < test < FEW else said
 
 
 class TargetJob(PromptJob):
@@ -95,13 +109,7 @@ class TuneJob(TargetJob):
         for warning in scorer.verbalizer.warnings():
             yield Notice(warning, "warning")
         if not self.test and len(test) < self.tune.test_rows:
-            labelled, wanted = len(pool) + len(test), self.tune.training_rows + self.tune.validation_rows
-            taught = ", and those that have taught the others are not tested on" if self.taught else ""
-            yield Notice(
-                f"Only {len(test):,} texts are left to test on, not {self.tune.test_rows:,}: of {labelled:,} with a "
-                f"label {wanted:,} are for training and validation{taught}.",
-                "warning",
-            )
+            yield Notice(left_to_test(len(test), len(pool), self.tune, taught=bool(self.taught)), "warning")
         draws = few_shot_draws(labels, pool, self.tune)
         if shared := inputs.shared_texts(texts, draws, test):
             text = f"Of the {len(test):,} texts to test on {shared:,} were drawn for training or validation, too."

@@ -54,29 +54,33 @@ big less more slow fast easy hard cheap expensive old new late early safe danger
 important trivial question answer problem solution praise complaint request thanks help news sport business science
 politics health music film book food travel money law school work home game weather art history technology world
 people family friend child woman man fact opinion joke serious positive negative neutral support against open closed
+payment bill price order delivery shipping return refund repair account password access privacy data security technical
+computer software hardware phone internet service product customer contract insurance bank tax marketing legal
+education medicine energy environment car house
 """
 COMMON_WORDS = tuple(_COMMON.split())
-"""Words that often serve as label words; those of one token are suggested where a word is split."""
+"""Words that often serve as label words, of judgements and topics; those of one token are suggested for a split one."""
 
 
 def suggest_words(
     word: str, tokenizer: PreTrainedTokenizerBase, encode: Callable[[Sequence[str]], np.ndarray], count: int = 3
 ) -> list[str]:
-    """Return words of one token that mean something like ``word``, the likest first.
+    """Return words of one token that could stand for ``word``: those in it, then those that mean something like it.
 
     Parameters
     ----------
     encode
         Gives vectors of length one, float32 [n, d], for n words (Sentence-BERT's).
     """
-    candidates = [
-        other
-        for other in COMMON_WORDS
-        if other != word and len(tokenizer(other, add_special_tokens=False)["input_ids"]) == 1
-    ]
+
+    def single(other: str) -> bool:
+        return other != word and len(tokenizer(other, add_special_tokens=False)["input_ids"]) == 1
+
+    own = [part for part in dict.fromkeys(word.split()) if len(part) > 3 and single(part)]
+    candidates = [other for other in COMMON_WORDS if other not in own and single(other)]
     vectors = encode([word, *candidates])
     order = np.argsort(-(vectors[1:] @ vectors[0]))
-    return [candidates[number] for number in order[:count]]
+    return [*own, *(candidates[number] for number in order)][:count]
 
 
 def make_verbalizer(classes: Sequence[str], words: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> Verbalizer:

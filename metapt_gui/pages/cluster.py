@@ -158,7 +158,7 @@ class ClusterPage(Page):
         """Return a line for the rail."""
         clustering = self._shown.clustering if self._shown is not None else None
         if clustering is None:
-            return ""
+            return self.document.optional(self.step)
         return wording.count(len(edited(clustering.clusters, self._edits())), "groups")
 
     def _on_texts(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 
-from engine.corpus.drawing import TEST_ROWS
+from engine.corpus.drawing import LEAST_TEST_ROWS, rows_to_test
 from engine.presets import preset
 from engine.running.runs import own_labels_taught
 from engine.settings import PromptSettings, TuneSettings
@@ -246,12 +246,14 @@ class FewShotSide(SideScroll):
         """Return why tuning cannot begin; empty if it can."""
         return self.words.problem() or self.prompt_form.problem() or self.form.problem()
 
-    def spare(self, settings: TuneSettings) -> int:
-        """Return how many labelled texts are left to test on; those that have taught the other texts are not."""
+    def to_test(self, settings: TuneSettings) -> int:
+        """Return how many labelled texts are set aside to test on; those that have taught the others are not."""
+        return rows_to_test(self._total, settings, self._taught())
+
+    def _taught(self) -> int:
+        """Return how many of the labelled texts have taught the others."""
         project, source = self._document.project, self._document.corpus("source")
-        taught = source.rows if project is not None and source is not None and own_labels_taught(project) else 0
-        drawn = settings.training_rows + settings.validation_rows
-        return max(0, min(self._total - max(drawn, taught), TEST_ROWS))
+        return source.rows if project is not None and source is not None and own_labels_taught(project) else 0
 
     def _say_split(self) -> None:
         if self.form.problem():
@@ -261,10 +263,15 @@ class FewShotSide(SideScroll):
         training, validation = settings.training_rows, settings.validation_rows
         own = bool(self._test_texts) and self.own_test.isChecked()
         if self._total >= training + validation:
-            test = self.spare(settings)
+            test = self.to_test(settings)
             text = f"Each seed takes {training} for training and {validation} for validation"
-            text += "." if own else f"; {test:,} are left to test on."
-            if unused := self._total - training - validation - (0 if own else test):
+            if own or test:
+                text += "." if own else f"; {test:,} are left to test on."
+            else:
+                missing = LEAST_TEST_ROWS + max(training + validation, self._taught()) - self._total
+                more = wording.count(missing, "labels")
+                text += f"; none is left to test on. With {more} more, some are."
+            if (own or test) and (unused := self._total - training - validation - (0 if own else test)):
                 text += f" {wording.count(unused, 'labels')} are not used: raise the training rows to learn from more."
         else:
             how = "half train, half validate" if training == validation else "split in the same proportion"

@@ -188,7 +188,7 @@ class MetaTrainPage(Page):
     def summary(self) -> str:
         """Return a line for the rail."""
         best = self.runs.best()
-        return f"best {best}" if best else ""
+        return f"best {best}" if best else self.document.optional(self.step)
 
     def _show_words(self) -> None:
         corpus = None
@@ -289,6 +289,11 @@ class MetaTrainPage(Page):
         if reason := self.one_class():
             return reason
         if not self.document.has("clusters"):
+            if self.document.optional(self.step):
+                return (
+                    "Import labelled texts and cluster them first, or do without: Label and tune can start from a "
+                    "plain prompt."
+                )
             return "Cluster first: the groups are the tasks that the prompt learns from."
         return self.words.problem() or self.backbone.problem() or self.form.problem() or self.prompt_form.problem()
 

@@ -155,7 +155,7 @@ class PseudoLabelPage(Page):
         corpus = self.document.corpus("annotated")
         if corpus is not None:
             return wording.count(corpus.rows, "texts")
-        return "" if self.document.has("open-text") else "optional"
+        return self.document.optional(self.step)
 
     def annotate_settings(self) -> AnnotateSettings:
         """Return what the controls say."""
@@ -324,7 +324,7 @@ class PseudoLabelPage(Page):
     def blocked(self) -> str:
         """Return what is missing."""
         if not self.document.has("source"):
-            return "Import labelled texts first."
+            return "Import labelled texts first; without them this step is not needed."
         if not self.document.has("open-text"):
             return "Import unlabelled texts first; without them this step is not needed."
         return self.form.problem()

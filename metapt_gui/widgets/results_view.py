@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.evaluation.results import ALONE, PROBE_FILES, Evaluation, Figures
+from engine.evaluation.results import ALONE, PROBE_FILES, Evaluation, Figures, better_probe
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
@@ -270,20 +270,25 @@ def _means(figures: Figures, unspread: bool) -> tuple[str, str]:
 
 
 def _exported(results: Results) -> str:
-    """Say which prompt is exported if another method was better on the test texts."""
+    """Say which prompt is exported if another method was better, of untested ones a probe."""
     figures = {name: item["accuracy_mean"] for name, item in results.summary.items()}
     method = results.best.rsplit(" seed ", 1)[0]
-    if results.measured_on != "test" or method not in figures:
+    if method not in figures:
         return ""
-    better = max(figures, key=lambda name: figures[name])
-    if figures[better] <= figures[method]:
+    tested = results.measured_on == "test"
+    better = max(figures, key=lambda name: figures[name]) if tested else better_probe(results.best, results.summary)
+    if not better or figures[better] <= figures[method]:
         return ""
-    best = f"the {better}" if better == ALONE else better
-    return (
-        f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
-        f"{best} was better ({wording.percent(figures[better])} against {wording.percent(figures[method])})."
-        + (" The step Use and export can use it instead." if better in PROBE_FILES else "")
-    )
+    against = f"({wording.percent(figures[better])} against {wording.percent(figures[method])})"
+    if tested:
+        best = f"the {better}" if better == ALONE else better
+        text = (
+            f" The prompt to export is {results.best}, the best of {method} on the validation texts; on the test texts "
+        )
+        text += f"{best} was better {against}."
+    else:
+        text = f" Even so the {better} was better than {method} {against}, whose best prompt is the one to export."
+    return text + (" The step Use and export can use it instead." if better in PROBE_FILES else "")
 
 
 def _note(results: Results, majority: float | None) -> str:
@@ -296,9 +301,11 @@ def _note(results: Results, majority: float | None) -> str:
             text += " What the prompt of the file was trained on is not known: if on some of these, it looks too good."
     else:
         text = (
-            "There are too few labels to set any aside for a test: these are figures on the validation texts, which "
+            "There are too few labels to set some aside for a test: these are figures on the validation texts, which "
             "tuning has looked at. Label more texts to measure."
         )
+        if any(name in PROBE_FILES for name in results.summary):
+            text += " For these figures a probe learns from the training texts alone."
     if majority is not None:
         text += f" Always answering the most frequent class: {wording.percent(majority)}."
     return text + _exported(results)

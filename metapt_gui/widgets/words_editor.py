@@ -40,6 +40,7 @@ class WordsEditor(QWidget):
         self._backbone: dict[str, Any] = {}
         self._classes: list[str] = []
         self._pieces: dict[str, list[str]] = {}
+        self._instead: dict[str, list[str]] = {}
         self._lines: list[tuple[QLineEdit, QLineEdit, Any]] = []
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(6)
@@ -101,6 +102,7 @@ class WordsEditor(QWidget):
         if backbone != self._backbone:
             self._backbone = dict(backbone)
             self._pieces.clear()
+            self._instead.clear()
             self._timer.start()
 
     # Lines ------------------------------------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ class WordsEditor(QWidget):
             self._host.ask(
                 "suggest_words",
                 partial(self._on_suggestions, self._backbone, word),
-                key=f"suggest {id(self)}",
+                key=f"suggest {id(self)} {word}",
                 backbone=self._backbone,
                 word=word,
             )
@@ -201,9 +203,18 @@ class WordsEditor(QWidget):
         self.advice.show()
 
     def _on_suggestions(self, backbone: dict[str, Any], word: str, words: list[str]) -> None:
-        if backbone is self._backbone and word in self.words().values() and words:
-            several = f"‘{wording.brief(word)}’ is several tokens for this backbone; one works better."
-            self.advice.setText(f"{several} Try {', '.join(words)}.")
+        if backbone is self._backbone:
+            self._instead[word] = words
+            self._say()
+
+    def _advise(self) -> None:
+        """Name other words for those that are split, of all classes."""
+        found = {word: self._instead[word] for word in self.words().values() if self._instead.get(word)}
+        tries = [f"for ‘{wording.brief(word)}’ {', '.join(words)}" for word, words in found.items()]
+        if tries:
+            self.advice.setText(
+                f"One token works better for this backbone than several tokens. Try {'; '.join(tries)}."
+            )
             self.advice.show()
 
     def _say(self) -> None:
@@ -227,5 +238,7 @@ class WordsEditor(QWidget):
             said.setToolTip(tooltip("  ".join(pieces or [])))
             line.setAccessibleDescription(text)
             set_role(said, role)
-        if not several:
+        if several:
+            self._advise()
+        else:
             self.advice.hide()

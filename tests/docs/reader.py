@@ -233,8 +233,8 @@ def prepare(folder: Path) -> None:
     _table(folder / "posts.csv", ("post",), [(row["post"],) for row in sample["posts"][:60]])
     _table(folder / "support.csv", ("message", "mood"), [(row["message"], row["mood"]) for row in support])
     _table(folder / "messages.csv", ("text", "mood"), [(row["message"], row["mood"]) for row in support[:40]])
-    tickets = [(row["message"], row["mood"] if number < 24 else "") for number, row in enumerate(support)]
-    _table(folder / "tickets.csv", ("text", "team"), tickets)
+    pile = [(row["message"], row["mood"] if number < 24 else "") for number, row in enumerate(support)]
+    _table(folder / "pile.csv", ("text", "team"), pile)
     _table(folder / "test.csv", ("text", "mood"), [(row["message"], row["mood"]) for row in support[40:]])
     _table(folder / "new.csv", ("text",), [(row["message"],) for row in support[:5]])
     texts = [(f"{row['review']} Was it good, or was it bad?",) for row in sample["reviews"][:120]]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fake_encoder import FakeEncoder
 from rich.console import Console
@@ -13,12 +16,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from engine.command_line.tables import comparison_table
 from engine.corpus.drawing import Draw
-from engine.corpus.store import SCHEMA, describe
+from engine.corpus.store import SCHEMA, Corpus, describe
 from engine.corpus.writing import writing_corpus
 from engine.evaluation.bins import bin_of
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
-from engine.evaluation.probe_file import Probe
+from engine.evaluation.probe_file import Probe, load_probe
+from engine.evaluation.results import RunResults, better_probe
 from engine.events import Notice
 from engine.running.pipeline import merged_summaries
 from engine.stage import StopToken
@@ -74,6 +78,22 @@ def test_mean_and_sample_deviation_over_seeds():
     assert summarise(runs[:1])["accuracy_std"] is None
     even = evaluate(np.eye(2)[[0, 1]], np.array([0, 1]), ("a", "b"))
     assert summarise([runs[0], even])["majority_accuracy"] == pytest.approx((0.75 + 0.5) / 2)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "better"),
+    [
+        ({"PT": 0.3, "Sentence-BERT probe": 0.9}, "Sentence-BERT probe"),
+        ({"PT": 0.3, "Sentence-BERT probe": 0.8, "Sentence-BERT probe + source": 0.9}, "Sentence-BERT probe + source"),
+        ({"PT": 0.3, "backbone alone": 0.9, "Sentence-BERT probe": 0.8}, ""),
+        ({"PT": 0.9, "Sentence-BERT probe": 0.9}, ""),
+        ({"Sentence-BERT probe": 0.9}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_probe_is_named_where_it_is_better_than_what_is_kept(accuracies, better):
+    summary = {name: {"accuracy_mean": accuracy} for name, accuracy in accuracies.items()}
+    assert better_probe("PT seed 1", summary) == better
 
 
 def test_shapes_that_do_not_fit_are_refused():
@@ -159,38 +179,82 @@ def test_few_and_absent_classes(labels):
         ("12", "ab", [0, 1]),
         ("01", "12345", [1, 3]),
         (["bad", "good", "so-so"], ["good", "so-so", "bad"], [2, 0, 1]),
+        (["bad", "good", "so-so"], ["good", "bad"], [1, 0, -1]),
+        ("12345", "15", [0, 0, -1, 1, 1]),
+        (["account", "hardware", "shipping"], ["billing", "delivery", "login"], [-1, -1, -1]),
+        (["billing", "shipping"], ["billing", "login"], [-1, -1]),
     ],
 )
 def test_classes_are_mapped_by_name_and_ratings_by_their_place_on_the_scale(source, target, expected):
     assert source_classes_on_target(source, target).tolist() == expected
 
 
-@pytest.mark.parametrize(("more", "advice"), [(0, "Label more"), (3, "3 others aside as test rows")])
-def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path, more, advice):
-    draws = [(0, Draw(np.array([0, 1]), np.array([2, 3])))]
+@pytest.mark.parametrize(("more", "advice"), [(0, "label more"), (3, "set some of 3 others aside as test rows")])
+def test_without_rows_to_test_on_a_probe_of_the_training_rows_is_validated(tmp_path, more, advice):
+    texts = ["cold soup", "warm soup", "cold bread", "warm bread", *["a", "b", "c"][:more], "d"]
+    draws = [(0, Draw(np.array([0, 1]), np.array([2, 3]))), (1, Draw(np.array([1, 0]), np.array([3, 2])))]
     options = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
     labels, none = np.array([0, 1, 0, 1, *[1] * more, -1]), np.empty(0, np.int64)
+    events = list(probe_target(texts, labels, ("bad", "good"), draws, none, tmp_path / "out", **options))
+    (told,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "the figures are of probes that learned from the training texts alone, on the validation texts" in told
+    assert advice in told
+    assert merged_summaries([tmp_path / "out"]) == {}, "nothing was tested"
+    found = RunResults.open(tmp_path / "out")
+    assert found.measured_on == "validation"
+    assert found.validation_summary["Sentence-BERT probe"]["seeds"] == 2
+    assert found.validation_summary["Sentence-BERT probe"]["accuracy_mean"] == 1
+    kept = load_probe(tmp_path / "out" / "probe.safetensors")
+    assert kept.training["rows"] == 4, "the probe that is used has learned from all of the draw"
+
+
+def test_without_validation_rows_a_probe_is_left_out_and_said_so(tmp_path):
+    draws = [(0, Draw(np.array([0, 1]), np.empty(0, np.int64)))]
+    options = {"source": None, "encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
+    labels, none = np.array([0, 1]), np.empty(0, np.int64)
+    events = list(probe_target(["a", "b"], labels, ("bad", "good"), draws, none, tmp_path / "out", **options))
+    (told,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "how good the probe is cannot be measured" in told
+    assert RunResults.open(tmp_path / "out").validation_summary == {}
+
+
+def written(folder: Path, texts: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Corpus:
+    """Return a corpus of these texts."""
+    table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": range(len(texts))}
+    with writing_corpus(folder, SCHEMA) as writer:
+        writer.write(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
+    return describe(folder, list(classes), len(texts), "hash", {})
+
+
+def test_a_source_of_other_topics_teaches_no_probe(tmp_path):
+    """Its classes have no order: the first of one list is not the first of the other."""
+    source = written(tmp_path / "source", ["a parcel", "a card"], ["shipping", "payment"], ["payment", "shipping"])
+    draws = [(0, Draw(np.array([0, 1]), np.empty(0, np.int64)))]
+    options = {"encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
     events = list(
-        probe_target([*"abcdefghi"[: len(labels)]], labels, ("bad", "good"), draws, none, tmp_path / "out", **options)
+        probe_target(
+            ["my parcel", "my card", "a parcel"],
+            np.array([1, 0, 1]),
+            ("billing", "delivery"),
+            draws,
+            np.array([2]),
+            tmp_path / "out",
+            source=source,
+            **options,
+        )
     )
     (told,) = [event.text for event in events if isinstance(event, Notice)]
-    assert "test on" in told
-    assert advice in told
-    assert merged_summaries([tmp_path / "out"]) == {}
+    assert "its classes (payment, shipping) are not those of the task (billing, delivery)" in told
+    assert list(RunResults.open(tmp_path / "out").summary) == ["Sentence-BERT probe"]
 
 
 def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
-    import pyarrow as pa
-
     words = [["cold", "rude"], ["warm", "kind"]]
     random = np.random.default_rng(0)
     labels = np.arange(80) % 2
     texts = [" ".join([words[label][i % 2], *random.choice(["a", "b", "c", "d"], 3)]) for i, label in enumerate(labels)]
     stars = np.array([0, 4])[labels]
-    table = {"text": texts, "label": [str(star) for star in stars], "source": ["x"] * 80, "row": range(80)}
-    with writing_corpus(tmp_path / "source", SCHEMA) as writer:
-        writer.write(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
-    source = describe(tmp_path / "source", list("01234"), 80, "hash", {})
+    source = written(tmp_path / "source", texts, [str(star) for star in stars], "01234")
     draws = [(seed, Draw(np.array([seed, seed + 2]), np.array([seed + 1, seed + 3]))) for seed in range(2)]
     events = list(
         probe_target(

@@ -20,6 +20,7 @@ from engine.events import Event, Finished
 from engine.jobs import ImportJob, Job, MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.prompt_jobs import PromptJob
 from engine.jobs.session import Session
+from engine.jobs.target_jobs import left_to_test
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.running.pipeline import CorpusSettings, PipelineSettings, Steps, run_pipeline
@@ -102,6 +103,23 @@ def test_rows_that_are_set_aside_leave_enough_to_train_and_to_validate(corpus):
     _, _, _, pool, test = TuneJob(corpus=str(corpus.folder), tune=tune).target()
     assert (len(pool), len(test)) == (45, 15)
     assert not set(pool) & set(test)
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        (0, "Only 0 texts are left to test on, not 100: of 80 with a label 80 are for training and validation."),
+        (
+            1,
+            "Only 1 text is left to test on, not 100: of 81 with a label 80 are for training and validation.",
+        ),
+        (20, "Only 20 texts are left to test on, not 100: of 100 with a label 80 are for training and validation."),
+    ],
+)
+def test_it_is_told_that_figures_on_a_handful_of_texts_say_nothing(test, said):
+    told = left_to_test(test, 80, TuneSettings(test_rows=100))
+    assert told.startswith(said)
+    assert ("next to nothing" in told) == (test == 1)
 
 
 # The pipeline ---------------------------------------------------------------------------------------------------------

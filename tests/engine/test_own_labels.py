@@ -12,7 +12,7 @@ from commands import quick, refused
 from made_corpora import corpus_of
 from made_runs import as_if_run
 
-from engine.corpus.drawing import set_aside
+from engine.corpus.drawing import rows_to_test, set_aside
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.jobs import ImportJob, ProbeJob, TuneJob
@@ -77,6 +77,8 @@ def test_as_many_are_set_aside_as_can_be_spared_and_none_that_is_known():
     assert not set(set_aside(pool, tune, pool[:25])) - set(pool[25:])
     assert len(set_aside(pool, tune, pool[:25])) == 5
     assert list(set_aside(pool, tune, np.empty(0, np.int64))) == list(first)
+    assert [rows_to_test(labelled, tune) for labelled in (10, 39, 40, 500)] == [0, 0, 20, 200]
+    assert [rows_to_test(labelled, tune, taught=50) for labelled in (50, 69, 70)] == [0, 0, 20]
 
 
 def test_what_has_taught_is_drawn_and_not_tested_on(tmp_path):
@@ -92,6 +94,8 @@ def test_what_has_taught_is_drawn_and_not_tested_on(tmp_path):
     assert not kept & set(teachers)
     assert not kept & set(others), "nor does anything learn from them"
     assert set(teachers) == {texts[row] for row in pool}
+    few = write_own_labels(corpus, TargetTask(), {}, tune, tmp_path / "few", least=16)
+    assert len(columns(few["source"][0])["text"]) == 40, "of so few nothing is set aside"
 
     source = corpus_of(tmp_path / "source", teachers, [labels[texts.index(text)] for text in teachers])
     more = {row: ("bad", "good")[row % 2] for row in range(40, 60)}  # labelled after they had taught

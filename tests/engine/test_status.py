@@ -92,6 +92,8 @@ def test_each_command_is_named_in_its_turn(project: Project, tmp_path: Path) -> 
 def test_without_texts_to_learn_from_a_prompt_is_tuned_from_a_plain_start(project: Project, tmp_path: Path) -> None:
     imported(project, "target", write(tmp_path / "target.csv"))
     assert next_command(lines(project)) == "metapt tune"
+    skipped = {line.role for line in lines(project) if line.result == "optional"}
+    assert skipped == {"annotated", "clusters", "meta-train"}
 
 
 def test_what_was_made_from_other_texts_is_out_of_date(project: Project, tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_the_table_says_what_each_run_came_to(project: Project, tmp_path: Path) 
     assert results == {
         "source": "3 texts",
         "target": "2 texts",
-        "annotated": "",
+        "annotated": "optional",
         "clusters": "10 groups",
         "meta-train": "100 steps, 43.4 %",
         "tune": "MetaPT 86.6 ± 1.5 %",

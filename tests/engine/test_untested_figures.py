@@ -45,12 +45,23 @@ def test_other_figures_stand_in_and_are_called_what_they_are(tmp_path, capsys):
     assert said.count("validation") == 3  # in the sentence, and in the heads of two columns
     assert "100.0 %" in said
     assert "--test-rows N" in said
+    assert "test_rows under [tune] in a pipeline file" in said
     assert "Kept for export" in said
     show_comparison(MEASURED, in_a_project(tmp_path), probed=False)
     said = capsys.readouterr().out
     assert "accuracy" in said
     assert "validation" not in said
     assert "--test-rows" not in said
+
+
+def test_a_probe_that_was_better_than_the_kept_prompt_is_named(tmp_path, capsys):
+    summary = {"PT": MEASURED["MetaPT"] | {"accuracy_mean": 0.3}, "Sentence-BERT probe": MEASURED["MetaPT"]}
+    RunResults(summary={}, best="PT seed 0", validation_summary=summary).save(tmp_path)
+    for tested in ({}, summary):
+        show_comparison(tested, in_a_project(tmp_path), probed=True)
+        said = " ".join(capsys.readouterr().out.split())
+        assert "30.0 %" in said
+        assert "The Sentence-BERT probe was better than that prompt, with 100.0 %: use that one." in said
 
 
 def test_without_validation_there_is_nothing_to_show(tmp_path, capsys):

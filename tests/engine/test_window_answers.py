@@ -235,6 +235,8 @@ def test_suggested_words_are_single_tokens_of_like_meaning(tiny_t5):
         assert len(set(found)) == 3
         assert word not in found
         assert all(len(session.word_tokens(on_cpu(tiny_t5), other)) == 1 for other in found)
+    assert session.suggest_words(on_cpu(tiny_t5), "data privacy")[:2] == ["data", "privacy"]
+    assert "payment" in session.suggest_words(on_cpu(tiny_t5), "billing")
     assert {"terrible", "awful", "horrible", "bad", "poor", "wrong", "worst", "complaint"} & set(
         session.suggest_words(on_cpu(tiny_t5), "unsatisfactory")
     )

@@ -44,7 +44,7 @@ def write_tickets(path: Path, label: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("label", "guess"), [("mood", "mood"), ("open", "(no labels)")])
+@pytest.mark.parametrize(("label", "guess"), [("mood", "mood"), ("department", "department"), ("open", "(no labels)")])
 def test_a_channel_is_not_taken_for_the_label_of_ones_own_texts(
     hands: Hands, importing: ImportPage, tmp_path: Path, label: str, guess: str
 ) -> None:

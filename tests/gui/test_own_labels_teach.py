@@ -19,8 +19,8 @@ TEXTS = [f"the parcel {number} is {('late', 'lost')[number % 2]}" for number in 
 
 @pytest.fixture
 def tasked(importing: ImportPage, hands: Hands, tmp_path: Path) -> ImportPage:
-    """The import page of a project with sixty texts of a task, of which thirty have a label."""
-    lines = [f"{text},{text.split()[-1] if number < 30 else ''}" for number, text in enumerate(TEXTS)]
+    """The import page of a project with sixty texts of a task, of which forty-five have a label."""
+    lines = [f"{text},{text.split()[-1] if number < 45 else ''}" for number, text in enumerate(TEXTS)]
     (tmp_path / "task.csv").write_text("\n".join(["text,what", *lines]), encoding="utf-8")
     assert not importing.own.isVisible(), "there is no task yet"
     hands.click(importing.roles["target"])
@@ -50,8 +50,8 @@ def test_the_labels_of_the_task_teach(tasked: ImportPage, hands: Hands) -> None:
     hands.click(tasked.roles["open-text"])
     hands.until(lambda: tasked.model.rowCount() > 0)
     hands.run(tasked)
-    assert tasked.roles["source"].text() == "Labelled texts: 20", "ten of the thirty are left to test on"
-    assert tasked.roles["open-text"].text() == "Unlabelled texts: 30"
+    assert tasked.roles["source"].text() == "Labelled texts: 20", "25 of the 45 are left to test on"
+    assert tasked.roles["open-text"].text() == "Unlabelled texts: 15"
     assert document.value("annotate") == {"confidence": 0.5, "out_of_domain_share": 0}
     assert hands.step(1).primary.isEnabled()
     settings = labelling.annotate_settings()
@@ -60,19 +60,19 @@ def test_the_labels_of_the_task_teach(tasked: ImportPage, hands: Hands) -> None:
     tuning = hands.step(4)
     assert isinstance(tuning, FewShotPage)
     hands.until(tuning.primary.isEnabled)
-    assert "10 are left to test on" in tuning.side.split.text()
+    assert "25 are left to test on" in tuning.side.split.text()
     job = tuning._job()
-    assert (job.taught, job.tune.test_rows) == (document.path("source"), 10)
+    assert (job.taught, job.tune.test_rows) == (document.path("source"), 25)
     test = job.target()[-1]
     taught = read_json(Path(document.path("source")) / "corpus.json")["rows"]
-    assert (taught, len(test)) == (20, 10)
+    assert (taught, len(test)) == (20, 25)
 
     document.set_value("task", {"classes": ["late", "lost"]})
     project = document.project
     assert project is not None
     corpus = document.corpus("target")
     assert corpus is not None
-    project.set_labels(corpus.content_hash, dict.fromkeys(range(30, 34), "late"))
+    project.set_labels(corpus.content_hash, dict.fromkeys(range(45, 49), "late"))
     hands.step(0)
     hands.click(tasked.roles["source"])
     hands.click(tasked.own.buttons[0])

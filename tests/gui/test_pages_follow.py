@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gui.driving import Hands
+from gui.letters import add_target
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
@@ -19,6 +20,7 @@ from engine.project import Project
 from engine.workflow import State, states
 from metapt_gui.job_runner import Run
 from metapt_gui.pages.cluster import COLOURS, ClusterPage
+from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
@@ -225,6 +227,22 @@ def test_a_title_without_room_is_cut_and_told_in_full(qtbot):
     title.resize(1000, 30)
     title.grab()
     assert (title.shown(), title.toolTip()) == (title.text(), "")
+
+
+def test_without_texts_that_teach_the_steps_to_learn_from_them_are_optional(
+    hands: Hands, importing: ImportPage
+) -> None:
+    def details() -> list[str]:
+        return [button.accessibleDescription() for button in hands.window.rail.buttons[1:4]]
+
+    hands.until(lambda: details() == ["optional", "to do", "to do"])
+    project = importing.document.project
+    assert project is not None
+    importing.document.assign("target", add_target(project, 10))
+    hands.until(lambda: details() == ["optional"] * 3)
+    assert "not needed" in hands.step(1).blocked()
+    assert "do without" in hands.step(2).blocked()
+    assert "do without" in hands.step(3).blocked()
 
 
 def test_texts_of_one_class_lead_back_to_their_import(hands: Hands, project_folder: Path) -> None:

@@ -60,8 +60,13 @@ def test_a_method_that_was_better_than_the_prompt_to_export_is_named(view: Resul
     view.show_results(made(probe=0.9))
     assert "The prompt to export is MetaPT seed 1, the best of MetaPT on the validation texts" in view.note.text()
     assert "Sentence-BERT probe was better (90.0 % against 80.0 %)." in view.note.text()
-    view.show_results(made(probe=0.9, measured_on="validation"))
+    view.show_results(made(probe=0.7, measured_on="validation"))
     assert "export" not in view.note.text()
+    view.show_results(made(probe=0.9, measured_on="validation"))
+    said = view.note.text()
+    assert "For these figures a probe learns from the training texts alone." in said
+    assert "Even so the Sentence-BERT probe was better than MetaPT (90.0 % against 80.0 %)" in said
+    assert "The step Use and export can use it instead." in said
 
 
 def test_the_backbone_alone_says_what_it_is_and_is_named_where_it_is_better(view: ResultsView) -> None:
@@ -164,6 +169,21 @@ def test_a_probe_has_a_spread_as_soon_as_seeds_draw_other_texts(tuned: Path) -> 
     found = read_results(*places)
     assert found is not None
     assert found.unspread == ()
+
+
+def test_a_probe_that_was_only_validated_stands_beside_the_prompts(tuned: Path) -> None:
+    with Project.open(tuned) as project:
+        tuning, probe = project.role("tune"), project.role("linear-probe")
+        corpus = Corpus.open(project.role("target"))
+    tested = RunResults.open(tuning)
+    validated = {"summary": {}, "validation_summary": tested.summary, "measured_on": "validation"}
+    tested.model_copy(update=validated).save(tuning)
+    measured = {"Sentence-BERT probe": figures(0.9, 0.0)}
+    RunResults(summary={}, validation_summary=measured, measured_on="validation").save(probe)
+    found = read_results(tuning, probe, corpus)
+    assert found is not None
+    assert list(found.summary) == ["MetaPT", "Sentence-BERT probe"]
+    assert found.unspread == (), "each seed learns from other texts, and is measured on the others"
 
 
 def test_a_text_that_went_wrong_is_found_among_the_labels(hands: Hands, tuned: Path) -> None:

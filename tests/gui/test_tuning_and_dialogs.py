@@ -80,7 +80,12 @@ def test_words_are_checked_while_typed(hands: Hands, tuning: FewShotPage) -> Non
     hands.type(lines[0], "antidisestablishmentarianism")
     hands.until(lambda: "tokens" in lines[0].accessibleDescription())
     hands.until(editor.advice.isVisible)
-    assert "Try " in editor.advice.text()
+    assert "Try for ‘antidisestablishmentarianism’ " in editor.advice.text()
+    hands.type(lines[1], "data privacy")
+    hands.until(lambda: "; for ‘data privacy’ data, privacy, " in editor.advice.text())
+    hands.type(lines[0], "good")
+    hands.until(lambda: "anti" not in editor.advice.text())
+    assert "Try for ‘data privacy’ data, privacy, " in editor.advice.text()
 
 
 def test_the_exact_input_is_shown_for_the_selected_text(hands: Hands, tuning: FewShotPage) -> None:

@@ -15,8 +15,10 @@ from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QSplitter
 
 import metapt_gui.pages.few_shot
+from engine.corpus.drawing import rows_to_test
 from engine.errors import storage_error
 from engine.project import Project
+from engine.settings import TuneSettings
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.models.label_model import LABEL
@@ -114,6 +116,25 @@ def test_the_first_number_that_is_typed_stays(hands: Hands, letters: FewShotPage
     hands.until(lambda: (project.value("tune") or {}).get("training_rows") == 23, 5_000)
     hands.qtbot.wait(50)
     assert letters.side.form.values()["training_rows"] == 23
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (80, "none is left to test on. With 20 labels more, some are."),
+        (81, "none is left to test on. With 19 labels more, some are."),
+        (100, "20 are left to test on."),
+    ],
+)
+def test_a_handful_of_labels_is_not_tested_on(hands: Hands, project_folder: Path, labels: int, said: str) -> None:
+    with Project.open(project_folder) as project:
+        project.assign("target", add_target(project, 120, labelled=labels))
+    page = opened(hands, project_folder)
+    hands.until(lambda: page.side.labelled.value.text() == str(labels))
+    assert page.side.split.text() == f"Each seed takes 40 for training and 40 for validation; {said}"
+    settings = page.side.form.settings()
+    assert isinstance(settings, TuneSettings)
+    assert [rows_to_test(number, settings) for number in (60, labels, 500)] == [0, 20 if labels == 100 else 0, 200]
 
 
 def test_what_cannot_be_kept_yet_stays_in_its_control(hands: Hands, letters: FewShotPage) -> None:
