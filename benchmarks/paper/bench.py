@@ -55,6 +55,8 @@ class Bench:
     ----------
     rows
         Of the labelled source, balanced over its classes.
+    template
+        Instead of the preset's, which is the paper's.
     """
 
     data: Path
@@ -65,6 +67,7 @@ class Bench:
     rows: int
     preset: Preset = "laptop"
     first_seed: int = 0
+    template: str = ""
 
     def settings(self, part: str) -> dict[str, Any]:
         """Return the values of ``meta_train``, ``pretrain``, ``prompt`` or ``tune`` settings."""
@@ -74,7 +77,7 @@ class Bench:
     @property
     def prompt(self) -> PromptSettings:
         """Template, length and loss."""
-        return PromptSettings(**self.settings("prompt"))
+        return PromptSettings(**self.settings("prompt") | ({"template": self.template} if self.template else {}))
 
     @property
     def cache(self) -> str:

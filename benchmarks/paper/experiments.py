@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.paper.bench import Bench, Runs
@@ -99,6 +99,17 @@ def own(bench: Bench, dataset: Dataset) -> Found:
     found |= bench.probes(dataset, "") | bench.full_model(dataset)
     alone = bench.untuned(dataset, {})
     return {"40 + 40": found, "no labels": {name: {"0": figures} for name, figures in alone.items()}}
+
+
+def templates(bench: Bench, dataset: Dataset) -> Found:
+    """The paper's template, which judges, and one for topics."""
+    found: Found = {}
+    for template in ("{text} It was {mask}.", "{text} This is about {mask}."):
+        asked = replace(bench, template=template)
+        runs = asked.tuned(dataset, {"PT": "random", "PT, vocabulary": "vocabulary"}, learning_rate=PLAIN_RATE)
+        alone = {name: {"0": figures} for name, figures in asked.untuned(dataset, {}).items()}
+        found[template] = runs | alone
+    return found
 
 
 def pseudo(bench: Bench, dataset: Dataset) -> Found:
@@ -280,6 +291,7 @@ EXPERIMENTS = {
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
     "own": Experiment(own, (NEWS, "sst2")),
+    "templates": Experiment(templates, (NEWS,)),
     "table2": Experiment(table2, ("sst5",)),
     "grouped-anew": Experiment(grouped_anew, ("sst5",)),
     "figure2": Experiment(figure2, ("sst2",)),
