@@ -84,6 +84,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "better probe": tables.better_probe,
     "counted": tables.counted,
     "table 2": compared_with(["table2"], "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),
+    "grouped anew": tables.grouped_anew,
     "figure 2": by_condition("figure2", "sst2"),
     "figure 3a": by_condition("figure3a", "sst5"),
     "figure 3b": compared_with(["figure3b"], "sst5", "10", {str(k): f"{k} groups" for k in (3, 6, 10, 20, 30)}),

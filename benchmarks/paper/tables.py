@@ -224,14 +224,27 @@ def compared_with(experiments: Iterable[str], target: str, first: str, names: Ma
                 figures |= {method: runs for method, runs in alone.items() if method not in figures}
         if not figures:
             return NOT_MEASURED
-        rows = []
-        for method, runs in figures.items():
-            part = 100 * values(runs, "accuracy")
-            ahead = difference(figures, first, method) if method != first else ""
-            rows.append([names.get(method, method), f"{part.mean():.1f} ± {part.std(ddof=1):.1f}", ahead])
-        return markdown(["", "accuracy", f"behind {names.get(first, first)} by, points"], rows)
+        return _behind(figures, first, names)
 
     return made
+
+
+def _behind(figures: Figures, first: str, names: Mapping[str, str]) -> str:
+    rows = []
+    for method, runs in figures.items():
+        part = 100 * values(runs, "accuracy")
+        ahead = difference(figures, first, method) if method != first else ""
+        rows.append([names.get(method, method), f"{part.mean():.1f} ± {part.std(ddof=1):.1f}", ahead])
+    return markdown(["", "accuracy", f"behind {names.get(first, first)} by, points"], rows)
+
+
+def grouped_anew() -> str:
+    """Return accuracy of ways of grouping with a training of its own for each seed, and how far behind K-means."""
+    found, anew = _of("grouped-anew", "40 + 40").get("sst5"), _anew().get("sst5")
+    if found is None or anew is None:
+        return NOT_MEASURED
+    figures = {"K-means": anew["MetaPT(Y)"], **found, "PPT(Y), which has no groups": anew["PPT(Y)"]}
+    return _behind(figures, "K-means", {})
 
 
 def by_condition(experiment: str, target: str) -> Callable[[], str]:
