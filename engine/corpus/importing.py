@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -101,6 +102,8 @@ def import_corpus(
             yield Notice(_guessed(report.guessed))
         _check(report, found, settings)
     content = writer.content_hash
+    if seen is not None and seen.late:
+        content = yield from _rewritten(folder, schema, report, partial(_with_late_labels, seen.late), "Labelling")
     if settings.maximum_rows is not None or settings.balance:
         content = yield from _sample(folder, schema, report, settings)
     yield from report.counts(at_once=True)
@@ -210,13 +213,7 @@ def _write(kept: Kept, source: Source, report: Report, seen: SeenTexts | None, w
     if not kept.texts:
         return
     report.kept += len(kept.texts)
-    report.labels.update(label for label in kept.labels if label is not None)
-    if len(report.labels) > MAXIMUM_CLASSES:
-        raise DataError(
-            f"The label column has more than {MAXIMUM_CLASSES} different values, so it looks like text, not labels",
-            where=source.path,
-            remedy="Choose another label column, or join its values into fewer classes (a label map).",
-        )
+    _count_labels(report, kept.labels, source.path)
     lengths = pc.utf8_length(kept.array).to_numpy()
     report.lengths += np.bincount(np.searchsorted(LENGTH_EDGES, lengths, "right") - 1, minlength=len(LENGTH_EDGES))
     columns = [kept.array, pa.array(kept.labels, pa.string()), pa.repeat(source.name, len(kept.texts))]
@@ -225,6 +222,16 @@ def _write(kept: Kept, source: Source, report: Report, seen: SeenTexts | None, w
         writer.write(pa.record_batch(columns, schema=SCHEMA))
     else:
         writer.write(pa.record_batch([*columns, pa.array(kept.others, pa.string())], schema=SCHEMA.append(OTHERS)))
+
+
+def _count_labels(report: Report, labels: Iterable[str | None], where: Path) -> None:
+    report.labels.update(label for label in labels if label is not None)
+    if len(report.labels) > MAXIMUM_CLASSES:
+        raise DataError(
+            f"The label column has more than {MAXIMUM_CLASSES} different values, so it looks like text, not labels",
+            where=where,
+            remedy="Choose another label column, or join its values into fewer classes (a label map).",
+        )
 
 
 def _left_out(empty: Sequence[Source], found: Sequence[Source]) -> str:
@@ -300,24 +307,50 @@ def _sample(folder: Path, schema: pa.Schema, report: Report, settings: ImportSet
     else:
         rows = np.sort(random.permutation(len(codes))[:limit])
     report.dropped["not in the sample"] += len(codes) - len(rows)
-    report.kept = len(rows)
-    report.labels = Counter()
-    meter = ProgressMeter(STAGE, len(rows), "rows")
+
+    def drawn(batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+        inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+        return batch.take(pa.array(inside))
+
+    return (yield from _rewritten(folder, schema, report, drawn, "Sampling"))
+
+
+def _with_late_labels(late: Mapping[int, str], batch: pa.RecordBatch, _start: int) -> pa.RecordBatch:
+    """Give each text without a label the one that a duplicate of it had further down."""
+    labels = batch.column("label").to_pylist()
+    texts = batch.column("text").to_pylist()
+    given = [label or late.get(hash(text)) for label, text in zip(labels, texts, strict=True)]
+    return batch.set_column(batch.schema.get_field_index("label"), "label", pa.array(given, pa.string()))
+
+
+def _rewritten(
+    folder: Path,
+    schema: pa.Schema,
+    report: Report,
+    changed: Callable[[pa.RecordBatch, int], pa.RecordBatch],
+    doing: str,
+) -> Part[str]:
+    """Replace the rows of the corpus, count those that are kept anew, and return its content hash.
+
+    ``changed`` makes the new rows of a batch; it is told the number of the first.
+    """
+    path = folder / "corpus.parquet"
+    report.kept, report.labels = 0, Counter()
     # The reader is closed before the new file takes the place of the old one: Windows insists.
     with (
         parquet_errors(path),
         writing_corpus(folder, schema) as writer,
         pq.ParquetFile(path, pre_buffer=False) as stream,
     ):
-        start = 0
+        start, meter = 0, ProgressMeter(STAGE, stream.metadata.num_rows, "rows")
         for batch in stream.iter_batches(CHUNK):
-            inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+            rows = changed(batch, start)
             start += len(batch)
-            if len(inside):
-                taken = batch.take(pa.array(inside))
-                report.labels.update(label for label in taken.column("label").to_pylist() if label is not None)
-                writer.write(taken)
-            yield meter.at(int(np.searchsorted(rows, start)), "Sampling")
+            if len(rows):
+                _count_labels(report, rows.column("label").to_pylist(), path)
+                report.kept += len(rows)
+                writer.write(rows)
+            yield meter.at(start, doing)
     return writer.content_hash
 
 

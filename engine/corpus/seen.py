@@ -13,14 +13,23 @@ class SeenTexts:
     What is compared is Python's hash of a string: 64 bits of SipHash under a key that is new in every process, so that
     nobody can make up texts that collide, and fifty times as fast as a digest. The hashes are kept, with the number of
     the label, in runs of geometrically growing length.
+
+    Attributes
+    ----------
+    late
+        Hash of a text that came without a label first -> the first label that a duplicate of it has.
     """
 
     def __init__(self) -> None:
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []  # sorted hashes, int64; labels, int32
-        self._numbers: dict[str | None, int] = {}
+        self._numbers: dict[str | None, int] = {None: 0}
+        self.late: dict[int, str] = {}
 
     def add(self, texts: Sequence[str], labels: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-        """Return bool [n] twice: the text is new; it was there before, but not with this label."""
+        """Return bool [n] twice: the text is new; it was there before, with another label.
+
+        The label of a text that had none until then is no other one: `late` keeps it.
+        """
         numbers = self._numbers
         for label in set(labels).difference(numbers):
             numbers[label] = len(numbers)
@@ -36,7 +45,11 @@ class SeenTexts:
         new, conflicts = np.zeros(len(hashes), bool), np.zeros(len(hashes), bool)
         new[first[~known]] = True
         again = np.flatnonzero(~new)
-        conflicts[again] = given[again] != kept[np.searchsorted(unique, hashes[again])]
+        before = kept[np.searchsorted(unique, hashes[again])]
+        conflicts[again] = (given[again] != before) & (given[again] != 0)
+        for row in again[(before == 0) & conflicts[again]].tolist():
+            label = str(labels[row])
+            conflicts[row] = self.late.setdefault(int(hashes[row]), label) != label
         if not known.all():
             self._keep(unique[~known], kept[~known])
         return new, conflicts

@@ -214,12 +214,38 @@ def test_a_duplicate_is_held_against_the_label_that_was_kept():
     seen = SeenTexts()
     new, conflicts = seen.add(["tea", "tea", "soup", "tea", "soup"], ["1", "1", "2", "3", None])
     assert new.tolist() == [True, False, True, False, False]
-    assert conflicts.tolist() == [False, False, False, True, True]
+    assert conflicts.tolist() == [False, False, False, True, False], "no label is no other label"
     for chunk in range(12):
         seen.add([f"text {chunk} {row}" for row in range(50)], [str(row % 3) for row in range(50)])
         new, conflicts = seen.add(["soup", "tea", "tea", f"text {chunk} 49"], ["2", "3", "1", "0"])
         assert not new.any()
         assert conflicts.tolist() == [False, True, False, True]
+
+
+def test_a_label_that_comes_with_a_later_copy_is_kept(tmp_path):
+    """In the same chunk and in later ones; a second label for the same text is another one."""
+    seen = SeenTexts()
+    new, conflicts = seen.add(["tea", "tea", "soup"], [None, "good", None])
+    assert (new.tolist(), conflicts.tolist()) == ([True, False, True], [False, False, False])
+    _, conflicts = seen.add(["tea", "tea", "soup", "soup"], ["bad", "good", None, "bad"])
+    assert conflicts.tolist() == [True, False, False, False]
+    assert seen.late == {hash("tea"): "good", hash("soup"): "bad"}
+
+    rows = [("came late", ""), ("came early", "good"), ("came late", "bad"), ("came late", "good"), ("lost", "")]
+    path = write(tmp_path / "a.csv", rows=rows)
+    options = {"text_column": "review", "label_column": "stars", "keep_unlabelled": True}
+    kept = read(path, tmp_path / "out", **options)
+    assert kept.texts == ["came late", "came early", "lost"]
+    assert [kept.classes[number] if number >= 0 else None for number in kept.labels] == ["bad", "good", None]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["classes"] == {"bad": 1, "good": 1}
+    assert report["dropped"] == {"duplicate": 1, "duplicate with another label": 1}
+    assert (
+        kept.content_hash
+        == read(write(tmp_path / "b.csv", rows=[rows[2], rows[1], rows[4]]), tmp_path / "b", **options).content_hash
+    )
+    sampled = read(path, tmp_path / "balanced", balance=True, **options)
+    assert sorted(sampled.texts) == ["came early", "came late"]
 
 
 # Labels ---------------------------------------------------------------------------------------------------------------
