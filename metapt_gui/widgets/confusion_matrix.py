@@ -18,8 +18,8 @@ from metapt_gui.wording import one_line, tooltip
 
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""
-NARROW = 40
-"""Pixels; columns that are narrower are not all named."""
+NARROW = 60
+"""Pixels; narrower columns whose names do not fit are numbered, and the rows with them."""
 WRITTEN = 20
 """Most classes that a matrix is read of; of more, the most frequent confusions are listed."""
 LISTED = 200
@@ -149,10 +149,14 @@ class ConfusionMatrix(StillPlot):
         view.setRange(xRange=(0, size), yRange=(0, size), padding=0)
         width, height = view.width() / size, view.height() / size
         longest = max((metrics.horizontalAdvance(name) for name in self._classes), default=0.0)
-        # Names are cut to their columns; where nothing would be left of them, some columns go without.
-        share = 1 if width >= NARROW else math.ceil((min(longest, LONGEST_NAME) + GRID) / max(width, 1.0))
-        self._name_ticks("bottom", share, share * width - 4)
-        self._name_ticks("left", math.ceil(LINE / max(height, 1.0)), LONGEST_NAME)
+        numbered = width < min(NARROW, longest + GRID)
+        numbers = [str(number) for number in range(1, size + 1)]
+        rows = [f"{number} {name}" for number, name in zip(numbers, self._classes, strict=False)]
+        widest = metrics.horizontalAdvance(numbers[-1]) + GRID
+        self._name_ticks(
+            "bottom", numbers if numbered else self._classes, math.ceil(widest / max(width, 1.0)), width - 4
+        )
+        self._name_ticks("left", rows if numbered else self._classes, math.ceil(LINE / max(height, 1.0)), LONGEST_NAME)
         shares = self._shares()
         for cell, text in self._texts.items():
             lines = [f"{self._matrix[cell]:,}", f"{100 * shares[cell]:.0f} %"]
@@ -163,10 +167,10 @@ class ConfusionMatrix(StillPlot):
             text.updateTextPos()
         self._go_to(*self._current)
 
-    def _name_ticks(self, axis: str, every: int, width: float) -> None:
+    def _name_ticks(self, axis: str, names: Sequence[str], every: int, width: float) -> None:
         metrics = self.metrics()
-        names = [(place + 0.5, elided(name, width, metrics)) for place, name in enumerate(self._classes)]
-        self.plot.getAxis(axis).setTicks([names[::every]])
+        ticks = [(place + 0.5, elided(name, width, metrics)) for place, name in enumerate(names)]
+        self.plot.getAxis(axis).setTicks([ticks[::every] if self._classes else []])
 
     def _cell(self, place: QPointF) -> tuple[int, int] | None:
         """Return the cell at a place in the scene."""

@@ -289,6 +289,29 @@ def test_many_classes_keep_only_what_has_room(confusion):
     confusion.grab()
 
 
+def test_narrow_columns_are_numbered_as_the_rows_are(confusion):
+    def ticks(axis: str) -> list[str]:
+        return [name for _, name in confusion.plot.getAxis(axis)._tickLevels[0]]
+
+    def show(names: list[str]) -> None:
+        confusion.set_matrix(names, np.ones((len(names), len(names)), int))
+        for _ in range(4):  # the axis takes its room from what it shows
+            confusion.grab()
+
+    names = ["billing", "delivery", "data privacy", "login", "technical support", "returns"]
+    confusion.resize(330, 300)
+    show(names)
+    assert ticks("bottom") == ["1", "2", "3", "4", "5", "6"]
+    assert ticks("left")[2] == "3 data privacy"
+    show(["bad", "good"])
+    assert (ticks("bottom"), ticks("left")) == (["bad", "good"], ["bad", "good"])
+    confusion.resize(1200, 300)
+    show(names)
+    assert ticks("bottom") == names
+    assert ticks("left") == names
+    show([])
+
+
 def test_of_very_many_classes_the_most_frequent_confusions_are_listed(confusion, qtbot, tmp_path):
     matrix = np.eye(99, dtype=int) * 50
     matrix[70, 3], matrix[3, 70], matrix[98, 97] = 7, 9, 1
