@@ -40,8 +40,6 @@ class Cluster:
         The most telling words, the best first.
     central_rows
         Rows of the corpus nearest to the mean of the cluster, the nearest first; empty if nothing was embedded.
-    included
-        Whether meta-training shall use it.
     """
 
     number: int
@@ -50,7 +48,6 @@ class Cluster:
     labels: dict[str, int]
     terms: tuple[str, ...]
     central_rows: tuple[int, ...]
-    included: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,8 @@ class Clustering:
         with parquet_errors(folder / "clusters.parquet"):
             table = pq.read_table(folder / "clusters.parquet")
         try:
+            for item in meta["clusters"]:
+                item.pop("included", None)  # an older MetaPT wrote it
             clusters = tuple(
                 Cluster(**{**item, "terms": tuple(item["terms"]), "central_rows": tuple(item["central_rows"])})
                 for item in meta["clusters"]
@@ -163,7 +162,6 @@ def _is_sound(item: Cluster, number: int) -> bool:
     return (
         item.number == number
         and isinstance(item.name, str)
-        and isinstance(item.included, bool)
         and all(isinstance(name, str) and isinstance(count, int) for name, count in item.labels.items())
         and all(isinstance(term, str) for term in item.terms)
         and all(isinstance(row, int) for row in item.central_rows)

@@ -295,7 +295,6 @@ def test_descriptions_of_a_toy_corpus():
     assert (first.name, second.name) == ("soup, cold", "battery, screen")
     assert first.central_rows == (0, 1, 2)  # the mean points to (3, -0.2)
     assert second.central_rows == (3, 4, 5)  # to (-0.1, 3)
-    assert first.included
 
 
 def test_words_of_all_groups_tell_nothing():
