@@ -83,12 +83,7 @@ def pretrain_prompt(
 
 def _save(run: PromptRun, scorer: PromptScorer, settings: PretrainSettings, steps: int, folder: Path) -> dict[str, Any]:
     """Write the prompt and return its metrics."""
-    validated = run.best is not None
-    metrics = {
-        "best_step": run.stopping.best_step if validated else steps,
-        "validation_accuracy": run.stopping.best_accuracy if validated else None,
-        "validation_loss": run.stopping.best_loss if validated else None,
-    }
+    metrics = run.stopping.figures(steps)
     training = {"method": "PPT", **settings.model_dump()}
     save_prompt(describe_prompt(run.result, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
     return metrics

@@ -188,16 +188,9 @@ def _save_prompt(
     scorer: PromptScorer, tasks: Sequence[MetaTask], settings: MetaTrainSettings, folder: Path, state: _State
 ) -> dict[str, Any]:
     """Write the best prompt by validation, before the first one the last good one, and return its metrics."""
-    never_validated = state.stopping.best_step < 0
-    metrics = {
-        "steps": state.step,
-        "best_step": state.step if never_validated else state.stopping.best_step,
-        "validation_accuracy": None if never_validated else state.stopping.best_accuracy,
-        "validation_loss": None if never_validated else state.stopping.best_loss,
-        "tasks": len(tasks),
-    }
+    metrics = {"steps": state.step, **state.stopping.figures(state.step), "tasks": len(tasks)}
     described = describe_prompt(
-        state.good if never_validated else state.best,
+        state.good if state.stopping.best_step < 0 else state.best,
         scorer,
         metrics=metrics,
         training={"method": "Prompt-MAML", **settings.model_dump()},

@@ -90,7 +90,7 @@ def test_every_seed_of_a_tuning_begins_at_its_own_prompt(corpus, handed, start, 
     tune = TuneSettings(seeds=3, first_seed=4, training_rows=10, validation_rows=10)
     starts = {"mine": start[0], "PT": "random"}
     list(TuneJob(corpus=str(corpus.folder), starts=starts, tune=tune).run(Session(), tmp_path, StopToken()))
-    found, scorer = handed["positional"][2], handed["scorer"]
+    found, scorer = handed["positional"][3], handed["scorer"]
     assert list(found) == ["mine", "PT"]
     assert all(torch.equal(prompt, start[1]) for prompt in found["mine"])
     for seed, prompt in zip((4, 5, 6), found["PT"], strict=True):
