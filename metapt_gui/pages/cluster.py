@@ -66,7 +66,7 @@ class ClusterPage(Page):
         self.colour.setAccessibleName("Colour by")
         self.colour.setToolTip("What the colours of the dots mean: their group, their label, or how confident it is.")
         self.colour.currentTextChanged.connect(self._paint)
-        self.sweep = SweepPlot("Silhouette for other numbers of groups (higher is better)", "number of groups K", "")
+        self.sweep = SweepPlot("Silhouette for other numbers of groups (higher is better)")
         self.sweep.setMaximumHeight(190)
         self.sweep.chosen.connect(self._on_k)
         self.sweep.hide()

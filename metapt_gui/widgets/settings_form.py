@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from engine.settings import Settings, validated
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import button, label, single_shot
+from metapt_gui.widgets.pieces import button, label, set_role, single_shot
 from metapt_gui.widgets.setting_controls import CONTROLS, Choice, Control, Setting, Tick, settings_of
 
 QUIET_MILLISECONDS = 150
@@ -50,9 +50,8 @@ class SettingsForm(QWidget):
         main: Sequence[str] = (),
         hidden: Sequence[str] = (),
         labels: Mapping[str, str] = MappingProxyType({}),
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self._model = model
         self._settings: dict[str, Setting] = {}
         self._controls: dict[str, Control] = {}
@@ -201,10 +200,7 @@ class SettingsForm(QWidget):
         """Mark what is wrong, and offer the default where something else stands."""
         before, self._wrong = self._wrong, self._reasons()
         for name, control in self._controls.items():
-            if (name in before) != (name in self._wrong):
-                control.setProperty("wrong", "true" if name in self._wrong else "false")
-                control.style().unpolish(control)
-                control.style().polish(control)
+            set_role(control, name in self._wrong, "wrong")
             if before.get(name) != self._wrong.get(name):
                 self._show_tooltip(name)
             self._resets[name].setVisible(control.read() != self._settings[name].default)

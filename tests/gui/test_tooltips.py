@@ -32,7 +32,8 @@ def read(tip: str) -> str:
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_text_is_read_as_it_is_written(qtbot, text: str) -> None:
     assert read(tooltip(text)) == text
-    dialog = TableDialog(None, "Broken rows", ("file", "row"), [("a.csv", text)])
+    long = f"{text} and more of it, so that no column has room"
+    dialog = TableDialog(None, "Broken rows", ("file", "row"), [("a.csv", long)])
     history, groups, audit, labels, preview = RunHistory(), ClusterList(), AuditModel(), LabelModel(), PreviewModel()
     for widget in (dialog, history, groups):
         qtbot.addWidget(widget)
@@ -40,9 +41,8 @@ def test_a_text_is_read_as_it_is_written(qtbot, text: str) -> None:
     groups.show_groups([Group(0, text, True, (Cluster(0, text, 3, {}, (), ()),))], {})
     audit.show([Audited(0, "good", 0.9, text)])
     labels.set_texts([text])
-    long = f"{text} and more of it, so that no column has room"
     preview.show(["text"], [[long]], [1])
-    assert read(dialog.table.item(0, 1).toolTip()) == text
+    assert read(dialog.table.item(0, 1).toolTip()) == long
     assert read(history.item(0, 5).toolTip()) == text
     assert read(groups.table.item(0, 0).toolTip()) == text
     assert read(audit.index(0, 3).data(TIP)) == text
