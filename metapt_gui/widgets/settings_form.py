@@ -89,7 +89,7 @@ class SettingsForm(QWidget):
         grid.setColumnStretch(1, 3)
         for row, setting in enumerate(settings):
             name = setting.name
-            control = CONTROLS.get(setting.kind, Choice)(setting)
+            control = (Choice if setting.choices else CONTROLS[setting.kind])(setting)
             control.setAccessibleName(f"{setting.label}, {setting.unit}" if setting.unit else setting.label)
             control.edited.connect(self._on_edited)
             reset = button("↺", f"Back to the default, {setting.default_text}", partial(self._reset, name), "link")
