@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.arrays import save_array
 from engine.corpus.store import parquet_errors
 from engine.errors import StorageError, storage_errors
 from engine.storage import read_json, remove, replacing, write_json
@@ -183,8 +184,7 @@ def save(
         columns = [np.arange(len(assignment)), assignment.astype(np.int16)]
         pq.write_table(pa.table(columns, schema=_SCHEMA), temporary, compression="zstd")
     if projection is not None:
-        with replacing(folder / "projection.npy") as temporary, open(temporary, "wb") as stream:
-            np.save(stream, projection.astype(np.float32, copy=False), allow_pickle=False)
+        save_array(folder / "projection.npy", projection.astype(np.float32, copy=False))
     write_json(
         folder / "clusters.json",
         {
