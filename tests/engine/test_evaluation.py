@@ -7,14 +7,13 @@ import io
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from made_corpora import corpus_of
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from engine.command_line.tables import comparison_table
 from engine.corpus.drawing import Draw
-from engine.corpus.store import SCHEMA, describe
-from engine.corpus.writing import writing_corpus
 from engine.evaluation.bins import bin_of
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
@@ -180,17 +179,12 @@ def test_without_rows_to_test_on_a_probe_is_left_out_and_said_so(tmp_path, more,
 
 
 def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
-    import pyarrow as pa
-
     words = [["cold", "rude"], ["warm", "kind"]]
     random = np.random.default_rng(0)
     labels = np.arange(80) % 2
     texts = [" ".join([words[label][i % 2], *random.choice(["a", "b", "c", "d"], 3)]) for i, label in enumerate(labels)]
     stars = np.array([0, 4])[labels]
-    table = {"text": texts, "label": [str(star) for star in stars], "source": ["x"] * 80, "row": range(80)}
-    with writing_corpus(tmp_path / "source", SCHEMA) as writer:
-        writer.write(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
-    source = describe(tmp_path / "source", list("01234"), 80, "hash", {})
+    source = corpus_of(tmp_path / "source", texts, [str(star) for star in stars], "01234")
     draws = [(seed, Draw(np.array([seed, seed + 2]), np.array([seed + 1, seed + 3]))) for seed in range(2)]
     events = list(
         probe_target(

@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_corpora import clustering_of, corpus_of
 from typer.testing import CliRunner
 
 from engine import jobs
 from engine.cli import app
 from engine.clustering.edits import ClusterEdit, Group, groups_of, task_fields
-from engine.clustering.store import Cluster, save
-from engine.corpus.store import SCHEMA, describe
-from engine.corpus.writing import writing_corpus
+from engine.clustering.store import Cluster
+from engine.corpus.store import Corpus
 from engine.errors import DataError, ProjectError, ProjectLockedError
 from engine.events import Failed, Finished
 from engine.jobs.session import Session
@@ -31,29 +30,9 @@ from engine.stage import StopToken, result_of
 from engine.storage import read_json
 
 
-def write_corpus(folder: Path, labels: Sequence[str | None], classes: Sequence[str], words: dict[str, str]) -> None:
+def write_corpus(folder: Path, labels: Sequence[str | None], classes: Sequence[str], words: dict[str, str]) -> Corpus:
     """Write a corpus whose texts name their labels."""
-    count = len(labels)
-    rows = {
-        "text": [f"{label} soup number {row}" for row, label in enumerate(labels)],
-        "label": list(labels),
-        "source": ["x"] * count,
-        "row": list(range(count)),
-    }
-    folder.mkdir(parents=True)
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(rows, schema=SCHEMA))
-    describe(folder, classes, count, "hash", words)
-
-
-def write_clusters(folder: Path, assignment: np.ndarray) -> None:
-    """Write a clustering with groups called ``group 0``, ``group 1``, ..."""
-    groups = [
-        Cluster(number, f"group {number}", int(size), {}, (), ()) for number, size in enumerate(np.bincount(assignment))
-    ]
-    folder.mkdir(parents=True)
-    facts = {"method": "random", "settings": {}, "content_hash": "hash"}
-    save(folder, assignment, None, groups, {**facts, "silhouette": None, "label_nmi": None, "sweep": {}})
+    return corpus_of(folder, [f"{label} soup number {row}" for row, label in enumerate(labels)], labels, classes, words)
 
 
 # Edits of groups ------------------------------------------------------------------------------------------------------
@@ -315,8 +294,8 @@ def test_loading_a_backbone_is_a_job(tmp_path, tiny_t5):
 def test_meta_train_respects_the_edits_that_the_project_keeps(tmp_path, tiny_t5):
     with Project.create(tmp_path / "a.metapt") as project:
         source, clusters = (project.folder / "runs" / name for name in ("0001-import", "0002-cluster"))
-        write_corpus(source, ["bad", "good"] * 50, ["bad", "good"], {"bad": "bad", "good": "good"})
-        write_clusters(clusters, np.arange(100) // 20)
+        corpus = write_corpus(source, ["bad", "good"] * 50, ["bad", "good"], {"bad": "bad", "good": "good"})
+        clustering_of(clusters, corpus, np.arange(100) // 20)
         project.assign("source", source)
         project.assign("clusters", clusters)
         project.set_cluster_edits(clusters, {0: ClusterEdit("soups")})

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands
+from made_runs import as_if_run, run_here
 
-from engine.jobs import ClusterJob, Job, MetaTrainJob, TuneJob
+from engine.jobs import ClusterJob, MetaTrainJob, TuneJob
 from engine.jobs.session import Session
 from engine.presets import preset
 from engine.project import Project
-from engine.running.perform import perform
 from engine.running.pipeline import import_job
 from engine.settings import ClusterSettings, ImportSettings, MetaTrainSettings, PromptSettings, TuneSettings
-from engine.stage import StopToken
-from engine.storage import write_json
 from metapt_gui.earlier_runs import OWN, values_of_runs
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
@@ -33,27 +31,18 @@ def from_terminal(tmp_path: Path, tiny_t5: Path) -> Path:
     source = ImportSettings(text_column="review", label_column="stars", minimum_characters=3)
     target = ImportSettings(text_column="mail", label_column="mood", words={"a": "bad", "b": "good"})
     with Project.create(tmp_path / "a.metapt") as project:
-
-        def done(role: str, job: Job, *, really: bool = True) -> str:
-            run, _ = project.run_folder(job)
-            run.mkdir(exist_ok=True)
-            if really:
-                list(perform(job, run, Session(), StopToken()))
-            write_json(run / "job.json", job.document())
-            project.assign(role, run)
-            return str(run)
-
-        texts = done("source", import_job([str(reviews)], source))
-        task = done("target", import_job([str(mails)], target))
+        texts = run_here(project, "source", import_job([str(reviews)], source), Session())
+        task = run_here(project, "target", import_job([str(mails)], target), Session())
         settings = ClusterSettings(method="random", clusters=4, projection="none")
-        groups = done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=settings))
+        grouping = ClusterJob(corpus=texts, cache=str(project.cache), settings=settings)
+        groups = run_here(project, "clusters", grouping, Session())
         prompt = PromptSettings(soft_tokens=7, template="{text} So {mask}.")
         backbone = {"backbone": str(tiny_t5)}
         meta = MetaTrainSettings(steps=77, alpha=3.0)
         train = MetaTrainJob(corpus=texts, clusters=groups, backbone=backbone, prompt=prompt, settings=meta)
-        done("meta-train", train, really=False)
+        as_if_run(project, "meta-train", train)
         tune = TuneSettings(seeds=3, learning_rate=0.02)
-        done("tune", TuneJob(corpus=task, backbone=backbone, prompt=prompt, tune=tune, starts={}), really=False)
+        as_if_run(project, "tune", TuneJob(corpus=task, backbone=backbone, prompt=prompt, tune=tune, starts={}))
     return tmp_path / "a.metapt"
 
 
