@@ -27,6 +27,12 @@ from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.examples import Examples
 from engine.training.validation import score_rows
 
+PLANNED = {
+    "learning_rate", "weight_decay", "warmup_steps", "batch_size", "patience", "checkpoint_every", "improvement",
+    "validate_start",
+}  # fmt: skip
+"""What a plan takes from settings as it is there."""
+
 
 @dataclass(frozen=True)
 class TuningPlan:

@@ -23,7 +23,7 @@ from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
 from engine.stage import Part, Stage, StopToken
 from engine.storage import replacing
-from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
+from engine.training.bank_tuning import PLANNED, PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples
 
 STAGE = "tune"
@@ -92,18 +92,8 @@ def few_shot(
         for (seed, draw), start in zip(draws, prompts, strict=True)
     ]
     per_epoch = -(-len(first.training) // settings.batch_size)
-    plan = TuningPlan(
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        batch_size=settings.batch_size,
-        steps=per_epoch * (settings.epochs_without_validation if unvalidated else settings.epochs),
-        validate_every=per_epoch,
-        patience=settings.patience,
-        checkpoint_every=settings.checkpoint_every,
-        improvement=settings.improvement,
-        validate_start=settings.validate_start,
-    )
+    steps = per_epoch * (settings.epochs_without_validation if unvalidated else settings.epochs)
+    plan = TuningPlan(**settings.model_dump(include=PLANNED), steps=steps, validate_every=per_epoch)
     save = partial(_save_prompts, runs, scorer, settings, plan, folder)
     try:
         completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)

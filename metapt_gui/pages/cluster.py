@@ -346,7 +346,6 @@ class ClusterPage(Page):
         project = self.document.project
         assert project is not None
         settings = self.form.settings()
-        assert isinstance(settings, ClusterSettings)
         self.document.set_value("cluster", settings.model_dump())
         cache = str(project.cache.resolve())
         self.run(

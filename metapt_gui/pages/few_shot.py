@@ -325,7 +325,6 @@ class FewShotPage(Page):
     def _split(self) -> TuneSettings:
         """Return the settings with as many test rows as the labels leave, none if there are texts to test on."""
         settings = self.side.form.settings()
-        assert isinstance(settings, TuneSettings)
         spare = max(0, sum(self._counts().values()) - settings.training_rows - settings.validation_rows)
         return settings.model_copy(update={"test_rows": 0 if self._test() else min(spare, TEST_ROWS)})
 

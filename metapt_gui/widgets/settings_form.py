@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic
 
 from pydantic import ValidationError
 from PySide6.QtCore import Qt, Signal
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.settings import Settings, validated
+from engine.settings import Model, validated
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.pieces import button, label, set_role, single_shot
 from metapt_gui.widgets.setting_controls import CONTROLS, Choice, Control, Setting, Tick, settings_of
@@ -26,7 +26,7 @@ from metapt_gui.widgets.setting_controls import CONTROLS, Choice, Control, Setti
 QUIET_MILLISECONDS = 150
 
 
-class SettingsForm(QWidget):
+class SettingsForm(QWidget, Generic[Model]):
     """Shows the settings of ``model`` and gives back what the person chose.
 
     Parameters
@@ -45,7 +45,7 @@ class SettingsForm(QWidget):
 
     def __init__(
         self,
-        model: type[Settings],
+        model: type[Model],
         *,
         main: Sequence[str] = (),
         hidden: Sequence[str] = (),
@@ -130,7 +130,7 @@ class SettingsForm(QWidget):
         """Return what the controls show; a number that cannot be read comes as the text that was typed."""
         return {name: control.read() for name, control in self._controls.items()}
 
-    def settings(self) -> Settings:
+    def settings(self) -> Model:
         """Return the settings, the hidden ones at their default.
 
         Raises
