@@ -181,8 +181,7 @@ def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabel
     folder = tmp_path / "annotated.metapt"
     shutil.copytree(annotated_once, folder)
     hands.window.projects.open(folder)
-    page = hands.step(1)
-    assert isinstance(page, PseudoLabelPage)
+    page = hands.to(PseudoLabelPage)
     hands.until(lambda: page.total.value.text() == "100")
     return page
 
@@ -191,8 +190,7 @@ def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabel
 def clustering(hands: Hands, project_folder: Path) -> ClusterPage:
     """The page of groups with a copy of the prepared project, which has four."""
     hands.window.projects.open(project_folder)
-    page = hands.step(2)
-    assert isinstance(page, ClusterPage)
+    page = hands.to(ClusterPage)
     hands.until(lambda: page.groups.table.rowCount() == 4)
     return page
 

@@ -48,20 +48,16 @@ def from_terminal(tmp_path: Path, tiny_t5: Path) -> Path:
 
 def test_the_window_goes_on_from_there(hands: Hands, from_terminal: Path) -> None:
     hands.window.projects.open(from_terminal)
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     hands.until(lambda: page.model.rowCount() == 40)
     assert (page.text_column.currentText(), page.label_column.currentText()) == ("review", "stars")
     assert page.form.values()["minimum_characters"] == 3
-    clusters = hands.step(2)
-    assert isinstance(clusters, ClusterPage)
+    clusters = hands.to(ClusterPage)
     assert clusters.form.values()["clusters"] == 4
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     assert (training.form.values()["steps"], training.form.values()["alpha"]) == (77, 3.0)
     assert training.prompt_form.values()["soft_tokens"] == 7
-    tuning = hands.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = hands.to(FewShotPage)
     assert tuning.side.words.words() == {"a": "bad", "b": "good"}
     assert tuning.side.form.values()["seeds"] == 3
     assert tuning.side.prompt_form.values()["template"] == "{text} So {mask}."

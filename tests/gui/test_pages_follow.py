@@ -94,8 +94,7 @@ def test_all_of_the_usual_ten_groups_are_seen(qtbot) -> None:
 @pytest.fixture
 def training(hands: Hands, project_folder: Path) -> MetaTrainPage:
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(page.primary.isEnabled)
     return page
 
@@ -153,8 +152,7 @@ def test_a_gpu_takes_the_papers_preset_but_not_for_the_bundled_backbone(
     monkeypatch.setattr(hands.window.host, "ask", ask)
     hands.next_file(tmp_path / "mine.metapt")
     hands.click(hands.window.welcome.new)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     assert page.preset.currentText() == "laptop"
     hands.next_file(tiny_t5)
     hands.choose(page.backbone.kind, FOLDER)
