@@ -14,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import CheckpointError
+from engine.events import Checkpointed, Notice
+from engine.stage import Part
 from engine.storage import save_tensors
 
 NAME = "checkpoint.safetensors"
@@ -55,13 +57,13 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def save_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any], run: str) -> Path:
-    """Write ``folder/checkpoint.safetensors`` atomically, with torch's random state, version and threads.
+def save_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], state: dict[str, Any], run: str) -> Checkpointed:
+    """Write ``folder/checkpoint.safetensors`` atomically, with torch's random state, version and threads; tell of it.
 
     Parameters
     ----------
     tensors, state
-        What the loop needs.
+        What the loop needs; ``state["step"]`` is where it stands.
     run
         Fingerprint of the run that it belongs to.
 
@@ -73,9 +75,27 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], state: Ma
     path = folder / NAME
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     held["torch_random_state"] = torch.get_rng_state()
-    document = {"run": run, "environment": _environment(), "state": dict(state)}
+    document = {"run": run, "environment": _environment(), "state": state}
     save_tensors(path, held, {"metapt": json.dumps(document)})
-    return path
+    return Checkpointed(str(path), state["step"])
+
+
+def resume(folder: Path, run: str, optimizer: torch.optim.Optimizer) -> Part[Checkpoint | None]:
+    """Do as `load_checkpoint`, put back what `optimizer_tensors` returned, and tell of both."""
+    saved = load_checkpoint(folder, run)
+    if saved is not None:
+        restore_optimizer(optimizer, saved.tensors)
+        for notice in saved.notices:
+            yield Notice(notice, "warning")
+        yield Checkpointed(str(folder / NAME), saved.state["step"])
+    return saved
+
+
+@torch.no_grad()
+def put_back(weights: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], prefix: str = "") -> None:
+    """Let weights be as the tensors of their names, behind ``prefix``."""
+    for name, weight in weights.items():
+        weight.copy_(tensors[prefix + name])
 
 
 def load_checkpoint(folder: Path, run: str) -> Checkpoint | None:

@@ -7,12 +7,10 @@ come from the settings models, commands and options from the command line, exit 
 from __future__ import annotations
 
 import inspect
-import types
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
 import typer
-from pydantic.fields import FieldInfo
 
 import engine.errors
 import engine.running.pipeline
@@ -22,6 +20,7 @@ from engine.command_line.template import pipeline_template
 from engine.errors import MetaPTError
 from engine.presets import DESCRIPTIONS, PARTS, preset
 from engine.running.pipeline import PipelineSettings
+from engine.schema import Setting, settings_of
 from engine.settings import Settings
 
 SETTINGS_HEAD = """\
@@ -86,7 +85,8 @@ def settings_reference() -> str:
     for model in settings_models():
         lines += [f"## {model.__name__}", "", _docstring(model), "", _where(model), ""]
         lines += ["| setting | default | unit | values | what it does |", "|---|---|---|---|---|"]
-        lines += [_setting_row(model, name, field) for name, field in _own_fields(model).items()]
+        own = inspect.get_annotations(model)  # what it inherits stands with its base
+        lines += [_setting_row(model, setting) for name, setting in settings_of(model).items() if name in own]
         lines.append("")
     return "\n".join([*lines, _presets()])
 
@@ -145,11 +145,6 @@ def _anchor(model: type[Settings], setting: str = "") -> str:
     return f"{model.__name__}-{setting}".lower() if setting else model.__name__.lower()
 
 
-def _own_fields(model: type[Settings]) -> dict[str, FieldInfo]:
-    """Return the fields that the model declares itself; what it inherits stands with its base."""
-    return {name: field for name, field in model.model_fields.items() if name in inspect.get_annotations(model)}
-
-
 def _models_of(command: str) -> list[type[Settings]]:
     """Return the settings models whose settings are options of a command."""
     for info in app.registered_commands:
@@ -166,9 +161,7 @@ def _where(model: type[Settings]) -> str:
     commands = [
         f"[`metapt {name}`](command-line.md#metapt-{name})" for name in group.commands if model in _models_of(name)
     ]
-    sections = [
-        f"`[{name}]`" for name, field in PipelineSettings.model_fields.items() if model in _parts(field.annotation)
-    ]
+    sections = [f"`[{name}]`" for name, section in settings_of(PipelineSettings).items() if section.kind is model]
     parts = []
     if commands:
         parts.append(f"Options of {', '.join(commands)}.")
@@ -179,28 +172,20 @@ def _where(model: type[Settings]) -> str:
     return " ".join(parts)
 
 
-def _parts(kind: Any) -> Iterator[Any]:
-    """Yield a type, and what it is a union or a container of."""
-    yield kind
-    for part in get_args(kind):
-        yield from _parts(part)
-
-
-def _setting_row(model: type[Settings], name: str, field: FieldInfo) -> str:
-    extra: Any = field.json_schema_extra or {}
-    shown = f"`{name}`{{ #{_anchor(model, name)} }}" + (" *advanced*" if extra.get("advanced") else "")
-    nested = [part for part in _parts(field.annotation) if isinstance(part, type) and issubclass(part, Settings)]
-    help = field.description or _docstring(nested[0])
-    cells = (_default(field), extra.get("unit", ""), _values(field), help)
+def _setting_row(model: type[Settings], setting: Setting) -> str:
+    shown = f"`{setting.name}`{{ #{_anchor(model, setting.name)} }}" + (" *advanced*" if setting.advanced else "")
+    cells = (_default(setting), setting.unit, _values(setting), setting.help or _docstring(setting.kind))
     return f"| {shown} | " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
-def _default(field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True)
-    if field.is_required() or (default == [] and "at least" in _range(field)):
+def _default(setting: Setting) -> str:
+    default = setting.default
+    if setting.required or (default == [] and "min_length" in setting.limits):
         return "must be given"
-    if default in (None, "", {}, []) or isinstance(default, Settings):
-        return "empty" if not isinstance(default, Settings) else "its defaults"
+    if setting.empty:
+        return "empty"
+    if isinstance(default, Settings):
+        return "its defaults"
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, list):
@@ -208,41 +193,21 @@ def _default(field: FieldInfo) -> str:
     return f"`{default}`"
 
 
-def _values(field: FieldInfo) -> str:
+def _values(setting: Setting) -> str:
     """Return kind and range, or the choices."""
-    parts = list(_parts(field.annotation))
-    choices = [choice for part in parts if get_origin(part) is Literal for choice in get_args(part)]
-    if choices:
-        many = "some of " if any(get_origin(part) is list for part in parts) else ""
-        return many + ", ".join(f"`{choice}`" for choice in choices)
-    for part in parts:
-        if isinstance(part, type) and issubclass(part, Settings):
-            many = "list of " if any(get_origin(other) is list for other in parts) else ""
-            return f"{many}[{part.__name__}](#{_anchor(part)})"
-    kind: Any = parts[0]
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
-    if get_origin(kind) is dict:
-        shown = f"name = {_KINDS[get_args(kind)[1]]}"
-    elif get_origin(kind) is list:
-        shown = f"list of {_KINDS[get_args(kind)[0]]}s".replace("texts", "text")
-    else:
-        shown = _KINDS[kind]
-    return ", ".join(filter(None, (shown, _range(field))))
-
-
-def _range(field: FieldInfo) -> str:
-    found = {
-        sign: getattr(limit, sign)
-        for limit in field.metadata
-        for sign in ("ge", "gt", "le", "lt", "min_length")
-        if getattr(limit, sign, None) is not None
-    }
+    if setting.choices:
+        return ("some of " if setting.many else "") + ", ".join(f"`{choice}`" for choice in setting.choices)
+    if issubclass(setting.kind, Settings):
+        return ("list of " if setting.many else "") + f"[{setting.kind.__name__}](#{_anchor(setting.kind)})"
+    shown = _KINDS[setting.kind]
+    if setting.many is dict:
+        shown = f"name = {shown}"
+    elif setting.many is list:
+        shown = f"list of {shown}s".replace("texts", "text")
     words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
-    said = [text.format(found[sign]) for sign, text in words.items() if sign in found]
-    if "min_length" in found:
-        said.append(f"at least {found['min_length']} of them")
-    return ", ".join(said)
+    words["min_length"] = "at least {} of them"
+    limits = setting.limits
+    return ", ".join([shown, *(text.format(limits[sign]) for sign, text in words.items() if sign in limits)])
 
 
 def _presets() -> str:

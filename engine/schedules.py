@@ -57,6 +57,12 @@ class EarlyStopping:
         """Whether it is time to stop."""
         return self.waited >= self.patience
 
+    def figures(self, steps: int) -> dict[str, Any]:
+        """Return step, accuracy and loss of the best validation; without any, the ``steps`` that were taken."""
+        names = ("best_step", "validation_accuracy", "validation_loss")
+        found = (self.best_step, self.best_accuracy, self.best_loss) if self.best_step >= 0 else (steps, None, None)
+        return dict(zip(names, found, strict=True))
+
     def state(self) -> dict[str, Any]:
         """Return everything as JSON-able values."""
         return {name: None if value == float("inf") else value for name, value in asdict(self).items()}

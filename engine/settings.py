@@ -19,9 +19,8 @@ from engine.words import PAPER_WORDS
 def option(default: Any, help: str, *, unit: str = "", advanced: bool = False, **constraints: Any) -> Any:
     """Declare a setting: its default, what it changes in the reader's words, its unit, and pydantic's constraints."""
     extra: Any = {"unit": unit, "advanced": advanced}
-    if isinstance(default, (dict, list)):
-        return Field(default_factory=default.copy, description=help, json_schema_extra=extra, **constraints)
-    return Field(default, description=help, json_schema_extra=extra, **constraints)
+    begins: Any = {"default_factory": default.copy} if isinstance(default, (dict, list)) else {"default": default}
+    return Field(**begins, description=help, json_schema_extra=extra, **constraints)
 
 
 class Settings(BaseModel):
@@ -196,8 +195,8 @@ class PromptSettings(Settings):
     soft_tokens: int = option(100, "Length of the soft prompt; the paper's is 100.", unit="tokens", ge=1, le=500)
     template: str = option(
         "{text} It was {mask}.",
-        "What is put around a text; {mask} is where the label word belongs (section 3.1). The paper's is for "
-        "judgements; for topics there is '{text} This is about {mask}.'",
+        "What is put around a text; {mask} is where the label word belongs (section 3.1). The paper's judges; "
+        "'{text} This is about {mask}.' asks for a topic.",
     )
     text_tokens: int = option(
         512, "At most so many for text and template; longer texts are cut.", unit="tokens", ge=8, le=4096

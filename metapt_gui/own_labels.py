@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
 
 from engine.corpus.drawing import LEAST_TEST_ROWS, TEST_ROWS
 from engine.errors import MetaPTError
@@ -39,8 +38,8 @@ class OwnLabels(Banner):
 
     taken = Signal()
 
-    def __init__(self, document: Document, background: Background, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, document: Document, background: Background) -> None:
+        super().__init__()
         self._document, self._background = document, background
 
     def show_for(self, role: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs as they lie in a project when they have ended, without anything having been run."""
+"""Runs as they lie in a project when they have ended, mostly without anything having been run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from engine.evaluation.results import Figures
 from engine.events import Event, Failed, Finished, to_json
 from engine.jobs import MetaTrainJob
 from engine.jobs.job import Job
+from engine.jobs.session import Session
 from engine.project import Project
+from engine.running.perform import perform
 from engine.settings import BackboneSettings, MetaTrainSettings
+from engine.stage import StopToken
 
 FAILED, STOPPED = Failed("TrainingError", "The loss is no longer a number"), Finished("", "stopped")
 
@@ -45,6 +48,15 @@ def as_if_run(project: Project, role: str, job: Job) -> Path:
     (folder / "result.json").write_text(json.dumps(done), encoding="utf-8")
     project.assign(role, folder)
     return folder
+
+
+def run_here(project: Project, role: str, job: Job, session: Session) -> str:
+    """Run ``job`` in this process, let ``role`` stand on it, and return its folder."""
+    folder, _ = project.run_folder(job)
+    last = list(perform(job, folder, session, StopToken()))[-1]
+    assert isinstance(last, Finished), last
+    project.assign(role, folder)
+    return str(folder)
 
 
 def leaving(job: Job, folder: Path, last: Event, left: str) -> Event:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from fake_encoder import FakeEncoder
 
 from engine.clustering.stage import cluster
-from engine.corpus.store import SCHEMA, Corpus
-from engine.corpus.store import describe as describe_corpus
-from engine.corpus.writing import writing_corpus
+from engine.corpus.store import Corpus
 from engine.events import Event, Metric
 from engine.settings import ClusterSettings
 from engine.stage import StopToken
@@ -29,14 +26,6 @@ def themed_texts(rows: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
     generator = np.random.default_rng(seed)
     themes = np.arange(rows) % 3
     return [" ".join(["the", *generator.choice(THEMES[theme], 4, replace=False)]) for theme in themes], themes
-
-
-def make_corpus(folder: Path, texts: list[str], labels: list[str | None], content_hash: str = "hash") -> Corpus:
-    """Write a corpus of two classes."""
-    with writing_corpus(folder, SCHEMA) as writer:
-        columns = {"text": texts, "label": labels, "source": ["made up"] * len(texts), "row": range(len(texts))}
-        writer.write(pa.table(columns, schema=SCHEMA))
-    return describe_corpus(folder, CLASSES, len(texts), content_hash, {})
 
 
 def start(

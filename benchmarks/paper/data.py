@@ -78,7 +78,6 @@ def news(data: Path, work: Path, rows: int = 2000) -> list[Dataset]:
         return []
     table = pq.read_table(file, columns=["text", "topic"])
     labelled = work / f"{NEWS}.parquet"
-    work.mkdir(parents=True, exist_ok=True)
     write_rows(table.rename_columns(["text", "label"]), np.arange(len(table)), labelled)
     pool, test = split(labelled, work, NEWS, share=1.0, most=rows)
     _check(NEWS, test)
@@ -108,7 +107,6 @@ def split(path: Path, work: Path, name: str, *, share: float, most: int | None =
     table = pq.read_table(path, columns=["text", "label"])
     order = np.random.default_rng(0).permutation(len(table))
     border = min(int(len(table) * share), most or len(table))
-    work.mkdir(parents=True, exist_ok=True)
     paths = work / f"{name}-rest.parquet", work / f"{name}-share.parquet"
     for target, rows in zip(paths, (order[border:], order[:border]), strict=True):
         write_rows(table, rows, target)
@@ -118,6 +116,7 @@ def split(path: Path, work: Path, name: str, *, share: float, most: int | None =
 def write_rows(table: pa.Table, rows: np.ndarray, path: Path) -> None:
     """Write some rows, in their order; a file that holds just these is left as it is, and what was made of it holds."""
     wanted = table.take(pa.array(np.sort(rows)))
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or not pq.read_table(path).equals(wanted):
         pq.write_table(wanted, path)
 

@@ -17,17 +17,10 @@ from engine.backbones.hub import fetch_from_hub
 from engine.backbones.library_errors import library_errors
 from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import (
-    Every,
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from engine.checkpoint import Every, fingerprint, optimizer_tensors, put_back, resume, save_checkpoint
 from engine.embedding.sentence_bert import CHARACTERS
 from engine.errors import TrainingError
-from engine.events import Checkpointed, Metric, Notice
+from engine.events import Metric
 from engine.schedules import linear_warmup_decay
 from engine.settings import AnnotateSettings
 from engine.stage import Part, ProgressMeter, StopToken
@@ -75,22 +68,16 @@ class RobertaAnnotator:
         total = per_epoch * settings.epochs
         identity = fingerprint(settings.model_dump(exclude={"device", "offline"}), list(texts.texts), labels)
         step, at_a_time, shuffled = 0, settings.batch_size, -1
-        saved = load_checkpoint(self._folder, identity)
+        saved = yield from resume(self._folder, identity, optimizer)
         if saved is not None:
             step = saved.state["step"]
-            restore_optimizer(optimizer, saved.tensors)
-            for notice in saved.notices:
-                yield Notice(notice, "warning")
-            yield Checkpointed(str(self._folder / CHECKPOINT), step)
-            with torch.no_grad():
-                for name, weight in weights.items():
-                    weight.copy_(saved.tensors[f"weight.{name}"])
+            put_back(weights, saved.tensors, "weight.")
         meter, keep = ProgressMeter(STAGE, total, "steps", done=step), Every()
         self._model.train()
         while True:
             if stop.requested or step == total or keep.due():
                 tensors = optimizer_tensors(optimizer) | {f"weight.{name}": weight for name, weight in weights.items()}
-                yield Checkpointed(str(save_checkpoint(self._folder, tensors, {"step": step}, identity)), step)
+                yield save_checkpoint(self._folder, tensors, {"step": step}, identity)
             if step == total:
                 break
             if stop.requested:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.arrays import save_array
 from engine.corpus.store import parquet_errors
 from engine.errors import StorageError, storage_errors
 from engine.storage import read_json, remove, replacing, write_json
@@ -40,8 +41,6 @@ class Cluster:
         The most telling words, the best first.
     central_rows
         Rows of the corpus nearest to the mean of the cluster, the nearest first; empty if nothing was embedded.
-    included
-        Whether meta-training shall use it.
     """
 
     number: int
@@ -50,7 +49,6 @@ class Cluster:
     labels: dict[str, int]
     terms: tuple[str, ...]
     central_rows: tuple[int, ...]
-    included: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,8 @@ class Clustering:
         with parquet_errors(folder / "clusters.parquet"):
             table = pq.read_table(folder / "clusters.parquet")
         try:
+            for item in meta["clusters"]:
+                item.pop("included", None)  # an older MetaPT wrote it
             clusters = tuple(
                 Cluster(**{**item, "terms": tuple(item["terms"]), "central_rows": tuple(item["central_rows"])})
                 for item in meta["clusters"]
@@ -163,7 +163,6 @@ def _is_sound(item: Cluster, number: int) -> bool:
     return (
         item.number == number
         and isinstance(item.name, str)
-        and isinstance(item.included, bool)
         and all(isinstance(name, str) and isinstance(count, int) for name, count in item.labels.items())
         and all(isinstance(term, str) for term in item.terms)
         and all(isinstance(row, int) for row in item.central_rows)
@@ -185,8 +184,7 @@ def save(
         columns = [np.arange(len(assignment)), assignment.astype(np.int16)]
         pq.write_table(pa.table(columns, schema=_SCHEMA), temporary, compression="zstd")
     if projection is not None:
-        with replacing(folder / "projection.npy") as temporary, open(temporary, "wb") as stream:
-            np.save(stream, projection.astype(np.float32, copy=False), allow_pickle=False)
+        save_array(folder / "projection.npy", projection.astype(np.float32, copy=False))
     write_json(
         folder / "clusters.json",
         {

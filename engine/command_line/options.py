@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
-from pydantic.fields import FieldInfo
 
 from engine.errors import SettingsError
 from engine.presets import DESCRIPTIONS, PARTS, preset
+from engine.schema import Setting, settings_of
 from engine.settings import Settings, validated
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
@@ -57,7 +56,7 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
         When the command is called with a value that the model refuses, or names no preset.
     """
     hints = get_type_hints(command, include_extras=True)
-    models: dict[str, tuple[type[Settings], list[str]]] = {}
+    models: dict[str, tuple[type[Settings], list[Setting]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         kind = hints.get(parameter.name)
@@ -66,9 +65,9 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
             left_out = {
                 name for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Without) for name in mark
             }
-            fields = {name: field for name, field in model.model_fields.items() if name not in left_out}
-            models[parameter.name] = model, list(fields)
-            parameters += [_option(name, field, model.__doc__ or "") for name, field in fields.items()]
+            settings = [setting for name, setting in settings_of(model).items() if name not in left_out]
+            models[parameter.name] = model, settings
+            parameters += [_option(setting, model.__doc__ or "") for setting in settings]
         else:
             parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     names = [parameter.name for parameter in parameters]
@@ -79,12 +78,12 @@ def settings_as_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(**given: Any) -> Any:
         named = _preset(given.get("preset") or "", given.get("backbone"))
-        for parameter, (model, fields) in models.items():
-            values = {name: given.pop(name) for name in fields}
-            mappings = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is dict}
-            chosen = {name: value for name, value in values.items() if value is not None and value != []}
-            for name in mappings & set(chosen):
-                chosen[name] = mapping(name, chosen[name])
+        for parameter, (model, settings) in models.items():
+            chosen = {}
+            for setting in settings:
+                value = given.pop(setting.name)
+                if value is not None and value != []:
+                    chosen[setting.name] = mapping(setting.name, value) if setting.many is dict else value
             given[parameter] = validated(model, named.get(model, {}) | chosen)
         return command(**given)
 
@@ -104,28 +103,20 @@ def _preset(name: str, backbone: str | None) -> Mapping[type[Settings], dict[str
     return {model: values[part] for part, model in PARTS.items()}
 
 
-def _option(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
-    kind = field.annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
-    default = field.get_default(call_default_factory=True)
-    choices = [str(choice) for choice in get_args(kind)] if get_origin(kind) not in (dict, list) else []
-    extra: Any = field.json_schema_extra or {}
-    notes = [str(field.description)]
-    if get_origin(kind) is dict:
+def _option(setting: Setting, group: str) -> inspect.Parameter:
+    notes = [setting.help]
+    if setting.many is dict:
         notes.append("Give the option once for each pair.")
-    if choices:
-        notes.append(f"One of: {', '.join(choices)}.")
-    if default not in (None, "", {}, []):
-        shown = ("yes" if default else "no") if isinstance(default, bool) else default
-        notes.append(f"Default: {shown}{' ' + extra['unit'] if extra.get('unit') else ''}.")
-    plain: Any = kind if kind in (int, float, bool) else str
-    annotation: Any = list[str] if get_origin(kind) in (dict, list) else plain
-    panel = group.split("\n")[0].split(" (")[0].rstrip(".:") + (" (advanced)" if extra.get("advanced") else "")
+    if setting.choices:
+        notes.append(f"One of: {', '.join(setting.choices)}.")
+    if not setting.empty:
+        shown = ("yes" if setting.default else "no") if setting.kind is bool else setting.default
+        notes.append(f"Default: {shown} {setting.unit}".rstrip() + ".")
+    annotation: Any = list[str] if setting.many else setting.kind
+    panel = group.split("\n")[0].split(" (")[0].rstrip(".:") + (" (advanced)" if setting.advanced else "")
     option = typer.Option(None, help=" ".join(notes), show_default=False, rich_help_panel=panel)
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation | None if annotation else None
-    )
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(setting.name, kind, default=option, annotation=annotation | None)
 
 
 def mapping(name: str, pairs: list[str]) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-import types
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from engine.running.pipeline import PipelineSettings
+from engine.schema import Setting, settings_of
 from engine.settings import Settings
 
 HEAD = """\
@@ -18,50 +18,32 @@ HEAD = """\
 def pipeline_template() -> str:
     """Return TOML text: each option with its help, commented out at its default; what must be given is left open."""
     lines = [HEAD]
-    sections = []
-    for name, field in PipelineSettings.model_fields.items():
-        model = _settings_model(field.annotation)
-        if model is None:
-            lines += _option(name, field, required=False)
-        else:
-            sections.append((name, field, model))
-    for name, field, model in sections:
-        optional = not field.is_required() and field.default is None
-        summary = field.description or " ".join((model.__doc__ or "").split("\n")[0].split())
-        lines += ["", *_comment(summary), f"{'# ' if optional else ''}[{name}]"]
-        for key, inner in model.model_fields.items():
-            lines += _option(key, inner, required=key == "files" and not optional)
+    settings = settings_of(PipelineSettings).values()
+    for setting in settings:
+        if not issubclass(setting.kind, Settings):
+            lines += _option(setting, required=False)
+    for section in settings:
+        if issubclass(section.kind, Settings):
+            summary = section.help or " ".join((section.kind.__doc__ or "").split("\n")[0].split())
+            lines += ["", *_comment(summary), f"{'# ' if section.optional else ''}[{section.name}]"]
+            for name, setting in settings_of(section.kind).items():
+                lines += _option(setting, required=name == "files" and not section.optional)
     return "\n".join(lines) + "\n"
 
 
-def _option(name: str, field: Any, *, required: bool) -> list[str]:
-    extra = field.json_schema_extra or {}
-    unit = f" [{extra['unit']}]" if extra.get("unit") else ""
-    kind = field.annotation
-    choices = (
-        f" One of: {', '.join(map(str, get_args(kind)))}." if get_origin(kind) is not None and _literal(kind) else ""
-    )
-    default = field.get_default(call_default_factory=True)
+def _option(setting: Setting, *, required: bool) -> list[str]:
+    unit = f" [{setting.unit}]" if setting.unit else ""
     if required:
-        return [*_comment(f"{field.description}{unit}"), f'{name} = ["your-file.csv"]']
-    shown = f"{name} = {_toml(default)}" if default is not None else f"({name} is not set.)"
-    return [*_comment(f"{field.description}{choices}{unit}"), f"# {shown}"]
+        return [*_comment(f"{setting.help}{unit}"), f'{setting.name} = ["your-file.csv"]']
+    plain = not (setting.many or setting.optional)
+    choices = f" One of: {', '.join(setting.choices)}." if setting.choices and plain else ""
+    value = None if setting.default is None else _toml(setting.default)
+    shown = f"{setting.name} = {value}" if value is not None else f"({setting.name} is not set.)"
+    return [*_comment(f"{setting.help}{choices}{unit}"), f"# {shown}"]
 
 
 def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, 108, initial_indent="# ", subsequent_indent="# ")
-
-
-def _literal(kind: Any) -> bool:
-    return all(isinstance(choice, str) for choice in get_args(kind))
-
-
-def _settings_model(kind: Any) -> type[Settings] | None:
-    candidates = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, Settings):
-            return candidate
-    return None
 
 
 def _toml(value: Any) -> str:

@@ -13,38 +13,11 @@ from engine.errors import DataError
 from engine.settings import ImportSettings
 
 MAXIMUM_CLASSES = 100
-LABEL_WORDS = frozenset(
-    [
-        "label",
-        "labels",
-        "class",
-        "classes",
-        "star",
-        "stars",
-        "rating",
-        "score",
-        "sentiment",
-        "category",
-        "categories",
-        "mood",
-        "target",
-        "polarity",
-        "grade",
-        "overall",
-        "emotion",
-        "opinion",
-        "stance",
-        "topic",
-        "topics",
-        "theme",
-        "intent",
-        "tag",
-        "tags",
-        "department",
-        "queue",
-        "annotation",
-    ]
-)
+LABEL_WORDS = frozenset((
+    "label", "labels", "class", "classes", "star", "stars", "rating", "score", "sentiment", "category", "categories",
+    "mood", "target", "polarity", "grade", "overall", "emotion", "opinion", "stance", "topic", "topics", "theme",
+    "intent", "tag", "tags", "department", "queue", "annotation",
+))  # fmt: skip
 """Words in the name of a column that holds labels."""
 NEVER_TEXT = frozenset(["label", "labels", "class", "classes", "category", "intent", "sentiment"])
 """What a column of texts is not called."""

@@ -32,18 +32,15 @@ class ColumnValues:
     ----------
     columns
         Names of all columns.
-    most
-        A column with more different values is not counted any more.
+    only
+        The column whose values are counted, if not those of all.
     """
 
-    def __init__(self, columns: Sequence[str], *, most: int = MOST_VALUES) -> None:
-        self._columns, self._most = columns, most
+    def __init__(self, columns: Sequence[str], *, only: str | None = None) -> None:
+        self._columns = columns
         self._characters: Counter[int] = Counter()
-        self._counts = {columns.index(name): Counter[str]() for name in dict.fromkeys(columns)}
-
-    def only(self, name: str) -> None:
-        """Count the values of one column, and of no other."""
-        self._counts = {number: counts for number, counts in self._counts.items() if self._columns[number] == name}
+        names = dict.fromkeys(columns) if only is None else {only} & set(columns)
+        self._counts = {columns.index(name): Counter[str]() for name in names}
 
     def add(self, part: Read) -> None:
         """Count the values of one row, or of many."""
@@ -69,7 +66,7 @@ class ColumnValues:
             del self._counts[number]
             return
         values = counted.field("values")
-        if len(values) > 2 * self._most:  # 5 and 5.0 are one value
+        if len(values) > 2 * MOST_VALUES:  # 5 and 5.0 are one value
             del self._counts[number]
         else:
             self._add(number, zip(python_values(values), counted.field("counts").to_pylist(), strict=True))
@@ -84,7 +81,7 @@ class ColumnValues:
                 if shown not in counts:
                     self._characters[number] += len(shown)
                 counts[shown] += count
-        if len(counts) > self._most or self._characters[number] > MOST_CHARACTERS:
+        if len(counts) > MOST_VALUES or self._characters[number] > MOST_CHARACTERS:
             del self._counts[number]
 
 
@@ -166,7 +163,6 @@ def _counted(source: Source, settings: ImportSettings, seconds: float, stop: Sto
         return {}
     values = ColumnValues([])
     with contextlib.suppress(MetaPTError), open_table(source, detected, settings) as table:
-        values = ColumnValues(table.columns)
-        values.only(settings.label_column)
+        values = ColumnValues(table.columns, only=settings.label_column)
         Reading(table.parts, values).count(seconds, stop)
     return values.found().get(settings.label_column, {})

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
+from engine.arrays import GrowingArray, save_array
 from engine.embedding.sentence_bert import Encoder, by_length
 from engine.errors import StorageError, storage_errors
 from engine.events import Event, Progress
 from engine.stage import Part, ProgressMeter, StopToken
-from engine.storage import read_json, remove, replace, replacing, write_json
+from engine.storage import remove, replace
 
 Observer = Callable[[np.ndarray, np.ndarray], Iterable[Event]]
 """Is shown row numbers, int64 [m], and their vectors, float32 [m, d], and answers with events."""
@@ -102,7 +100,7 @@ def _compute(
     def encode(count: int) -> np.ndarray:
         return encoder.encode([texts[row] for row in order[done : done + count]])
 
-    with _Partial(whole.with_suffix(".part"), len(texts), encoder.dimensions) as partial:
+    with GrowingArray(whole.with_suffix(".part"), (len(texts), encoder.dimensions), "<f4") as partial:
         done = partial.done
         meter = ProgressMeter(stage, len(texts), "rows", done=done)
         if done:
@@ -118,7 +116,7 @@ def _compute(
                 parts.append(vectors)
                 done += len(vectors)
             rows, vectors = order[first:done], np.concatenate(parts)
-            partial.write(rows, vectors, done)
+            partial.write(rows, vectors)
             yield meter.at(done, f"Reading the texts with {encoder.name}")
             if observe is not None:
                 yield from observe(rows, vectors)
@@ -126,65 +124,6 @@ def _compute(
         replace(partial.path, whole)
         remove(partial.note)
     return True
-
-
-class _Partial:
-    """A ``.npy`` file that is being filled, and the note beside it.
-
-    Attributes
-    ----------
-    path, note
-        The two files.
-    done
-        How many rows, in the order of work, were in it when it was opened.
-    """
-
-    def __init__(self, path: Path, rows: int, dimensions: int) -> None:
-        self.path, self.note = path, path.with_name(path.name + ".json")
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header, {"descr": "<f4", "fortran_order": False, "shape": (rows, dimensions)}
-        )
-        self._start, self._row_bytes = header.tell(), 4 * dimensions
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.done = self._rows_so_far(header.getvalue(), rows)
-            if self.done == 0:
-                remove(self.note)  # it must not outlive the rows that it tells of
-                with open(path, "wb") as stream:
-                    stream.write(header.getvalue())
-                    stream.truncate(self._start + rows * self._row_bytes)
-            self._stream = open(path, "r+b")  # noqa: SIM115 (closed by __exit__)
-
-    def __enter__(self) -> _Partial:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stream.close()
-
-    def write(self, rows: np.ndarray, vectors: np.ndarray, done: int) -> None:
-        """Write ``vectors`` [m, d] to ``rows`` and note that ``done`` rows are whole now."""
-        # Plain writes, not a memory map: on a full disk a map kills the process, a write raises.
-        with storage_errors(self.path):
-            for row, vector in zip(rows.tolist(), np.ascontiguousarray(vectors, "<f4"), strict=True):
-                self._stream.seek(self._start + row * self._row_bytes)
-                self._stream.write(vector.data)
-            self._stream.flush()
-            os.fsync(self._stream.fileno())  # the note must not outlive the rows that it tells of
-        write_json(self.note, {"rows": done})
-
-    def _rows_so_far(self, header: bytes, rows: int) -> int:
-        if not (self.path.exists() and self.note.exists()):
-            return 0
-        with open(self.path, "rb") as stream:
-            intact = stream.read(len(header)) == header and os.fstat(stream.fileno()).st_size == (
-                self._start + rows * self._row_bytes
-            )
-        try:
-            done = read_json(self.note)["rows"]
-        except (StorageError, KeyError, TypeError):
-            return 0
-        return done if intact and isinstance(done, int) and 0 <= done <= rows else 0
 
 
 def _show(vectors: np.ndarray, rows: np.ndarray, observe: Observer | None, stop: StopToken) -> Part[None]:
@@ -217,8 +156,7 @@ def remember(texts: Sequence[str], vectors: np.ndarray, encoder: Encoder, cache:
     path = cache / f"{_key(texts, encoder.identity)}.npy"
     if path.exists():
         return  # it may be mapped just now: not every system lets it be replaced
-    with replacing(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, vectors.astype(np.float32, copy=False), allow_pickle=False)
+    save_array(path, vectors.astype(np.float32, copy=False))
 
 
 def _key(texts: Sequence[str], identity: str) -> str:

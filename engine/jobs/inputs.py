@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -83,34 +83,6 @@ def labelled_examples(scorer: PromptScorer, corpus: Corpus, stage: str, stop: St
             "None of the texts has a label", where=corpus.folder, remedy="Choose a label column, or pseudo-label first."
         )
     return (yield from encoded(scorer, corpus.texts, corpus.labels, rows, stage, stop))
-
-
-def edited_groups(
-    clustering: Any,
-    labels: np.ndarray,
-    exclude: Sequence[int],
-    merge: Sequence[Sequence[int]],
-    names: Mapping[int, str],
-) -> list[tuple[str, np.ndarray]]:
-    """Return name and labelled rows of every group: without ``exclude``, each list of ``merge`` joined into its first.
-
-    A joined group takes the name that the person gave to its first member, else the names of all its members; it is
-    left out as a whole if its first is in ``exclude``.
-    """
-    own = {cluster.number: cluster.name for cluster in clustering.clusters if cluster.included}
-    into = {number: group[0] for group in merge for number in group}
-    members: dict[int, list[int]] = {}
-    for number in own:
-        target = into.get(number, number)
-        if number not in exclude and target not in exclude:
-            members.setdefault(target, []).append(number)
-    return [
-        (
-            names.get(first) or " + ".join(names.get(number, own[number]) for number in numbers),
-            np.flatnonzero(np.isin(clustering.assignment, numbers) & (labels >= 0)),
-        )
-        for first, numbers in members.items()
-    ]
 
 
 def starting_prompt(start: str, scorer: PromptScorer, seed: int = 0) -> torch.Tensor:

@@ -54,6 +54,9 @@ class MetaTrainJob(PromptJob):
     settings: MetaTrainSettings = Field(default_factory=MetaTrainSettings)
 
     def run(self, session: Session, folder: Path, stop: StopToken) -> Stage:
+        import numpy as np
+
+        from engine.clustering.edits import groups_of
         from engine.clustering.store import Clustering
         from engine.jobs import inputs
         from engine.training.examples import make_meta_tasks
@@ -68,7 +71,11 @@ class MetaTrainJob(PromptJob):
             )
         scorer = yield from self.scorer(session, corpus)
         examples = yield from inputs.labelled_examples(scorer, corpus, self.stage, stop)
-        groups = inputs.edited_groups(clustering, examples.labels, self.exclude, self.merge, self.names)
+        groups = [
+            (group.name, np.flatnonzero(np.isin(clustering.assignment, group.members) & (examples.labels >= 0)))
+            for group in groups_of(clustering.clusters, self.exclude, self.merge, self.names)
+            if group.included
+        ]
         tasks, notices = make_meta_tasks(
             groups,
             shots=self.settings.shots,

@@ -115,11 +115,11 @@ class TuneJob(TargetJob):
             text = f"Of the {len(test):,} texts to test on {shared:,} were drawn for training or validation, too."
             yield Notice(f"{text} The figures may be too good.", "warning")
         examples = yield from inputs.drawn_examples(scorer, texts, labels, draws, test, self.stage, stop)
-        seeds = range(self.tune.first_seed, self.tune.first_seed + self.tune.seeds)
         starts = {
-            name: [inputs.starting_prompt(start, scorer, seed) for seed in seeds] for name, start in self.starts.items()
+            name: [inputs.starting_prompt(start, scorer, seed) for seed, _ in draws]
+            for name, start in self.starts.items()
         }
-        yield from few_shot(scorer, examples, starts, self.tune, folder, stop=stop, pool=pool, test=test)
+        yield from few_shot(scorer, examples, draws, starts, self.tune, folder, stop=stop, test=test)
 
 
 class FullModelJob(TargetJob):

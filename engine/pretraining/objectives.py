@@ -15,6 +15,7 @@ from engine.errors import DataError
 
 PAD, END = 0, 1
 IGNORED = -100
+DENSITY, MEAN_SPAN = 0.15, 3
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,14 @@ class SpanCorruption:
         Tokens of input after the spans were cut out, with ``</s>``.
     """
 
-    def __init__(
-        self, stream: np.ndarray, sentinels: np.ndarray, length: int, *, density: float = 0.15, mean_span: float = 3
-    ) -> None:
+    def __init__(self, stream: np.ndarray, sentinels: np.ndarray, length: int) -> None:
         self._stream, self._sentinels = stream, sentinels
         self.length = length
         raw = length
-        while _shape(raw + 1, density, mean_span)[2] <= length:  # the longest text whose input is not longer
+        while _shape(raw + 1)[2] <= length:  # the longest text whose input is not longer
             raw += 1
         self.raw_length = raw
-        self._noise, self._spans, _ = _shape(raw, density, mean_span)
+        self._noise, self._spans, _ = _shape(raw)
         _check_length(stream, raw)
 
     def batch(self, rng: np.random.Generator, tokens: int) -> Batch:
@@ -316,10 +315,10 @@ def _check_length(stream: np.ndarray, length: int) -> None:
         )
 
 
-def _shape(raw: int, density: float, mean_span: float) -> tuple[int, int, int]:
+def _shape(raw: int) -> tuple[int, int, int]:
     """Return how many tokens are cut out of ``raw``, in how many spans, and the length of the input that is left."""
-    noise = min(max(round(raw * density), 1), raw - 1)
-    spans = max(round(noise / mean_span), 1)
+    noise = min(max(round(raw * DENSITY), 1), raw - 1)
+    spans = max(round(noise / MEAN_SPAN), 1)
     return noise, spans, raw - noise + spans + 1
 
 

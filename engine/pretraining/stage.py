@@ -18,10 +18,9 @@ from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.backbones.devices import multiply_rate, resolve_device, resolve_precision
 from engine.backbones.memory import fitting
-from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import fingerprint, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from engine.checkpoint import fingerprint, optimizer_tensors, put_back, resume, save_checkpoint
 from engine.errors import CheckpointError, DataError, SettingsError, TrainingError
-from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.events import Finished, Metric, Notice
 from engine.pretraining.beginning import new_backbone, save_backbone
 from engine.pretraining.objectives import (
     PAD,
@@ -83,13 +82,10 @@ def pretrain_backbone(
     steps = sum(phase.steps for phase in settings.phases)
     free = {"phases", "tasks", "validate_every", "checkpoint_every"}
     run = fingerprint(settings.model_dump(mode="json", exclude=free, exclude_defaults=True), text.fingerprint)
-    saved = load_checkpoint(folder, run)
+    saved = yield from resume(folder, run, trainer.optimizer)
     if saved is not None:
         _check_phases(saved.state["phases"], settings, saved.state["step"], folder)
         trainer.restore(saved.tensors, saved.state)
-        for sentence in saved.notices:
-            yield Notice(sentence)
-        yield Checkpointed(str(folder / CHECKPOINT), trainer.step)
     yield Notice(
         f"{trainer.parameters / 1e6:.1f} million weights, {len(text.texts.values) / 1e6:.1f} million tokens of text, "
         f"{trainer.device} in {str(trainer.precision).removeprefix('torch.')}"
@@ -107,7 +103,7 @@ def pretrain_backbone(
             if ended or trainer.step % settings.validate_every == 0:
                 yield from trainer.validate()
             if ended or stop.requested or trainer.step % settings.checkpoint_every == 0:
-                yield Checkpointed(str(save_checkpoint(folder, trainer.tensors(), trainer.state(), run)), trainer.step)
+                yield save_checkpoint(folder, trainer.tensors(), trainer.state(), run)
             if stop.requested and not ended:
                 yield Finished(str(folder), "stopped", trainer.summary())
                 return
@@ -150,7 +146,7 @@ class _Trainer:
         width = text.vectors.shape[1] if text.vectors is not None else 1
         self._head = torch.nn.Linear(self.model.config.d_model, width).to(self.device)
         self._weights = [*self.model.parameters(), *self._head.parameters()]
-        self._optimizer = RelativeAdamW(self._weights, lr=settings.phases[0].learning_rate)
+        self.optimizer = RelativeAdamW(self._weights, lr=settings.phases[0].learning_rate)
         self._validation = _objectives(text, settings, validation=True)
         self.step, self.log = 0, _Log()
         self._fits = 1 << 30
@@ -188,10 +184,10 @@ class _Trainer:
                 f"The gradient is no longer a number at step {self.step + 1} (rate {phase.learning_rate})",
                 remedy="Lower the learning rate.",
             )
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = phase.learning_rate * warmup_cosine(place, phase.warmup_steps, phase.steps, phase.final_rate)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         found = {name: loss.item() for name, loss in losses.items()}
         self.log.seconds += time.perf_counter() - began
@@ -199,7 +195,7 @@ class _Trainer:
 
     def _backward(self, batches: dict[str, Batch], phase: PretrainingPhase, rows: int) -> dict[str, torch.Tensor]:
         """Leave the gradient of the weighted losses in the weights; take so many rows of every batch at a time."""
-        self._optimizer.zero_grad(set_to_none=True)  # of an attempt that did not fit
+        self.optimizer.zero_grad(set_to_none=True)  # of an attempt that did not fit
         losses: dict[str, torch.Tensor] = {}
         for start in range(0, max(len(batch.inputs) for batch in batches.values()), rows):
             parts = {name: batch.rows(start, start + rows) for name, batch in batches.items()}
@@ -236,7 +232,7 @@ class _Trainer:
         """Return all that a checkpoint holds."""
         named = dict(self.model.named_parameters())
         head = {f"head.{name}": weight for name, weight in self._head.named_parameters()}
-        return optimizer_tensors(self._optimizer) | {f"model.{name}": weight for name, weight in named.items()} | head
+        return optimizer_tensors(self.optimizer) | {f"model.{name}": weight for name, weight in named.items()} | head
 
     def state(self) -> dict[str, Any]:
         """Return the rest of it."""
@@ -245,12 +241,8 @@ class _Trainer:
 
     def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         """Put back what `tensors` and `state` returned."""
-        restore_optimizer(self._optimizer, tensors)
-        with torch.no_grad():
-            for name, weight in self.model.named_parameters():
-                weight.copy_(tensors[f"model.{name}"])
-            for name, weight in self._head.named_parameters():
-                weight.copy_(tensors[f"head.{name}"])
+        put_back(dict(self.model.named_parameters()), tensors, "model.")
+        put_back(dict(self._head.named_parameters()), tensors, "head.")
         self.step, self._curve, self.log = state["step"], state["curve"], _Log(**state["log"])
 
     def summary(self) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from engine.arrays import GrowingArray, save_array
 from engine.checkpoint import fingerprint
 from engine.corpus.contents import content_hashes
 from engine.corpus.importing import import_corpus
@@ -124,9 +124,8 @@ class Tokens:
 
     def save(self, path: Path) -> None:
         """Write both arrays beside each other."""
-        with storage_errors(path):
-            np.save(path.with_suffix(".values.npy"), self.values)
-            np.save(path.with_suffix(".starts.npy"), self.starts)
+        save_array(path.with_suffix(".values.npy"), self.values)
+        save_array(path.with_suffix(".starts.npy"), self.starts)
 
     @classmethod
     def load(cls, path: Path) -> Tokens:
@@ -170,29 +169,14 @@ def passage_vectors(
 
     ``None`` if stopping was requested before the end; what is done then is kept in ``path``.
     """
-    counter, of = path.with_suffix(".json"), fingerprint(list(passages), list(layers))
-    kept = read_json(counter) if counter.exists() else {}
-    done = int(kept["done"]) if kept.get("of") == of else 0
-    width = teacher.layer_means(passages[:1], layers).shape[1]
-    if not done:
-        counter.unlink(missing_ok=True)  # it must not outlive the rows that it tells of
-    mode: Literal["r", "w+"] = "r" if done else "w+"
-    with storage_errors(path):
-        start = np.lib.format.open_memmap(path, mode, np.float16, (len(passages), width)).offset
-    meter = ProgressMeter(STAGE, len(passages), "texts", done=done)
-    while done < len(passages) and not stop.requested:
-        part = passages[done : done + 2000]
-        found = teacher.layer_means(part, layers).astype(np.float16, copy=False)
-        # A plain write, not one into a memory map: on a full disk a map kills the process, a write raises.
-        with storage_errors(path), open(path, "r+b") as stream:
-            stream.seek(start + done * width * found.itemsize)
-            stream.write(found.tobytes())
-            stream.flush()
-            os.fsync(stream.fileno())
-        done += len(part)
-        write_json(counter, {"of": of, "done": done})
-        yield meter.at(done, "Sentence-BERT's vectors")
-    return np.load(path, mmap_mode="r") if done == len(passages) else None
+    width, of = teacher.layer_means(passages[:1], layers).shape[1], fingerprint(list(passages), list(layers))
+    with GrowingArray(path, (len(passages), width), "<f2", of=of) as found:
+        meter = ProgressMeter(STAGE, len(passages), "texts", done=found.done)
+        while found.done < len(passages) and not stop.requested:
+            part = passages[found.done : found.done + 2000]
+            found.write(found.done + np.arange(len(part)), teacher.layer_means(part, layers))
+            yield meter.at(found.done, "Sentence-BERT's vectors")
+    return np.load(path, mmap_mode="r") if found.done == len(passages) else None
 
 
 @dataclass(frozen=True)
@@ -337,7 +321,7 @@ def _write_task(
     )
     corpus, removed = yield from gather_texts(task.files, forbidden, folder, columns, stop=stop)
     (yield from tokens_of(corpus.texts, tokenizer, "Making tokens of a task")).save(folder / "texts")
-    np.save(folder / "labels.npy", corpus.labels)
+    save_array(folder / "labels.npy", corpus.labels)
     Tokens.of(tokenizer([f"<extra_id_0> {corpus.words[name]}" for name in corpus.classes]).input_ids).save(
         folder / "answers"
     )

@@ -136,7 +136,7 @@ class EngineProcess:
                 if wish.paused != paused:
                     paused = wish.paused
                     self._send(("pause", number, paused))
-                received = self._receive(PATIENCE)
+                received = self._receive()
                 if received is None or received[0] != number or received[1] is None:  # nothing yet, or of another job
                     continue
                 event = received[1]
@@ -174,7 +174,7 @@ class EngineProcess:
             if time.monotonic() >= ends:
                 return False
             try:
-                received = self._receive(PATIENCE)
+                received = self._receive()
             except EngineProcessError:
                 self._leaving = 0  # the dead do nothing
             else:
@@ -240,10 +240,10 @@ class EngineProcess:
                 raise
             raise self._death() from error
 
-    def _receive(self, patience: float) -> tuple[int, Event | None] | None:
+    def _receive(self) -> tuple[int, Event | None] | None:
         """Return the number of a job and its event, or ``None`` in its place when it is let go of."""
         try:
-            if not self._events.poll(patience):
+            if not self._events.poll(PATIENCE):
                 # On Windows the host holds the child's end until it has begun, so a death before that closes nothing.
                 if self._process.is_alive() or self._events.poll():
                     return None

@@ -17,22 +17,21 @@ import torch
 
 from engine.backbones.memory import fitting
 from engine.backbones.side_by_side import side_by_side
-from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import (
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from engine.checkpoint import fingerprint, optimizer_tensors, resume, save_checkpoint
 from engine.errors import TrainingError
-from engine.events import Checkpointed, Metric, Notice
+from engine.events import Metric
 from engine.prompting.scorer import PromptScorer
 from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import Improvement
 from engine.stage import Part, ProgressMeter, StopToken
 from engine.training.examples import Examples
 from engine.training.validation import score_rows
+
+PLANNED = {
+    "learning_rate", "weight_decay", "warmup_steps", "batch_size", "patience", "checkpoint_every", "improvement",
+    "validate_start",
+}  # fmt: skip
+"""What a plan takes from settings as it is there."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +152,10 @@ def tune_bank(
     width = int(examples.texts.lengths.max()) + scorer.settings.soft_tokens
     per_pass = min(scorer.backbone.rows_that_fit(width, twice_differentiated=False), len(runs) * plan.batch_size)
     step = 0
-    saved = load_checkpoint(folder, identity)
+    saved = yield from resume(folder, identity, optimizer)
     if saved is not None:
         step, per_pass = saved.state["step"], min(per_pass, saved.state["rows_per_pass"])
-        restore_optimizer(optimizer, saved.tensors)
         _restore(runs, saved.tensors, saved.state, plan.patience)
-        for notice in saved.notices:
-            yield Notice(notice, "warning")
-        yield Checkpointed(str(folder / CHECKPOINT), step)
 
     meter = ProgressMeter(stage, plan.steps, "steps", done=step)
     while True:
@@ -174,8 +169,7 @@ def tune_bank(
         # A validation that was stopped on the way is made up for when the run goes on.
         finished = (step == plan.steps or not active) and not any(_due(run, step, plan) for run in runs)
         if finished or stop.requested or (step and step % plan.checkpoint_every == 0):
-            path = save_checkpoint(folder, _tensors(runs, optimizer), _document(runs, step, per_pass), identity)
-            yield Checkpointed(str(path), step)
+            yield save_checkpoint(folder, _tensors(runs, optimizer), _document(runs, step, per_pass), identity)
         if finished or stop.requested:
             return finished
         work = partial(_backward, scorer, examples, active, step, plan.batch_size)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from engine.corpus.drawing import few_shot_draws
+from engine.corpus.drawing import Draw
 from engine.errors import TrainingError
 from engine.evaluation.metrics import evaluate, summarise
 from engine.evaluation.results import ALONE, DrawnRows, Evaluation, Figures, RunResults
@@ -23,7 +23,7 @@ from engine.prompting.scorer import PromptScorer
 from engine.settings import TuneSettings
 from engine.stage import Part, Stage, StopToken
 from engine.storage import replacing
-from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
+from engine.training.bank_tuning import PLANNED, PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples
 
 STAGE = "tune"
@@ -34,12 +34,12 @@ Answers: TypeAlias = tuple[np.ndarray, np.ndarray]
 def few_shot(
     scorer: PromptScorer,
     examples: Examples,
+    draws: Sequence[tuple[int, Draw]],
     starts: Mapping[str, Sequence[torch.Tensor]],
     settings: TuneSettings,
     folder: Path,
     *,
     stop: StopToken,
-    pool: np.ndarray | None = None,
     test: np.ndarray | None = None,
 ) -> Stage:
     """Tune from every starting prompt with every seed, side by side.
@@ -52,26 +52,21 @@ def few_shot(
 
     Parameters
     ----------
-    examples
-        Rows of the target task; labels of -1 are not drawn.
+    draws
+        Seed and rows of each run.
     starts
         Initialisation -> one starting prompt [n, d] for each seed. The first is the one the person is after, the others
         stand beside it for comparison; all are tuned on the same draws.
     settings
         See `TuneSettings`; the defaults are the paper's.
-    pool
-        Rows that training and validation rows are drawn from; default: all.
     test
         Rows that the tuned prompts are evaluated on at the end; default: none.
 
     Raises
     ------
-    DataError
-        If fewer than two classes are labelled.
     TrainingError
         If a loss is no longer a number; the prompts that were good so far are written.
     """
-    draws = few_shot_draws(examples.labels, np.arange(len(examples)) if pool is None else pool, settings)
     for seed, draw in draws:
         absent = sorted(set(range(len(scorer.verbalizer.classes))) - set(examples.labels[draw.training]))
         if absent:
@@ -97,18 +92,8 @@ def few_shot(
         for (seed, draw), start in zip(draws, prompts, strict=True)
     ]
     per_epoch = -(-len(first.training) // settings.batch_size)
-    plan = TuningPlan(
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        batch_size=settings.batch_size,
-        steps=per_epoch * (settings.epochs_without_validation if unvalidated else settings.epochs),
-        validate_every=per_epoch,
-        patience=settings.patience,
-        checkpoint_every=settings.checkpoint_every,
-        improvement=settings.improvement,
-        validate_start=settings.validate_start,
-    )
+    steps = per_epoch * (settings.epochs_without_validation if unvalidated else settings.epochs)
+    plan = TuningPlan(**settings.model_dump(include=PLANNED), steps=steps, validate_every=per_epoch)
     save = partial(_save_prompts, runs, scorer, settings, plan, folder)
     try:
         completed = yield from tune_bank(scorer, examples, runs, plan, folder, STAGE, stop=stop)
@@ -166,9 +151,7 @@ def _save_prompts(
     kept = {}
     for run in runs:
         metrics = {
-            "validation_accuracy": run.stopping.best_accuracy if run.best is not None else None,
-            "validation_loss": run.stopping.best_loss if run.best is not None else None,
-            "best_step": run.stopping.best_step if run.best is not None else plan.steps,
+            **run.stopping.figures(plan.steps),
             "training_rows": len(run.training),
             "validation_rows": len(run.validation),
         }

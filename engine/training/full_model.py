@@ -12,19 +12,12 @@ import torch
 
 from engine.backbones.memory import fitting
 from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import (
-    Every,
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from engine.checkpoint import Every, fingerprint, optimizer_tensors, put_back, resume, save_checkpoint
 from engine.corpus.drawing import Draw
 from engine.errors import DataError, TrainingError
 from engine.evaluation.metrics import evaluate, summarise
 from engine.evaluation.results import Evaluation, RunResults
-from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.events import Finished, Metric
 from engine.prompting.scorer import PromptScorer
 from engine.schedules import EarlyStopping, linear_warmup_decay
 from engine.settings import FullModelSettings
@@ -122,18 +115,12 @@ def _tune_one(
     total = per_epoch * settings.epochs
     step, validated, at_a_time = 0, 0, settings.batch_size
     torch.manual_seed(seed)
-    saved = load_checkpoint(folder, identity)
+    saved = yield from resume(folder, identity, optimizer)
     if saved is not None:
         step, validated = saved.state["step"], saved.state["validated"]
         stopping = EarlyStopping.from_state(saved.state["stopping"])
-        restore_optimizer(optimizer, saved.tensors)
-        for notice in saved.notices:
-            yield Notice(notice, "warning")
-        yield Checkpointed(str(folder / CHECKPOINT), step)
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(saved.tensors[f"weight.{name}"])
-                best[name].copy_(saved.tensors[f"best.{name}"])
+        put_back(weights, saved.tensors, "weight.")
+        put_back(best, saved.tensors, "best.")
     meter, keep = ProgressMeter(STAGE, total, "steps", done=step), Every()
     while True:
         if step % per_epoch == 0 and validated < step and len(draw.validation):
@@ -147,9 +134,7 @@ def _tune_one(
                 if not np.isfinite(loss):
                     raise _no_number(seed, step, settings)
                 if stopping.update(step, accuracy, loss):
-                    with torch.no_grad():
-                        for name, weight in weights.items():
-                            best[name].copy_(weight)
+                    put_back(best, weights)
                 yield Metric("validation accuracy", step, accuracy, f"full model seed {seed}")
                 yield Metric("validation loss", step, loss, f"full model seed {seed}")
         ended = stopping.exhausted or step == total
@@ -157,7 +142,7 @@ def _tune_one(
             tensors = optimizer_tensors(optimizer) | {f"weight.{name}": weight for name, weight in weights.items()}
             tensors |= {f"best.{name}": weight for name, weight in best.items()}
             state = {"step": step, "validated": validated, "stopping": stopping.state()}
-            yield Checkpointed(str(save_checkpoint(folder, tensors, state, identity)), step)
+            yield save_checkpoint(folder, tensors, state, identity)
         if ended:
             break
         if stop.requested:
@@ -178,9 +163,7 @@ def _tune_one(
         yield meter.at(step, f"Tuning all weights, seed {seed}")
     model.eval()
     if stopping.best_step >= 0:
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(best[name])
+        put_back(weights, best)
     return True
 
 
@@ -213,8 +196,6 @@ def _original_weights_afterwards(scorer: PromptScorer) -> Iterator[None]:
     try:
         yield
     finally:
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                weight.copy_(before[name])
+        put_back(dict(model.named_parameters()), before)
         model.requires_grad_(False)
         model.eval()

@@ -15,7 +15,7 @@ from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
 from engine.settings import PretrainSettings
 from engine.stage import Stage, StopToken
-from engine.training.bank_tuning import PromptRun, TuningPlan, tune_bank
+from engine.training.bank_tuning import PLANNED, PromptRun, TuningPlan, tune_bank
 from engine.training.examples import Examples
 
 STAGE = "pretrain-prompt"
@@ -60,16 +60,7 @@ def pretrain_prompt(
     run = PromptRun("PPT", start, order[held_out:], order[:held_out], settings.seed)
     per_epoch = -(-len(run.training) // settings.batch_size)
     steps = min(settings.steps, settings.epochs * per_epoch)
-    plan = TuningPlan(
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        batch_size=settings.batch_size,
-        steps=steps,
-        validate_every=settings.validate_every,
-        patience=settings.patience,
-        checkpoint_every=settings.checkpoint_every,
-    )
+    plan = TuningPlan(**settings.model_dump(include=PLANNED), steps=steps, validate_every=settings.validate_every)
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")
     try:
@@ -83,12 +74,7 @@ def pretrain_prompt(
 
 def _save(run: PromptRun, scorer: PromptScorer, settings: PretrainSettings, steps: int, folder: Path) -> dict[str, Any]:
     """Write the prompt and return its metrics."""
-    validated = run.best is not None
-    metrics = {
-        "best_step": run.stopping.best_step if validated else steps,
-        "validation_accuracy": run.stopping.best_accuracy if validated else None,
-        "validation_loss": run.stopping.best_loss if validated else None,
-    }
+    metrics = run.stopping.figures(steps)
     training = {"method": "PPT", **settings.model_dump()}
     save_prompt(describe_prompt(run.result, scorer, metrics=metrics, training=training), folder / "prompt.safetensors")
     return metrics

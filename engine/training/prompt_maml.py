@@ -13,16 +13,9 @@ import numpy as np
 import torch
 
 from engine.backbones.memory import fitting
-from engine.checkpoint import NAME as CHECKPOINT
-from engine.checkpoint import (
-    fingerprint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from engine.checkpoint import fingerprint, optimizer_tensors, resume, save_checkpoint
 from engine.errors import SettingsError, TrainingError
-from engine.events import Checkpointed, Finished, Metric, Notice
+from engine.events import Finished, Metric, Notice
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
@@ -110,12 +103,9 @@ def meta_train(
         )
     run = _fingerprint(scorer, examples, tasks, settings, start)
     state = _begin(scorer, tasks, examples, settings, start)
-    saved = load_checkpoint(folder, run)
+    saved = yield from resume(folder, run, state.optimizer)
     if saved is not None:
         _restore(state, saved.tensors, saved.state)
-        for notice in saved.notices:
-            yield Notice(notice, "warning")
-        yield Checkpointed(str(folder / CHECKPOINT), state.step)
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")
     if settings.gradient == "reptile" and settings.learn_inner_rates:
@@ -146,8 +136,7 @@ def meta_train(
         # A validation that was stopped on the way is made up for when the run goes on.
         finished = (state.step == settings.steps or state.stopping.exhausted) and not _validation_due(state, settings)
         if finished or stop.requested or (state.step and state.step % settings.checkpoint_every == 0):
-            path = save_checkpoint(folder, state.tensors(), state.document(), run)
-            yield Checkpointed(str(path), state.step)
+            yield save_checkpoint(folder, state.tensors(), state.document(), run)
         if finished:
             break
         if stop.requested:
@@ -188,16 +177,9 @@ def _save_prompt(
     scorer: PromptScorer, tasks: Sequence[MetaTask], settings: MetaTrainSettings, folder: Path, state: _State
 ) -> dict[str, Any]:
     """Write the best prompt by validation, before the first one the last good one, and return its metrics."""
-    never_validated = state.stopping.best_step < 0
-    metrics = {
-        "steps": state.step,
-        "best_step": state.step if never_validated else state.stopping.best_step,
-        "validation_accuracy": None if never_validated else state.stopping.best_accuracy,
-        "validation_loss": None if never_validated else state.stopping.best_loss,
-        "tasks": len(tasks),
-    }
+    metrics = {"steps": state.step, **state.stopping.figures(state.step), "tasks": len(tasks)}
     described = describe_prompt(
-        state.good if never_validated else state.best,
+        state.good if state.stopping.best_step < 0 else state.best,
         scorer,
         metrics=metrics,
         training={"method": "Prompt-MAML", **settings.model_dump()},
@@ -244,7 +226,6 @@ def _restore(state: _State, tensors: dict[str, torch.Tensor], document: dict[str
         state.log_rates.copy_(tensors["log_rates"])
         state.best.copy_(tensors["best"])
         state.good.copy_(tensors["prompt"])
-    restore_optimizer(state.optimizer, tensors)
     state.step, state.validated = document["step"], document["validated"]
     state.adapted = [(before, after) for before, after in document.get("adapted", [])]  # an older one has none
     state.tasks_per_pass = min(state.tasks_per_pass, document["tasks_per_pass"])

@@ -14,7 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QWidget
 
-from engine.clustering.edits import ClusterEdit
+from engine.clustering.edits import ClusterEdit, Group, groups_of, task_fields
 from engine.corpus.store import Corpus
 from engine.events import Event, Finished, Metric, Points
 from engine.jobs import ClusterJob
@@ -28,7 +28,7 @@ from metapt_gui.models.shown_clustering import Shown, legend, read_shown
 from metapt_gui.pages.page import Context, Page
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.charts import SweepPlot
-from metapt_gui.widgets.cluster_list import ClusterList, edited
+from metapt_gui.widgets.cluster_list import ClusterList
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.dialogs import TableDialog, reporting, show_error
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, enable, label
@@ -66,7 +66,7 @@ class ClusterPage(Page):
         self.colour.setAccessibleName("Colour by")
         self.colour.setToolTip("What the colours of the dots mean: their group, their label, or how confident it is.")
         self.colour.currentTextChanged.connect(self._paint)
-        self.sweep = SweepPlot("Silhouette for other numbers of groups (higher is better)", "number of groups K", "")
+        self.sweep = SweepPlot("Silhouette for other numbers of groups (higher is better)")
         self.sweep.setMaximumHeight(190)
         self.sweep.chosen.connect(self._on_k)
         self.sweep.hide()
@@ -156,10 +156,8 @@ class ClusterPage(Page):
 
     def summary(self) -> str:
         """Return a line for the rail."""
-        clustering = self._shown.clustering if self._shown is not None else None
-        if clustering is None:
-            return self.document.optional(self.step)
-        return wording.count(len(edited(clustering.clusters, self._edits())), "groups")
+        groups = self._groups()
+        return wording.count(len(groups), "groups") if groups else self.document.optional(self.step)
 
     def _on_texts(self) -> None:
         roles = {title: role for role, title in TEXTS.items()}
@@ -192,7 +190,7 @@ class ClusterPage(Page):
     def _show_groups(self) -> None:
         if self._shown is None:
             return
-        groups = edited(self._shown.clustering.clusters, self._edits())
+        groups = self._groups()
         rows = sorted({row for group in groups for row in group.central_rows})
         texts = dict(zip(rows, self._shown.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
         reason = self.document.fixed
@@ -228,7 +226,7 @@ class ClusterPage(Page):
         elif by == "confidence" and self._shown.confidence is not None:
             self.scatter.colour_by_value(self._shown.confidence, "confidence")
         else:
-            groups = edited(self._shown.clustering.clusters, self._edits())
+            groups = self._groups()
             into = np.full(len(self._shown.clustering.clusters) + 1, -1, np.int16)
             for group in groups:
                 into[list(group.members)] = group.number if group.included else -1
@@ -243,6 +241,10 @@ class ClusterPage(Page):
         if self._shown is None or self.document.project is None:
             return {}
         return self.document.project.cluster_edits(self._shown.clustering.folder)
+
+    def _groups(self) -> list[Group]:
+        clusters = self._shown.clustering.clusters if self._shown is not None else ()
+        return groups_of(clusters, **task_fields(self._edits()))
 
     def write_edits(self, folder: Path, edits: Mapping[int, ClusterEdit]) -> None:
         """Make ``edits`` all that is said of the clusters of the clustering in ``folder``, and show what is kept."""
@@ -305,7 +307,7 @@ class ClusterPage(Page):
         if shown is None:
             return
         numbers = shown.clustering.assignment[rows]
-        found = edited(shown.clustering.clusters, self._edits())
+        found = self._groups()
         groups = {member: group for group in found for member in group.members}
         counts = Counter(groups[int(number)].name if number in groups else "no group" for number in numbers)
         self.groups.select(sorted({int(number) for number in numbers if number in groups}))
@@ -344,7 +346,6 @@ class ClusterPage(Page):
         project = self.document.project
         assert project is not None
         settings = self.form.settings()
-        assert isinstance(settings, ClusterSettings)
         self.document.set_value("cluster", settings.model_dump())
         cache = str(project.cache.resolve())
         self.run(

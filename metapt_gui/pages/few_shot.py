@@ -325,7 +325,6 @@ class FewShotPage(Page):
     def _split(self) -> TuneSettings:
         """Return the settings with as many test rows as the labels leave, none if there are texts to test on."""
         settings = self.side.form.settings()
-        assert isinstance(settings, TuneSettings)
         return settings.model_copy(update={"test_rows": 0 if self._test() else self.side.to_test(settings)})
 
     def _target(self) -> dict[str, Any]:

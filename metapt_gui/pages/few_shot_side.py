@@ -259,7 +259,6 @@ class FewShotSide(SideScroll):
         if self.form.problem():
             return
         settings = self.form.settings()
-        assert isinstance(settings, TuneSettings)
         training, validation = settings.training_rows, settings.validation_rows
         own = bool(self._test_texts) and self.own_test.isChecked()
         if self._total >= training + validation:

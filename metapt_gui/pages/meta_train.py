@@ -316,15 +316,12 @@ class MetaTrainPage(Page):
         project = self.document.project
         assert project is not None
         clusters = project.role("clusters")
-        settings, prompt = self.form.settings(), self.prompt_form.settings()
-        assert isinstance(settings, MetaTrainSettings)
-        assert isinstance(prompt, PromptSettings)
         return MetaTrainJob(
             corpus=self.document.path(training_role(project)),
             clusters=str(clusters),
             **task_fields(project.cluster_edits(clusters)),
-            settings=settings.model_copy(update=changes),
-            prompt=prompt,
+            settings=self.form.settings().model_copy(update=changes),
+            prompt=self.prompt_form.settings(),
             backbone=BackboneSettings(**self._backbone()),
             words=self.words.words(),
         )
@@ -335,9 +332,7 @@ class MetaTrainPage(Page):
 
     @reporting
     def _start_trial(self) -> None:
-        settings = self.form.settings()
-        assert isinstance(settings, MetaTrainSettings)
-        self._trial = TrialTimer(settings)
+        self._trial = TrialTimer(self.form.settings())
         self.run("", self._job(**self._trial.trial()))
 
     @reporting

@@ -9,7 +9,6 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent
-from PySide6.QtWidgets import QWidget
 
 from engine.evaluation.bins import BINS, bin_of
 from metapt_gui.theme import GRID
@@ -43,8 +42,8 @@ def elided(text: str, width: float, metrics: QFontMetricsF) -> str:
 class StillPlot(PlotCard):
     """A plot whose ranges are its own: neither dragged nor zoomed, so that the wheel scrolls the page."""
 
-    def __init__(self, title: str, x: str = "", y: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str, x: str = "", y: str = "") -> None:
+        super().__init__(title, x, y)
         self.plot.setMouseEnabled(False, False)
         for name in ("bottom", "left"):
             self.plot.getAxis(name).enableAutoSIPrefix(False)
@@ -64,10 +63,8 @@ class BarChart(StillPlot):
     Of more than ten, the ten highest are drawn, the highest on top, and the others counted; all of them are saved.
     """
 
-    def __init__(
-        self, title: str, x: str = "", y: str = "", parent: QWidget | None = None, *, end: float | None = None
-    ) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str, x: str, *, end: float | None = None) -> None:
+        super().__init__(title, x)
         self._end = end
         if end is not None:  # there is room beyond it, for the values
             ticks = [(value, f"{value:g}") for value in np.linspace(0, end, 6).tolist()]
@@ -153,8 +150,8 @@ class BarChart(StillPlot):
 class Histogram(StillPlot):
     """Counts of bins; bins of unequal width are drawn equally wide, with their edges below."""
 
-    def __init__(self, title: str, x: str = "", y: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str, x: str, y: str) -> None:
+        super().__init__(title, x, y)
         self._edges = np.empty(0)
         self._counts = np.empty(0)
         self._bars = pg.BarGraphItem(x0=[], x1=[], height=[])
@@ -205,10 +202,8 @@ class Histogram(StillPlot):
 class ReliabilityDiagram(StillPlot):
     """How often the texts of a confidence are right: on the diagonal, the confidence means what it says."""
 
-    def __init__(
-        self, title: str, x: str = "confidence", y: str = "share that is right", parent: QWidget | None = None
-    ) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "confidence", "share that is right")
         self._bins: list[dict] = []
         self._texts: list[pg.TextItem] = []
         self._bars = pg.BarGraphItem(x0=[], x1=[], height=[])
@@ -272,10 +267,8 @@ class SweepPlot(StillPlot):
 
     chosen = Signal(int)
 
-    def __init__(
-        self, title: str, x: str = "number of groups K", y: str = "silhouette", parent: QWidget | None = None
-    ) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "number of groups K")
         self._values: dict[int, float] = {}
         self._number: int | None = None
         self._line = pg.PlotDataItem()

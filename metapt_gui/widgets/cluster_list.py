@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
@@ -16,54 +15,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.clustering.edits import ClusterEdit
-from engine.clustering.store import Cluster
+from engine.clustering.edits import Group
 from metapt_gui import wording
 from metapt_gui.icons import icon
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.pieces import Card, button, enable, label, table_of
 from metapt_gui.wording import tooltip
 
-CENTRAL = 5
 LONGEST = 160
-
-
-@dataclass(frozen=True)
-class Group:
-    """A cluster as it stands after the person's edits; ``members`` are the clusters that were joined into it."""
-
-    number: int
-    name: str
-    included: bool
-    size: int
-    labels: Mapping[str, int]
-    terms: Sequence[str]
-    central_rows: Sequence[int]
-    members: Sequence[int]
-
-
-def edited(clusters: Sequence[Cluster], edits: Mapping[int, ClusterEdit]) -> list[Group]:
-    """Return the groups that the clusters make with the person's edits."""
-    joined: dict[int, list[int]] = {cluster.number: [cluster.number] for cluster in clusters}
-    for number, edit in edits.items():
-        if edit.merged_into is not None and number in joined and edit.merged_into in joined:
-            joined[edit.merged_into].append(number)
-            del joined[number]
-    groups = []
-    for number, members in joined.items():
-        parts = [clusters[member] for member in members]
-        edit = edits.get(number, ClusterEdit())
-        labels: dict[str, int] = {}
-        for part in parts:
-            for name, count in part.labels.items():
-                labels[name] = labels.get(name, 0) + count
-        names = [edits.get(part.number, ClusterEdit()).name or part.name for part in parts]
-        terms = [term for rank in zip(*(part.terms for part in parts), strict=False) for term in rank]
-        rows = [row for rank in zip(*(part.central_rows for part in parts), strict=False) for row in rank]
-        size = sum(part.size for part in parts)
-        name = edit.name or " + ".join(names)
-        groups.append(Group(number, name, edit.included, size, labels, terms[:10], rows[:CENTRAL], members))
-    return groups
 
 
 class ClusterList(QWidget):

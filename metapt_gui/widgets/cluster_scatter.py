@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QToolTip, QWidget
+from PySide6.QtWidgets import QToolTip
 
 from metapt_gui.theme import Theme
 from metapt_gui.widgets.lasso import Lasso
@@ -45,8 +45,8 @@ class ClusterScatter(PlotCard):
     category_clicked = Signal(int)
     picked = Signal(object)
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
-        super().__init__(title, parent=parent)
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
         self._positions = np.empty((0, 2), np.float32)
         self._categories = np.empty(0, np.int16)
         self._codes = np.empty(0, np.int16)

@@ -9,12 +9,12 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableWidget
 
 from metapt_gui.theme import GRID
 from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mixed
-from metapt_gui.widgets.pieces import set_up
-from metapt_gui.wording import one_line, tooltip
+from metapt_gui.widgets.pieces import fill, set_up
+from metapt_gui.wording import tooltip
 
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""
@@ -45,8 +45,8 @@ class ConfusionMatrix(StillPlot):
 
     cell_clicked = Signal(int, int)
 
-    def __init__(self, title: str, x: str = "predicted", y: str = "labelled as", parent: QWidget | None = None) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "predicted", "labelled as")
         self._classes: list[str] = []
         self._matrix = np.zeros((0, 0), np.int64)
         self._cells = pg.ImageItem(axisOrder="row-major")
@@ -221,12 +221,7 @@ class _Confusions(QTableWidget):
         order = np.argsort(-wrong, axis=None, kind="stable")[: min(LISTED, np.count_nonzero(wrong))]
         rows, columns = np.unravel_index(order, wrong.shape)
         self._cells = list(zip(rows.tolist(), columns.tolist(), strict=True))
-        self.setRowCount(len(self._cells))
-        for number, (row, column) in enumerate(self._cells):
-            for place, text in enumerate((classes[row], classes[column], f"{wrong[row, column]:,}")):
-                item = QTableWidgetItem(one_line(text))
-                item.setToolTip(tooltip(text))
-                self.setItem(number, place, item)
+        fill(self, [(classes[row], classes[column], f"{wrong[row, column]:,}") for row, column in self._cells])
         self.resizeColumnToContents(2)
 
     def _choose(self, number: int, _column: int) -> None:

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPlainTextEdit,
     QPushButton,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -27,8 +26,7 @@ from PySide6.QtWidgets import (
 from engine.errors import EngineProcessError, MetaPTError
 from engine.events import Failed
 from metapt_gui.theme import GRID, fixed_font
-from metapt_gui.widgets.pieces import label, set_role, table_of
-from metapt_gui.wording import one_line, tooltip
+from metapt_gui.widgets.pieces import fill, label, set_role, table_of
 
 Slot = TypeVar("Slot", bound=Callable[..., Any])
 FORBIDDEN = r'[<>:"|?*]'
@@ -188,13 +186,8 @@ class TableDialog(QDialog):
         if note:
             layout.addWidget(label(note, wrap=True))
         self.table = table_of(names, title)
-        self.table.setRowCount(len(rows))
         self.table.setAlternatingRowColors(True)
-        for number, row in enumerate(rows):
-            for column, text in enumerate(row):
-                item = QTableWidgetItem(one_line(text))
-                item.setToolTip(tooltip(text))
-                self.table.setItem(number, column, item)
+        fill(self.table, rows)
         for column in range(len(names) - 1):  # the last one has the room that is left
             self.table.resizeColumnToContents(column)
             self.table.setColumnWidth(column, min(self.table.columnWidth(column), WIDEST))

@@ -10,7 +10,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout
 
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import ElidedLabel, button, enable
+from metapt_gui.widgets.pieces import ElidedLabel, button, enable, set_role
 
 FILTER = "Texts (*.csv *.tsv *.jsonl *.ndjson *.json *.parquet *.xlsx *.txt *.md *.gz *.zst *.zip);;All files (*)"
 
@@ -65,20 +65,15 @@ class DropZone(QFrame):
         """Take files."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
-            self._mark(True)
+            set_role(self, True, "over")
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """They went elsewhere."""
-        self._mark(False)
+        set_role(self, False, "over")
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Hand over what was dropped."""
-        self._mark(False)
+        set_role(self, False, "over")
         names = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if names:
             self.files_chosen.emit(names)
-
-    def _mark(self, over: bool) -> None:
-        self.setProperty("over", over)
-        self.style().unpolish(self)
-        self.style().polish(self)

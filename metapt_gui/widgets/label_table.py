@@ -54,8 +54,8 @@ class LabelTable(QWidget):
 
     label_asked = Signal(object, object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.model = LabelModel(self)
         self._theme: Theme | None = None
         self._placeholder = "No texts yet."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -26,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from metapt_gui.theme import GRID, tabular
-from metapt_gui.wording import tooltip
+from metapt_gui.wording import one_line, tooltip
 
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _UNBROKEN = re.compile(r"\S{24}\S*?(?=[\w!-/:-@\[-`{-~])")
@@ -88,10 +89,10 @@ def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     return made
 
 
-def set_role(widget: QWidget, role: str) -> None:
-    """Change the role of a widget and let the style sheet see it."""
-    if widget.property("role") != role:
-        widget.setProperty("role", role)
+def set_role(widget: QWidget, role: str | bool, name: str = "role") -> None:
+    """Change the role of a widget, or another property, and let the style sheet see it."""
+    if widget.property(name) != role:
+        widget.setProperty(name, role)
         widget.style().unpolish(widget)
         widget.style().polish(widget)
 
@@ -195,6 +196,17 @@ def set_up(
         table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
 
 
+def fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
+    """Show ``rows``, each text on one line; one that may be cut off stands whole in its tooltip."""
+    table.setRowCount(len(rows))
+    for number, row in enumerate(rows):
+        for column, text in enumerate(row):
+            item = QTableWidgetItem(one_line(text))
+            if len(text) > 10:
+                item.setToolTip(tooltip(text))
+            table.setItem(number, column, item)
+
+
 def single_shot(owner: QObject, milliseconds: int, then: Callable[[], object]) -> QTimer:
     """Return a timer that calls ``then`` once, so long after it was started last."""
     made = QTimer(owner, singleShot=True, interval=milliseconds)
@@ -205,8 +217,8 @@ def single_shot(owner: QObject, milliseconds: int, then: Callable[[], object]) -
 class Card(QFrame):
     """A surface with an optional heading; add widgets to ``box``."""
 
-    def __init__(self, heading: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, heading: str = "") -> None:
+        super().__init__()
         self.setProperty("role", "card")
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(GRID + 4, GRID // 2 if heading else GRID, GRID + 4, GRID)
@@ -220,17 +232,16 @@ class Card(QFrame):
 class Banner(QFrame):
     """A line across the page with at most two buttons; hidden until it is told something."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setProperty("role", "banner")
         self.text = label(wrap=True)
-        self.buttons = [button("", "") for _ in range(2)]
+        self.buttons = [button("", "", partial(self._act, number)) for number in range(2)]
         self._actions: list[Callable[[], object] | None] = [None, None]
         row = QHBoxLayout(self)
         row.setContentsMargins(GRID + 4, GRID // 2, GRID // 2, GRID // 2)
         row.addWidget(self.text, 1)
-        for number, made in enumerate(self.buttons):
-            made.clicked.connect(self._first if number == 0 else self._second)
+        for made in self.buttons:
             row.addWidget(made)
         self.hide()
 
@@ -248,12 +259,6 @@ class Banner(QFrame):
                 made.setAccessibleName(name)
                 made.setToolTip(tooltip)
         self.show()
-
-    def _first(self) -> None:
-        self._act(0)
-
-    def _second(self) -> None:
-        self._act(1)
 
     def _act(self, number: int) -> None:
         action = self._actions[number]
@@ -293,8 +298,8 @@ WIDEST = 1.5
 class SideScroll(QScrollArea):
     """A column of cards that scrolls when the window is low; as wide as its content, up to a limit."""
 
-    def __init__(self, width: int, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, width: int) -> None:
+        super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

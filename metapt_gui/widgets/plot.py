@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
     QStackedLayout,
     QToolButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from engine.corpus.spreadsheet import plain_cell
@@ -44,8 +43,8 @@ class PlotCard(QFrame):
         Names of the axes with their units.
     """
 
-    def __init__(self, title: str, x: str = "", y: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, title: str, x: str = "", y: str = "") -> None:
+        super().__init__()
         self.setProperty("role", "card")
         self.setAccessibleName(title)
         self.theme: Theme | None = None
@@ -109,7 +108,7 @@ class PlotCard(QFrame):
         return QSize(320, 180)
 
     def set_theme(self, theme: Theme) -> None:
-        """Paint with the colours of ``theme``; a subclass repaints its items in `repaint`."""
+        """Paint with the colours of ``theme``; a subclass repaints its items in `repaint_items`."""
         self.theme = theme
         self._menu_button.setIcon(icon("save", theme))
         self.plot.setBackground(theme.surface)

@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -27,8 +26,7 @@ from engine.evaluation.results import ALONE, PROBE_FILES, Evaluation, Figures, b
 from metapt_gui import wording
 from metapt_gui.theme import GRID, Theme
 from metapt_gui.widgets.confusion_matrix import ConfusionMatrix
-from metapt_gui.widgets.pieces import Card, label, table_of
-from metapt_gui.wording import tooltip
+from metapt_gui.widgets.pieces import Card, fill, label, table_of
 
 WIDEST_CLASS = 90
 ROW = 28
@@ -324,13 +322,7 @@ def _table(names: Sequence[str], name: str, wide: int, figures: Sequence[int]) -
 
 
 def _fill(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
-    table.setRowCount(len(rows))
-    for number, row in enumerate(rows):
-        for column, text in enumerate(row):
-            item = QTableWidgetItem(wording.one_line(text))
-            if len(text) > 10:
-                item.setToolTip(tooltip(text))
-            table.setItem(number, column, item)
+    fill(table, rows)
     for column in range(table.columnCount()):  # once: a header that does so by itself measures all rows at each change
         if table.horizontalHeader().sectionResizeMode(column) != QHeaderView.ResizeMode.Stretch:
             table.resizeColumnToContents(column)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtGui import QResizeEvent, QWheelEvent
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QSpinBox,
 )
 
+from engine import schema
 from engine.settings import Settings
 from metapt_gui import wording
 from metapt_gui.theme import GRID
@@ -48,19 +49,20 @@ def written(number: float) -> str:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One field of the model, as a person sees it; ``kind`` is int, float, bool, str or the tuple of the choices."""
+class Setting(schema.Setting):
+    """A setting as a person sees it."""
 
-    name: str
     label: str
-    help: str
-    unit: str
-    advanced: bool
-    default: Any
-    kind: Any
-    optional: bool
-    least: int
-    most: int
+
+    @property
+    def least(self) -> int:
+        """The least whole number that it can be."""
+        return int(self.limits.get("ge", self.limits.get("gt", -LARGEST - 1) + 1))
+
+    @property
+    def most(self) -> int:
+        """The greatest one."""
+        return int(self.limits.get("le", self.limits.get("lt", LARGEST + 1) - 1))
 
     @property
     def nothing(self) -> str:
@@ -74,7 +76,7 @@ class Setting:
             return self.nothing
         if isinstance(self.default, bool):
             return "on" if self.default else "off"
-        if isinstance(self.kind, tuple):
+        if self.choices:
             return spelt(self.default)
         if isinstance(self.default, str):
             return f'"{self.default}"' if self.default else "empty"
@@ -82,38 +84,13 @@ class Setting:
 
 
 def settings_of(model: type[Settings], labels: Mapping[str, str]) -> dict[str, Setting]:
-    """Return name -> setting of the fields that have a control."""
+    """Return name -> setting of those that have a control."""
     settings = {}
-    for name, field in model.model_fields.items():
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        kind: Any = field.annotation
-        if get_origin(kind) is Literal:
-            kind = tuple(kinds)
-        elif type(None) in get_args(kind):
-            (kind,) = kinds
-        if kind not in (int, float, bool, str) and not isinstance(kind, tuple):
-            continue
-        limits = {
-            key: getattr(limit, key)
-            for limit in field.metadata
-            for key in ("ge", "gt", "le", "lt")
-            if hasattr(limit, key)
-        }
-        whole = kind is int
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        plain = spelt(name)
-        settings[name] = Setting(
-            name=name,
-            label=labels.get(name) or (plain if name.split("_")[0] in SPELLING else plain[0].upper() + plain[1:]),
-            help=field.description or "",
-            unit=str(extra.get("unit", "")),
-            advanced=bool(extra.get("advanced", False)),
-            default=field.default,
-            kind=kind,
-            optional=kind is not field.annotation and not isinstance(kind, tuple),
-            least=limits.get("ge", limits["gt"] + 1 if "gt" in limits else -LARGEST) if whole else 0,
-            most=limits.get("le", limits["lt"] - 1 if "lt" in limits else LARGEST) if whole else 0,
-        )
+    for name, found in schema.settings_of(model).items():
+        if found.kind in CONTROLS and not found.many:
+            plain = spelt(name)
+            usual = plain if name.split("_")[0] in SPELLING else plain[0].upper() + plain[1:]
+            settings[name] = Setting(**vars(found), label=labels.get(name) or usual)
     return settings
 
 
@@ -253,7 +230,7 @@ class Choice(QComboBox):
     def __init__(self, setting: Setting) -> None:
         super().__init__()
         self._default = setting.default
-        for value in setting.kind:
+        for value in setting.choices:
             self.addItem(spelt(value), value)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumWidth(NARROWEST)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic
 
 from pydantic import ValidationError
 from PySide6.QtCore import Qt, Signal
@@ -18,15 +18,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.settings import Settings, validated
+from engine.settings import Model, validated
 from metapt_gui.theme import GRID
-from metapt_gui.widgets.pieces import button, label, single_shot
+from metapt_gui.widgets.pieces import button, label, set_role, single_shot
 from metapt_gui.widgets.setting_controls import CONTROLS, Choice, Control, Setting, Tick, settings_of
 
 QUIET_MILLISECONDS = 150
 
 
-class SettingsForm(QWidget):
+class SettingsForm(QWidget, Generic[Model]):
     """Shows the settings of ``model`` and gives back what the person chose.
 
     Parameters
@@ -45,14 +45,13 @@ class SettingsForm(QWidget):
 
     def __init__(
         self,
-        model: type[Settings],
+        model: type[Model],
         *,
         main: Sequence[str] = (),
         hidden: Sequence[str] = (),
         labels: Mapping[str, str] = MappingProxyType({}),
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self._model = model
         self._settings: dict[str, Setting] = {}
         self._controls: dict[str, Control] = {}
@@ -90,7 +89,7 @@ class SettingsForm(QWidget):
         grid.setColumnStretch(1, 3)
         for row, setting in enumerate(settings):
             name = setting.name
-            control = CONTROLS.get(setting.kind, Choice)(setting)
+            control = (Choice if setting.choices else CONTROLS[setting.kind])(setting)
             control.setAccessibleName(f"{setting.label}, {setting.unit}" if setting.unit else setting.label)
             control.edited.connect(self._on_edited)
             reset = button("↺", f"Back to the default, {setting.default_text}", partial(self._reset, name), "link")
@@ -131,7 +130,7 @@ class SettingsForm(QWidget):
         """Return what the controls show; a number that cannot be read comes as the text that was typed."""
         return {name: control.read() for name, control in self._controls.items()}
 
-    def settings(self) -> Settings:
+    def settings(self) -> Model:
         """Return the settings, the hidden ones at their default.
 
         Raises
@@ -201,10 +200,7 @@ class SettingsForm(QWidget):
         """Mark what is wrong, and offer the default where something else stands."""
         before, self._wrong = self._wrong, self._reasons()
         for name, control in self._controls.items():
-            if (name in before) != (name in self._wrong):
-                control.setProperty("wrong", "true" if name in self._wrong else "false")
-                control.style().unpolish(control)
-                control.style().polish(control)
+            set_role(control, name in self._wrong, "wrong")
             if before.get(name) != self._wrong.get(name):
                 self._show_tooltip(name)
             self._resets[name].setVisible(control.read() != self._settings[name].default)

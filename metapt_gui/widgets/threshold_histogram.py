@@ -89,8 +89,8 @@ class ThresholdHistogram(StillPlot):
     threshold_changed = Signal(str, float)
     threshold_set = Signal(str, float, float)
 
-    def __init__(self, title: str, x: str = "confidence", y: str = "texts", parent: QWidget | None = None) -> None:
-        super().__init__(title, x, y, parent)
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "confidence", "texts")
         self._classes: dict[str, _Class] = {}
         self._selected = ""
         self._moved = ""

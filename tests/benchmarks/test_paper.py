@@ -14,9 +14,11 @@ from benchmarks.paper import bench as bench_module
 from benchmarks.paper import data as data_module
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
-from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, shortened
+from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, news, shortened
 from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
+from engine.corpus.drawing import few_shot_draws
+from engine.corpus.store import Corpus
 from engine.evaluation.results import ALONE
 from engine.jobs import Job
 from engine.jobs.session import Session
@@ -88,7 +90,7 @@ def test_the_order_of_test_rows_does_not_matter_and_their_labels_do(tmp_path: Pa
 
 def test_all_test_rows_are_fixed():
     assert set(read_json(TEST_ROWS)) == {
-        "sst2", "sst5", "amazon2", "amazon5", "sentihood", "semeval16_rest", "semeval16_laptop",
+        "sst2", "sst5", "amazon2", "amazon5", "sentihood", "semeval16_rest", "semeval16_laptop", "agnews",
     }  # fmt: skip
 
 
@@ -104,6 +106,21 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {
         "choose", "choose-batches", "choose-plain", "choose-pseudo", "stopping",
     }  # fmt: skip
+
+
+def test_topics_are_a_target_of_their_own_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert news(tmp_path, tmp_path / "w") == []
+    rows = {"text": [f"text {number}" for number in range(60)], "topic": [str(number % 4) for number in range(60)]}
+    (tmp_path / "text").mkdir()
+    pq.write_table(pa.table(rows), tmp_path / "text" / "agnews_test.parquet")
+    with pytest.raises(SystemExit, match="agnews: the test rows are not those"):
+        news(tmp_path, tmp_path / "w", rows=20)
+    monkeypatch.setattr(data_module, "TEST_ROWS", tmp_path / "rows.json")
+    write_json(tmp_path / "rows.json", {})
+    (found,) = news(tmp_path, tmp_path / "w", rows=20)
+    assert (len(texts_of(found.test)), len(texts_of(found.pool))) == (20, 40)
+    assert texts_of(found.test) | texts_of(found.pool) == set(rows["text"])
+    assert set(found.words) == set("0123")
 
 
 def test_fewer_test_rows_are_the_same_ones_at_every_call(tmp_path: Path):
@@ -159,7 +176,7 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
     write_rows(data / "pretraining" / "yelp5_train.parquet", 200, classes=5)
     for number, name in enumerate(bench_module.OPEN_TEXT, 1):
         write_rows(data / "text" / f"{name}.parquet", 40, classes=5, start=number * 10_000)
-    write_rows(data / "downstream" / "toy_train.parquet", 100)
+    write_rows(data / "downstream" / "toy_train.parquet", 160)
     write_rows(data / "downstream" / "toy_test.parquet", 40, start=1000)
     small = {
         "meta_train": {"gradient": "first_order", "steps": 2, "validate_every": 1, "validation_rows": 4, "shots": 2},
@@ -225,6 +242,25 @@ def test_table_1_in_small_and_again_without_a_job(tmp_path: Path, tiny_t5: Path,
             ALONE: ["0"], "MetaPT(Y)": ["0", "1"], "PPT(Y)": ["0", "1"]
         }  # fmt: skip
         assert as_it_is == before["MetaPT(Y)"]["0"] | {"best_step": as_it_is["best_step"]}
+        count = len(done)
+        own = EXPERIMENTS["own"].run(bench, toy)
+        assert {name: len(runs) for name, runs in own["40 + 40"].items()} == dict.fromkeys(
+            ("MetaPT(own)", "MetaPT(own), random groups", "PPT(own)", "PT", "PT, vocabulary", "Sentence-BERT probe",
+             "FT"), 2
+        )  # fmt: skip
+        assert list(own["no labels"]) == [ALONE]
+        for job, tuned in zip(
+            (job for job in done[count:] if job.stage == "annotate"),
+            (job for job in done[count:] if job.stage == "tune"),
+            strict=False,
+        ):
+            labelled, rest = Corpus.open(job.labelled), Corpus.open(job.unlabelled)
+            corpus, texts, labels, pool, _ = tuned.target()
+            ((_, draw),) = few_shot_draws(labels, pool, tuned.tune)
+            assert set(labelled.texts) == {texts[row] for row in (*draw.training, *draw.validation)}
+            assert set(labelled.texts) | set(rest.texts) == set(corpus.texts)
+            assert not set(labelled.texts) & set(rest.texts)
+            assert not rest.classes
         longer = EXPERIMENTS["prompts"].run(bench, toy)["40 + 40"]
         assert {method: len(runs) for method, runs in longer.items()} == {
             "MetaPT(Y)": 2, "100 soft tokens": 2, "loss over the vocabulary": 2,

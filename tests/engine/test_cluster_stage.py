@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fake_encoder import FakeEncoder
+from made_corpora import corpus_of
 from sklearn.metrics import adjusted_rand_score
-from themed_corpus import CLASSES, THEMES, events_of, make_corpus, metrics, start, themed_texts
+from themed_corpus import CLASSES, THEMES, events_of, metrics, start, themed_texts
 
 from engine.clustering import grouping
 from engine.clustering.stage import Clustering
@@ -25,12 +26,12 @@ from engine.storage import UNFINISHED
 @pytest.fixture
 def corpus(tmp_path) -> Corpus:
     texts, _ = themed_texts(90)
-    return make_corpus(tmp_path / "corpus", texts, [CLASSES[row % 2] for row in range(90)])
+    return corpus_of(tmp_path / "corpus", texts, [CLASSES[row % 2] for row in range(90)], CLASSES)
 
 
-def test_groups_that_are_the_classes_are_told(corpus, tmp_path):
+def test_groups_that_are_the_classes_are_told(tmp_path):
     def warnings(name: str, labels: list[str | None]) -> list[str]:
-        made = make_corpus(tmp_path / name, themed_texts(90)[0], labels)
+        made = corpus_of(tmp_path / name, themed_texts(90)[0], labels, CLASSES)
         events = events_of(made, tmp_path / f"of {name}", projection="none")
         return [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
 
@@ -58,7 +59,7 @@ def test_stage_writes_what_the_reader_reads(corpus, tmp_path):
     assert (last.path, last.outcome, last.summary["sizes"]) == (str(tmp_path / "run"), "completed", [30, 30, 30])
     found = Clustering.open(tmp_path / "run")
     assert adjusted_rand_score(themed_texts(90)[1], found.assignment) == 1
-    assert (found.method, found.content_hash, found.settings["clusters"]) == ("kmeans", "hash", 3)
+    assert (found.method, found.content_hash, found.settings["clusters"]) == ("kmeans", corpus.content_hash, 3)
     assert found.assignment.dtype == np.int16
     for item in found.clusters:
         theme = themed_texts(90)[1][item.central_rows[0]]
@@ -75,7 +76,10 @@ def test_stage_writes_what_the_reader_reads(corpus, tmp_path):
     assert table.schema.names == ["row", "cluster"]
     assert [str(kind) for kind in table.schema.types] == ["int64", "int16"]
     meta = json.loads((tmp_path / "run" / "clusters.json").read_text())
-    assert (meta["method"], meta["K"], meta["layout"], meta["clusters"][0]["included"]) == ("kmeans", 3, "tsne", True)
+    assert (meta["method"], meta["K"], meta["layout"]) == ("kmeans", 3, "tsne")
+    older = {**meta, "clusters": [{**item, "included": True} for item in meta["clusters"]]}
+    (tmp_path / "run" / "clusters.json").write_text(json.dumps(older))
+    assert Clustering.open(tmp_path / "run").clusters == found.clusters
 
 
 def test_same_seed_same_result(corpus, tmp_path):
@@ -149,7 +153,9 @@ def test_stage_by_label(corpus, tmp_path):
 
 def test_texts_without_a_label_are_in_no_group_by_label(tmp_path):
     texts, _ = themed_texts(30)
-    corpus = make_corpus(tmp_path / "corpus", texts, [None if row < 4 else CLASSES[row % 2] for row in range(30)])
+    corpus = corpus_of(
+        tmp_path / "corpus", texts, [None if row < 4 else CLASSES[row % 2] for row in range(30)], CLASSES
+    )
     events = events_of(corpus, tmp_path, method="label", clusters=2)
     assert any(isinstance(event, Notice) and event.text.startswith("4 texts without a label") for event in events)
     found = Clustering.open(tmp_path / "run")
@@ -167,7 +173,7 @@ def test_sweep_peaks_at_the_true_number_of_groups(corpus, tmp_path):
 
 
 def test_more_groups_than_texts_fails_before_any_work(tmp_path):
-    corpus = make_corpus(tmp_path / "corpus", ["a text", "another"], [None, None])
+    corpus = corpus_of(tmp_path / "corpus", ["a text", "another"], [None, None], CLASSES)
     encoder = FakeEncoder()
     with pytest.raises(DataError, match="2 texts cannot make 3 groups"):
         events_of(corpus, tmp_path, encoder=encoder)
@@ -176,7 +182,7 @@ def test_more_groups_than_texts_fails_before_any_work(tmp_path):
 
 
 def test_wrong_label_method_fails_before_any_work(tmp_path):
-    corpus = make_corpus(tmp_path / "corpus", ["a text", "another", "a third"], [None] * 3)
+    corpus = corpus_of(tmp_path / "corpus", ["a text", "another", "a third"], [None] * 3, CLASSES)
     encoder = FakeEncoder()
     with pytest.raises(DataError, match="None of the texts has a label"):
         events_of(corpus, tmp_path, encoder=encoder, method="label")
@@ -242,8 +248,8 @@ def test_cancel_at_every_event_leaves_no_clusters(corpus, tmp_path):
 
 def test_no_event_is_two_seconds_after_the_last(tmp_path):
     texts, _ = themed_texts(900)
-    corpus = make_corpus(tmp_path / "corpus", texts, [None] * 900)
-    few = make_corpus(tmp_path / "few", texts[:60], [None] * 60)
+    corpus = corpus_of(tmp_path / "corpus", texts, [None] * 900, CLASSES)
+    few = corpus_of(tmp_path / "few", texts[:60], [None] * 60, CLASSES)
     for method in ("kmeans", "lda"):
         list(start(few, tmp_path / f"{method}-first", method=method))  # imports the libraries, which takes seconds
         moments = [time.monotonic()]

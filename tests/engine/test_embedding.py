@@ -167,7 +167,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_done_stays(tmp_path, monkeypatch
         if len(calls) == 7:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache_module.os, "fsync", fsync)
+    monkeypatch.setattr("engine.arrays.os.fsync", fsync)
     with pytest.raises(StorageError, match="The disk is full"):
         run(tmp_path)
     encoder = FakeEncoder()

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from fake_encoder import FakeEncoder
+from made_corpora import corpus_of
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from engine.command_line.tables import comparison_table
 from engine.corpus.drawing import Draw
-from engine.corpus.store import SCHEMA, Corpus, describe
-from engine.corpus.writing import writing_corpus
 from engine.evaluation.bins import bin_of
 from engine.evaluation.linear_probe import Fit, linear_probe, probe_target, source_classes_on_target
 from engine.evaluation.metrics import evaluate, expected_calibration_error, summarise
@@ -218,17 +214,9 @@ def test_without_validation_rows_a_probe_is_left_out_and_said_so(tmp_path):
     assert RunResults.open(tmp_path / "out").validation_summary == {}
 
 
-def written(folder: Path, texts: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Corpus:
-    """Return a corpus of these texts."""
-    table = {"text": texts, "label": labels, "source": ["x"] * len(texts), "row": range(len(texts))}
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table({key: list(value) for key, value in table.items()}, schema=SCHEMA))
-    return describe(folder, list(classes), len(texts), "hash", {})
-
-
 def test_a_source_of_other_topics_teaches_no_probe(tmp_path):
     """Its classes have no order: the first of one list is not the first of the other."""
-    source = written(tmp_path / "source", ["a parcel", "a card"], ["shipping", "payment"], ["payment", "shipping"])
+    source = corpus_of(tmp_path / "source", ["a parcel", "a card"], ["shipping", "payment"], ["payment", "shipping"])
     draws = [(0, Draw(np.array([0, 1]), np.empty(0, np.int64)))]
     options = {"encoder": FakeEncoder(), "cache": tmp_path / "cache", "stop": StopToken()}
     events = list(
@@ -254,7 +242,7 @@ def test_the_source_helps_a_probe_that_has_seen_little(tmp_path):
     labels = np.arange(80) % 2
     texts = [" ".join([words[label][i % 2], *random.choice(["a", "b", "c", "d"], 3)]) for i, label in enumerate(labels)]
     stars = np.array([0, 4])[labels]
-    source = written(tmp_path / "source", texts, [str(star) for star in stars], "01234")
+    source = corpus_of(tmp_path / "source", texts, [str(star) for star in stars], "01234")
     draws = [(seed, Draw(np.array([seed, seed + 2]), np.array([seed + 1, seed + 3]))) for seed in range(2)]
     events = list(
         probe_target(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_corpora import corpus_of
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from themed_corpus import CLASSES, events_of, make_corpus, metrics, themed_texts
+from themed_corpus import CLASSES, events_of, metrics, themed_texts
 
 from engine.clustering import describe, grouping, projection
 from engine.clustering.describe import label_nmi, silhouette
@@ -69,7 +70,7 @@ def test_rows_that_are_drawn_come_from_everywhere_once_and_in_order():
 
 
 def test_kmeans_of_equal_texts_drops_empty_groups(tmp_path):
-    corpus = make_corpus(tmp_path / "same", ["one thing", "another matter"] * 10, [None] * 20)
+    corpus = corpus_of(tmp_path / "same", ["one thing", "another matter"] * 10, [None] * 20, CLASSES)
     events = events_of(corpus, tmp_path, clusters=5)
     assert any(isinstance(event, Notice) and "3 of 5 groups" in event.text for event in events)
     found = Clustering.open(tmp_path / "run")
@@ -295,7 +296,6 @@ def test_descriptions_of_a_toy_corpus():
     assert (first.name, second.name) == ("soup, cold", "battery, screen")
     assert first.central_rows == (0, 1, 2)  # the mean points to (3, -0.2)
     assert second.central_rows == (3, 4, 5)  # to (-0.1, 3)
-    assert first.included
 
 
 def test_words_of_all_groups_tell_nothing():

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_corpora import corpus_of
+from made_corpora import clustering_of, corpus_of
 from made_runs import figures
 
-from engine.clustering.store import Cluster, save
 from engine.corpus.store import Corpus
 from engine.evaluation.results import RunResults
 from engine.events import Event, Finished
@@ -64,16 +63,13 @@ def start(handed: dict[str, Any], tmp_path: Path) -> tuple[str, torch.Tensor]:
 
 def test_meta_training_gets_tasks_by_its_settings_and_its_start(corpus, handed, start, tmp_path):
     assignment = (np.arange(60) // 20).astype(np.int16)
-    groups = [Cluster(number, f"g{number}", 20, {}, (), ()) for number in range(3)]
-    facts = {"method": "random", "settings": {}, "content_hash": corpus.content_hash}
-    clusters = tmp_path / "clusters"
-    save(clusters, assignment, None, groups, {**facts, "silhouette": None, "label_nmi": None, "sweep": {}})
+    clustering_of(tmp_path / "clusters", corpus, assignment)
     settings = MetaTrainSettings(shots=3, validation_share=0.4, validation_rows=6, seed=5)
     job = MetaTrainJob(
         corpus=str(corpus.folder), clusters=str(tmp_path / "clusters"), settings=settings, start=start[0]
     )
     list(job.run(Session(), tmp_path, StopToken()))
-    named = [(group.name, np.flatnonzero(assignment == group.number)) for group in groups]
+    named = [(f"group {number}", np.flatnonzero(assignment == number)) for number in range(3)]
     expected, _ = make_meta_tasks(named, shots=3, validation_share=0.4, validation_rows=6, seed=5)
     assert [len(task.validation) for task in expected] == [6, 6, 6]
     for found, task in zip(handed["positional"][2], expected, strict=True):
@@ -91,7 +87,7 @@ def test_every_seed_of_a_tuning_begins_at_its_own_prompt(corpus, handed, start, 
     tune = TuneSettings(seeds=3, first_seed=4, training_rows=10, validation_rows=10)
     starts = {"mine": start[0], "PT": "random"}
     list(TuneJob(corpus=str(corpus.folder), starts=starts, tune=tune).run(Session(), tmp_path, StopToken()))
-    found, scorer = handed["positional"][2], handed["scorer"]
+    found, scorer = handed["positional"][3], handed["scorer"]
     assert list(found) == ["mine", "PT"]
     assert all(torch.equal(prompt, start[1]) for prompt in found["mine"])
     for seed, prompt in zip((4, 5, 6), found["PT"], strict=True):

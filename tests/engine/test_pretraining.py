@@ -225,7 +225,7 @@ def test_a_trainer_learns_from_one_text_at_the_rate_of_its_step_and_validates_on
     for step in range(2):
         result_of(trainer.train(trainer.batches(step)))
         factor = warmup_cosine(step, quick.warmup_steps, quick.steps, quick.final_rate)
-        assert trainer._optimizer.param_groups[0]["lr"] == pytest.approx(quick.learning_rate * factor)
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(quick.learning_rate * factor)
 
 
 def test_result_is_a_backbone_in_bfloat16_that_loads_and_is_the_trained_one(prepared, settings, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_padding_of_a_text_has_no_part_in_its_vector(backbone) -> None:
 def test_a_loss_counts_by_its_weight_and_is_told_without_it(rows) -> None:
     weight = torch.nn.Parameter(torch.tensor(2.0))
     trainer = SimpleNamespace(
-        _optimizer=SimpleNamespace(zero_grad=lambda **_: None),
+        optimizer=SimpleNamespace(zero_grad=lambda **_: None),
         _autocast=nullcontext,
         _loss=lambda batch: weight * float(batch.inputs.mean()),
     )

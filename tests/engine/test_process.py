@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from counting import CountJob
+from made_corpora import clustering_of, corpus_of
 
 from engine import jobs
 from engine.errors import EngineProcessError
@@ -138,32 +139,11 @@ def test_death_is_told_and_a_new_process_goes_on(tmp_path):
 
 def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, tiny_t5, make_scorer, make_examples):
     """SIGKILL in the middle of meta-training through the whole stack, then the same job again."""
-    import pyarrow as pa
-
-    from engine.clustering.store import Cluster, save
-    from engine.corpus.store import SCHEMA, describe
-    from engine.corpus.writing import writing_corpus
-
     texts = [f"{'good' if i % 2 else 'bad'} soup number {i}" for i in range(60)]
-    rows = {"text": texts, "label": [str(i % 2) for i in range(60)], "source": ["x"] * 60, "row": list(range(60))}
-    folder = tmp_path / "corpus"
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(rows, schema=SCHEMA))
-    describe(folder, ["0", "1"], 60, "hash", {})
-    groups = [Cluster(number, f"group {number}", 20, {}, (), ()) for number in range(3)]
-    facts = {
-        "method": "random",
-        "settings": {},
-        "content_hash": "hash",
-        "silhouette": None,
-        "label_nmi": None,
-        "sweep": {},
-    }
-    (tmp_path / "clusters").mkdir()
-    save(tmp_path / "clusters", np.arange(60) % 3, None, groups, facts)
+    corpus = corpus_of(tmp_path / "corpus", texts, [str(i % 2) for i in range(60)], words={})
     training = jobs.MetaTrainJob(
-        corpus=str(folder),
-        clusters=str(tmp_path / "clusters"),
+        corpus=str(corpus.folder),
+        clusters=str(clustering_of(tmp_path / "clusters", corpus, np.arange(60) % 3)),
         backbone=BackboneSettings(backbone=str(tiny_t5), device="cpu", precision="float32"),
         prompt={"soft_tokens": 4, "text_tokens": 32},
         settings={"shots": 2, "steps": 6, "validate_every": 3, "checkpoint_every": 2, "alpha": 1.0, "beta": 0.3},

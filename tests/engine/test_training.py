@@ -333,8 +333,8 @@ def test_few_shot_stage_tunes_every_start_on_the_same_draws(make_scorer, make_ex
         for name in ("vocabulary", "random")
     }
     test = np.arange(60, 90)
-    stage = few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken(), pool=np.arange(60), test=test)
-    events = run(stage)
+    draws = few_shot_draws(examples.labels, np.arange(60), settings)
+    events = run(few_shot(scorer, examples, draws, starts, settings, tmp_path, stop=StopToken(), test=test))
     results = read_json(tmp_path / "results.json")
     assert list(results["runs"]) == ["vocabulary seed 0", "vocabulary seed 1", "random seed 0", "random seed 1"]
     assert list(results["summary"]) == ["vocabulary", "random", ALONE]

@@ -193,7 +193,8 @@ def test_few_shot_tuning_is_planned_by_its_settings(make_scorer, make_examples, 
     )
     for chosen in (settings, settings.model_copy(update={"training_rows": 60, "validation_rows": 0})):
         starts = {"x": [torch.zeros(4, 32)]}
-        list(few_shot(scorer, examples, starts, chosen, tmp_path, stop=StopToken()))
+        draws = few_shot_draws(examples.labels, np.arange(60), chosen)
+        list(few_shot(scorer, examples, draws, starts, chosen, tmp_path, stop=StopToken()))
     expected = TuningPlan(0.7, 0.6, 5, 4, 8 * 3, 3, 3, 9, "loss", True)  # 10 rows are three batches
     assert plans == [expected, dataclasses.replace(expected, steps=2 * 15, validate_every=15)]
 
@@ -203,13 +204,14 @@ def test_a_class_that_is_not_among_the_training_texts_is_told(make_scorer, make_
     examples = make_examples(scorer, 24)
     settings = TuneSettings(training_rows=3, validation_rows=12, seeds=6, epochs=1)
     starts = {"x": [torch.zeros(4, 32)] * 6}
+    draws = few_shot_draws(examples.labels, np.arange(24), settings)
     told = [
         event.text
-        for event in few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken())
+        for event in few_shot(scorer, examples, draws, starts, settings, tmp_path, stop=StopToken())
         if isinstance(event, Notice) and event.text.startswith("Seed ")
     ]
     expected = []
-    for seed, draw in few_shot_draws(examples.labels, np.arange(24), settings):
+    for seed, draw in draws:
         absent = [name for number, name in enumerate("012") if number not in examples.labels[draw.training]]
         if absent:
             expected.append(f"Seed {seed} drew no training text of the class {', '.join(absent)}.")

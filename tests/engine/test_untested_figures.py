@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.command_line.tables import show_comparison
+from engine.corpus.drawing import few_shot_draws
 from engine.evaluation.metrics import evaluate, summarise
 from engine.evaluation.results import RunResults
 from engine.events import Notice
@@ -77,7 +78,9 @@ def test_fewer_rows_than_asked_for_are_told(make_scorer, make_examples, tmp_path
     scorer = make_scorer(2)
     settings = TuneSettings(training_rows=8, validation_rows=8, seeds=1, epochs=1)
     starts = {"PT": [initial_prompt("random", scorer.backbone, scorer.verbalizer, 4, 0)]}
-    stage = few_shot(scorer, make_examples(scorer, rows), starts, settings, tmp_path, stop=StopToken())
+    examples = make_examples(scorer, rows)
+    draws = few_shot_draws(examples.labels, np.arange(rows), settings)
+    stage = few_shot(scorer, examples, draws, starts, settings, tmp_path, stop=StopToken())
     found = [event.text for event in stage if isinstance(event, Notice)]
     assert len(found) == len(told)
     assert all(text.startswith(start) for text, start in zip(found, told, strict=True))

@@ -43,12 +43,15 @@ from engine.training.few_shot import few_shot
 CLASSES = ("0", "1", "2")
 
 
-def tune_few(scorer, examples, folder: Path, settings: TuneSettings, **rows: np.ndarray) -> tuple[dict, Finished]:
+def tune_few(
+    scorer, examples, folder: Path, settings: TuneSettings, pool: np.ndarray, test: np.ndarray | None = None
+) -> tuple[dict, Finished]:
     starts = {
         name: [initial_prompt(name, scorer.backbone, scorer.verbalizer, 4, seed) for seed in (1, 0)]
         for name in ("vocabulary", "random")
     }
-    *_, last = few_shot(scorer, examples, starts, settings, folder, stop=StopToken(), **rows)
+    draws = few_shot_draws(examples.labels, pool, settings)
+    *_, last = few_shot(scorer, examples, draws, starts, settings, folder, stop=StopToken(), test=test)
     return read_json(folder / "results.json"), last
 
 
@@ -102,7 +105,7 @@ def test_predictions_on_test_rows_agree_with_the_results(make_scorer, make_examp
     scorer = make_scorer(3)
     examples = make_examples(scorer, 90)
     pool, test = np.arange(60), np.arange(60, 90)[::-1].copy()
-    results, last = tune_few(scorer, examples, tmp_path, SETTINGS, pool=pool, test=test)
+    results, last = tune_few(scorer, examples, tmp_path, SETTINGS, pool, test)
     check_predictions(tmp_path, results, scorer, examples, dict.fromkeys(SEEDS, test.tolist()))
     check_best(tmp_path, results)
     assert results["draws"] == drawn(examples, pool, SETTINGS)
@@ -118,7 +121,7 @@ def test_predictions_on_test_rows_agree_with_the_results(make_scorer, make_examp
 def test_without_test_rows_each_run_is_measured_on_its_own_validation_rows(make_scorer, make_examples, tmp_path):
     scorer = make_scorer(3)
     examples = make_examples(scorer, 60)
-    results, last = tune_few(scorer, examples, tmp_path, SETTINGS, test=np.empty(0, np.int64))
+    results, last = tune_few(scorer, examples, tmp_path, SETTINGS, np.arange(60), np.empty(0, np.int64))
     draws = drawn(examples, np.arange(60), SETTINGS)
     assert results["draws"] == draws
     assert draws[str(SEEDS[0])]["validation"] != draws[str(SEEDS[1])]["validation"]
@@ -141,7 +144,7 @@ def test_with_nothing_to_measure_on_there_are_no_predictions(make_scorer, make_e
     scorer = make_scorer(3)
     examples = make_examples(scorer, 9)
     settings = TuneSettings(seeds=2, epochs_without_validation=1)
-    results, last = tune_few(scorer, examples, tmp_path, settings)
+    results, last = tune_few(scorer, examples, tmp_path, settings, np.arange(len(examples)))
     assert last.outcome == "completed"
     assert results["evaluations"] == results["summary"] == results["validation_summary"] == {}
     assert all(len(draw["training"]) == 9 and not draw["validation"] for draw in results["draws"].values())

@@ -6,24 +6,21 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_corpora import clustering_of, corpus_of
 from typer.testing import CliRunner
 
 from engine import jobs
 from engine.cli import app
-from engine.clustering.edits import ClusterEdit, task_fields
-from engine.clustering.store import Cluster, save
-from engine.corpus.store import SCHEMA, describe
-from engine.corpus.writing import writing_corpus
+from engine.clustering.edits import ClusterEdit, Group, groups_of, task_fields
+from engine.clustering.store import Cluster
+from engine.corpus.store import Corpus
 from engine.errors import DataError, ProjectError, ProjectLockedError
 from engine.events import Failed, Finished
-from engine.jobs.inputs import edited_groups
 from engine.jobs.session import Session
 from engine.project import Project
 from engine.prompting.prompt_file import load_prompt
@@ -33,29 +30,9 @@ from engine.stage import StopToken, result_of
 from engine.storage import read_json
 
 
-def write_corpus(folder: Path, labels: Sequence[str | None], classes: Sequence[str], words: dict[str, str]) -> None:
+def write_corpus(folder: Path, labels: Sequence[str | None], classes: Sequence[str], words: dict[str, str]) -> Corpus:
     """Write a corpus whose texts name their labels."""
-    count = len(labels)
-    rows = {
-        "text": [f"{label} soup number {row}" for row, label in enumerate(labels)],
-        "label": list(labels),
-        "source": ["x"] * count,
-        "row": list(range(count)),
-    }
-    folder.mkdir(parents=True)
-    with writing_corpus(folder, SCHEMA) as writer:
-        writer.write(pa.table(rows, schema=SCHEMA))
-    describe(folder, classes, count, "hash", words)
-
-
-def write_clusters(folder: Path, assignment: np.ndarray) -> None:
-    """Write a clustering with groups called ``group 0``, ``group 1``, ..."""
-    groups = [
-        Cluster(number, f"group {number}", int(size), {}, (), ()) for number, size in enumerate(np.bincount(assignment))
-    ]
-    folder.mkdir(parents=True)
-    facts = {"method": "random", "settings": {}, "content_hash": "hash"}
-    save(folder, assignment, None, groups, {**facts, "silhouette": None, "label_nmi": None, "sweep": {}})
+    return corpus_of(folder, [f"{label} soup number {row}" for row, label in enumerate(labels)], labels, classes, words)
 
 
 # Edits of groups ------------------------------------------------------------------------------------------------------
@@ -81,45 +58,34 @@ def test_edits_become_the_fields_of_a_job():
     assert task_fields({}) == {"exclude": [], "merge": [], "names": {}}
 
 
-def clustering(assignment: Sequence[int], left_out: Sequence[int] = ()) -> SimpleNamespace:
-    numbers = range(max(assignment) + 1)
-    clusters = [Cluster(number, f"g{number}", 0, {}, (), (), number not in left_out) for number in numbers]
-    return SimpleNamespace(assignment=np.array(assignment), clusters=clusters)
+CLUSTERS = [Cluster(number, f"g{number}", 2, {"a": 1, "b": number}, (f"t{number}",), (number,)) for number in range(4)]
 
 
-def named_rows(groups) -> dict[str, list[int]]:
-    found = {name: rows.tolist() for name, rows in groups}
-    assert len(found) == len(groups)
+def members(groups: Sequence[Group]) -> dict[str, list[int]]:
+    found = {group.name: group.members for group in groups if group.included}
+    assert sum(len(group.parts) for group in groups) == len(CLUSTERS), "every cluster is somewhere"
     return found
 
 
-ASSIGNMENT = [0, 1, 2, 3, 0, 1, 2, 3, -1]
-LABELS = np.array([0, 1, 0, 1, 1, -1, 0, 1, 0])
-
-
-def test_groups_without_edits_hold_their_labelled_rows():
-    groups = edited_groups(clustering(ASSIGNMENT), LABELS, [], [], {})
-    assert named_rows(groups) == {"g0": [0, 4], "g1": [1], "g2": [2, 6], "g3": [3, 7]}
-
-
 def test_excluded_groups_are_no_tasks():
-    groups = edited_groups(clustering(ASSIGNMENT, left_out=[3]), LABELS, [0], [], {1: "mine", 0: "unseen"})
-    assert named_rows(groups) == {"mine": [1], "g2": [2, 6]}
+    assert members(groups_of(CLUSTERS, [], [], {})) == {"g0": [0], "g1": [1], "g2": [2], "g3": [3]}
+    assert members(groups_of(CLUSTERS, [0], [], {1: "mine", 0: "unseen"})) == {"mine": [1], "g2": [2], "g3": [3]}
 
 
 def test_groups_are_joined_into_the_first_of_their_list():
-    groups = edited_groups(clustering(ASSIGNMENT), LABELS, [], [[2, 0, 3]], {2: "target", 0: "part"})
-    assert named_rows(groups) == {"target": [0, 2, 3, 4, 6, 7], "g1": [1]}, "the target is not the lowest number"
-    groups = edited_groups(clustering(ASSIGNMENT), LABELS, [], [[2, 0, 3]], {0: "part"})
-    assert named_rows(groups) == {"part + g2 + g3": [0, 2, 3, 4, 6, 7], "g1": [1]}
-    groups = edited_groups(clustering(ASSIGNMENT), LABELS, [0], [[2, 0, 3]], {})
-    assert named_rows(groups) == {"g2 + g3": [2, 3, 6, 7], "g1": [1]}, "a member is excluded"
+    groups = groups_of(CLUSTERS, [], [[2, 0, 3]], {2: "target", 0: "part"})
+    assert members(groups) == {"target": [0, 2, 3], "g1": [1]}, "the target is not the lowest number"
+    assert (groups[0].number, groups[0].size, groups[0].labels) == (2, 6, {"a": 3, "b": 5})
+    assert (groups[0].terms, groups[0].central_rows) == (["t0", "t2", "t3"], [0, 2, 3])
+    groups = groups_of(CLUSTERS, [], [[2, 0, 3]], {0: "part"})
+    assert members(groups) == {"part + g2 + g3": [0, 2, 3], "g1": [1]}
+    groups = groups_of(CLUSTERS, [0], [[2, 0, 3]], {})
+    assert members(groups) == {"g2 + g3": [2, 3], "g1": [1]}, "a member is excluded"
 
 
 def test_a_joined_group_is_excluded_whole():
     fields = task_fields({0: ClusterEdit("both", included=False), 2: ClusterEdit(merged_into=0)})
-    groups = edited_groups(clustering(ASSIGNMENT), LABELS, **fields)
-    assert named_rows(groups) == {"g1": [1], "g3": [3, 7]}
+    assert members(groups_of(CLUSTERS, **fields)) == {"g1": [1], "g3": [3]}
 
 
 # The project ----------------------------------------------------------------------------------------------------------
@@ -328,8 +294,8 @@ def test_loading_a_backbone_is_a_job(tmp_path, tiny_t5):
 def test_meta_train_respects_the_edits_that_the_project_keeps(tmp_path, tiny_t5):
     with Project.create(tmp_path / "a.metapt") as project:
         source, clusters = (project.folder / "runs" / name for name in ("0001-import", "0002-cluster"))
-        write_corpus(source, ["bad", "good"] * 50, ["bad", "good"], {"bad": "bad", "good": "good"})
-        write_clusters(clusters, np.arange(100) // 20)
+        corpus = write_corpus(source, ["bad", "good"] * 50, ["bad", "good"], {"bad": "bad", "good": "good"})
+        clustering_of(clusters, corpus, np.arange(100) // 20)
         project.assign("source", source)
         project.assign("clusters", clusters)
         project.set_cluster_edits(clusters, {0: ClusterEdit("soups")})

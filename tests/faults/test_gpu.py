@@ -13,6 +13,7 @@ from faults.conftest import Here
 from faults.stages import STAGES, Encoder, FastSession, Inputs, begin, fail_here, results, run_here
 
 from engine.backbones import devices, memory
+from engine.corpus.drawing import few_shot_draws
 from engine.embedding.cache import embed
 from engine.errors import BackboneError, DeviceError
 from engine.events import Checkpointed, Notice
@@ -176,8 +177,9 @@ def test_what_does_not_fit_at_all_is_a_sentence(make_scorer, make_examples, smal
     small_gpu(0)
     settings = TuneSettings(training_rows=8, validation_rows=8, seeds=1, epochs=1)
     starts = {"PT": [torch.zeros(4, 32)]}
+    draws = few_shot_draws(examples.labels, np.arange(60), settings)
     with pytest.raises(DeviceError, match="does not suffice even for one of the texts") as caught:
-        list(few_shot(scorer, examples, starts, settings, tmp_path, stop=StopToken()))
+        list(few_shot(scorer, examples, draws, starts, settings, tmp_path, stop=StopToken()))
     assert "smaller backbone" in str(caught.value.remedy)
 
 

@@ -134,8 +134,7 @@ def test_soak_labels_that_were_on_the_screen_of_a_killed_window_are_kept(
 def labelling(hands: Hands, own_project: Path) -> FewShotPage:  # noqa: F811
     """The page that labels, with the first text current."""
     hands.window.projects.open(own_project)
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.table.model.rowCount() == 2000)
     page.table.go_to(0)
     return page
@@ -193,8 +192,7 @@ def test_a_project_in_a_read_only_folder_is_offered_for_reading(
     assert "the folder is read-only" in question.text()
     hands.answer(question, "Open for reading only")
     hands.until(lambda: "(reading only)" in hands.window.windowTitle())
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.table.model.rowCount() == 2000)
     hands.qtbot.keyClick(page.table.view, Qt.Key.Key_1)
     assert page.table.model.own_label(0) is None
@@ -209,8 +207,7 @@ def test_a_second_window_reads_what_the_first_one_labels(hands: Hands, own_proje
         question = hands.dialog(Question)
         assert "open in another window" in question.text()
         hands.answer(question, "Open for reading only")
-        page = hands.step(4)
-        assert isinstance(page, FewShotPage)
+        page = hands.to(FewShotPage)
         hands.until(lambda: page.table.model.rowCount() == 2000)
         assert page.table.model.own_label(3) == "good"
         hands.qtbot.keyClick(page.table.view, Qt.Key.Key_1)

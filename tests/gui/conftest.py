@@ -15,19 +15,17 @@ import shiboken6
 from gui.driving import Hands
 from gui.letters import add_target, opened
 from gui.looking import CORNERS, GROUPS, colour, crowd, near
+from made_runs import run_here
 from PySide6.QtCore import QCoreApplication, QEvent, QThread
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from engine.events import Finished
-from engine.jobs import AnnotateJob, ClusterJob, Job
+from engine.jobs import AnnotateJob, ClusterJob
 from engine.jobs.session import Session
 from engine.presets import preset
 from engine.project import Project
-from engine.running.perform import perform
 from engine.running.pipeline import import_job
 from engine.settings import AnnotateSettings, ClusterSettings, ImportSettings
-from engine.stage import StopToken
 from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.pages.cluster import ClusterPage
@@ -127,20 +125,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Path) -> Path:
         for number in range(60):
             mood = ("unhappy", "happy")[number % 2]
             stream.write(f"parcel {number} came {'broken' if mood == 'unhappy' else 'early'},{mood}\n")
-    session, stop = Session(), StopToken()
+    session = Session()
     with Project.create(folder) as project:
-
-        def done(role: str, job: Job) -> str:
-            run, _ = project.run_folder(job)
-            last = list(perform(job, run, session, stop))[-1]
-            assert isinstance(last, Finished), last
-            project.assign(role, run)
-            return str(run)
-
-        texts = done("source", import_job([str(source)], ImportSettings(text_column="review", label_column="stars")))
-        done("target", import_job([str(target)], ImportSettings(text_column="message", label_column="mood")))
+        reading = ImportSettings(text_column="review", label_column="stars")
+        texts = run_here(project, "source", import_job([str(source)], reading), session)
+        reading = ImportSettings(text_column="message", label_column="mood")
+        run_here(project, "target", import_job([str(target)], reading), session)
         grouped = ClusterSettings(method="random", clusters=4, projection="none")
-        done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=grouped))
+        run_here(project, "clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=grouped), session)
         values = preset("quick", str(tiny_t5))
         values["meta_train"].update(steps=100_000, shots=2, validate_every=100_000, checkpoint_every=5, alpha=5.0)
         for name, value in values.items():
@@ -172,23 +164,13 @@ def annotated_once(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             stream.write(f"my stay {number} felt {words[number % 5]} really\n")
     session = Session()
     with Project.open(folder) as project:
-        for role, job in (
-            ("open-text", lambda: import_job([str(posts)], ImportSettings())),
-            (
-                "annotated",
-                lambda: AnnotateJob(
-                    labelled=str(project.role("source")),
-                    unlabelled=str(project.role("open-text")),
-                    cache=str(project.cache),
-                    settings=AnnotateSettings(confidence=0.1, out_of_domain_share=0, balance=False),
-                ),
-            ),
-        ):
-            made = job()
-            run, _ = project.run_folder(made)
-            last = list(perform(made, run, session, StopToken()))[-1]
-            assert isinstance(last, Finished), last
-            project.assign(role, run)
+        annotation = AnnotateJob(
+            labelled=str(project.role("source")),
+            unlabelled=run_here(project, "open-text", import_job([str(posts)], ImportSettings()), session),
+            cache=str(project.cache),
+            settings=AnnotateSettings(confidence=0.1, out_of_domain_share=0, balance=False),
+        )
+        run_here(project, "annotated", annotation, session)
         project.set_value("annotate", {"confidence": 0.1, "out_of_domain_share": 0.0, "balance": False})
     return folder
 
@@ -199,8 +181,7 @@ def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabel
     folder = tmp_path / "annotated.metapt"
     shutil.copytree(annotated_once, folder)
     hands.window.projects.open(folder)
-    page = hands.step(1)
-    assert isinstance(page, PseudoLabelPage)
+    page = hands.to(PseudoLabelPage)
     hands.until(lambda: page.total.value.text() == "100")
     return page
 
@@ -209,8 +190,7 @@ def labelling(hands: Hands, annotated_once: Path, tmp_path: Path) -> PseudoLabel
 def clustering(hands: Hands, project_folder: Path) -> ClusterPage:
     """The page of groups with a copy of the prepared project, which has four."""
     hands.window.projects.open(project_folder)
-    page = hands.step(2)
-    assert isinstance(page, ClusterPage)
+    page = hands.to(ClusterPage)
     hands.until(lambda: page.groups.table.rowCount() == 4)
     return page
 

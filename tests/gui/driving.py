@@ -28,6 +28,7 @@ LONG = 240_000
 """Milliseconds that a run of the tests may take on a busy machine."""
 CTRL = Qt.KeyboardModifier.ControlModifier
 Dialog = TypeVar("Dialog", bound=QDialog)
+AnyPage = TypeVar("AnyPage", bound=Page)
 
 
 class Hands:
@@ -55,6 +56,16 @@ class Hands:
         """Go to a step by its button in the rail."""
         self.click(self.window.rail.buttons[number])
         return self.window.pages[number]
+
+    def to(self, kind: type[AnyPage]) -> AnyPage:
+        """Go to the page of a kind."""
+        page = self.page(kind)
+        self.step(self.window.pages.index(page))
+        return page
+
+    def page(self, kind: type[AnyPage]) -> AnyPage:
+        """Return the page of a kind, wherever the window is."""
+        return next(page for page in self.window.pages if isinstance(page, kind))
 
     def press(self, page: Page) -> None:
         """Press the primary button of a page as soon as it can be pressed, and wait until its job has begun."""

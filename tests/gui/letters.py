@@ -33,16 +33,14 @@ def add_target(project: Project, rows: int, *, labelled: int = 0) -> Path:
 def show_target(hands: Hands, folder: Path, rows: int) -> None:
     """Let the project stand on these texts, as a new import does."""
     hands.window.document.assign("target", folder)
-    page = hands.window.pages[TUNE]
-    assert isinstance(page, FewShotPage)
+    page = hands.page(FewShotPage)
     hands.until(lambda: page.labels.texts is not None and page.table.model.rowCount() == rows)
 
 
 def opened(hands: Hands, folder: Path) -> FewShotPage:
     """Open a project on its page Label and tune."""
     hands.window.projects.open(folder)
-    page = hands.step(TUNE)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.table.model.rowCount() > 0)
     return page
 

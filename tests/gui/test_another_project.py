@@ -31,8 +31,7 @@ TUNE = 4
 def page(hands: Hands, project_folder: Path) -> FewShotPage:
     """Label and tune, with the texts of the task."""
     hands.window.projects.open(project_folder)
-    shown = hands.step(TUNE)
-    assert isinstance(shown, FewShotPage)
+    shown = hands.to(FewShotPage)
     hands.until(lambda: shown.table.model.rowCount() == 60)
     return shown
 
@@ -90,8 +89,7 @@ def test_nothing_is_said_of_a_run_of_the_last_project(
 ) -> None:
     other = tmp_path / "other.metapt"
     shutil.copytree(project_folder, other)
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     hands.press(training)
     hands.until(lambda: any(curve == "query" for curve, *_ in training.losses.table()[1]))
     os.kill(hands.window.host.pid, signal.SIGKILL)
@@ -130,8 +128,7 @@ def test_curves_of_a_tuning_come_back(hands: Hands, project_folder: Path) -> Non
         (folder / "events.jsonl").write_text("".join(to_json(line) + "\n" for line in lines), encoding="utf-8")
         project.assign("tune", folder)
     hands.window.projects.open(project_folder)
-    page = hands.step(TUNE)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.curves.accuracy.table()[1][-1:] == [("PT, seed 0", 3, 0.53)])
 
 
@@ -165,8 +162,7 @@ def test_a_copy_of_a_database_that_is_written_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["Stop and keep", "Cancel the run"])
 def test_a_window_whose_job_ended_before_the_answer_closes(hands: Hands, page: FewShotPage, text: str) -> None:
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     hands.press(training)
     hands.window.close()
     question = hands.dialog(Question)
@@ -177,8 +173,7 @@ def test_a_window_whose_job_ended_before_the_answer_closes(hands: Hands, page: F
 
 
 def test_a_trial_whose_engine_dies_says_so(hands: Hands, page: FewShotPage) -> None:
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     hands.until(training.estimate.isEnabled)
     hands.click(training.estimate)
     hands.until(lambda: hands.window.runner.current is not None and bool(hands.window.host.pid))
@@ -189,8 +184,7 @@ def test_a_trial_whose_engine_dies_says_so(hands: Hands, page: FewShotPage) -> N
 
 
 def test_a_run_that_is_there_already_is_told(hands: Hands, page: FewShotPage) -> None:
-    clustering = hands.step(2)
-    assert isinstance(clustering, ClusterPage)
+    clustering = hands.to(ClusterPage)
     hands.until(lambda: clustering.groups.table.rowCount() == 4)
     clustering.form.set_values({**clustering.form.values(), "method": "random", "projection": "none"}, quiet=False)
     hands.run(clustering)

@@ -72,12 +72,10 @@ def test_what_one_page_asks_does_not_take_the_place_of_what_another_asked(
     hands: Hands, gate: Gate, project_folder: Path
 ) -> None:
     hands.window.projects.open(project_folder)
-    labels = hands.step(4)
-    assert isinstance(labels, FewShotPage)
+    labels = hands.to(FewShotPage)
     hands.until(lambda: bool(labels.side.preview.text()))
     gate.shut()
-    importing = hands.step(0)
-    assert isinstance(importing, ImportPage)
+    importing = hands.to(ImportPage)
     hands.click(importing.roles["target"])
     assert importing.model.rowCount() == 0
     hands.step(4)
@@ -90,8 +88,7 @@ def test_every_file_that_was_to_be_saved_is_saved_and_told(
     hands: Hands, gate: Gate, prompt: Path, project_folder: Path, tmp_path: Path
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     page.use(str(prompt))
     hands.until(lambda: bool(page.side.classes()))
     gate.shut()
@@ -117,8 +114,7 @@ def test_what_a_backbone_said_of_a_word_is_not_shown_of_another_backbone(
     hands: Hands, project_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     asked: list[tuple[str, Callable[[Any], None]]] = []
     words = page.words
     words.set_backbone({"backbone": "one"})
@@ -141,8 +137,7 @@ def test_an_answer_of_the_prompt_before_does_not_stay_beside_another(
     hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     page._file = tmp_path / "one.safetensors"
     page._on_chances({"happy": 0.9, "unhappy": 0.1})
     assert page.answer.text().startswith("happy")
@@ -157,8 +152,7 @@ def test_an_answer_that_is_late_is_said_to_be(
     hands: Hands, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     page._file = tmp_path / "one.safetensors"
     page._on_chances({"happy": 0.9, "unhappy": 0.1})
     waiting: list[Callable[[Any], None]] = []
@@ -221,8 +215,7 @@ def test_files_are_classified_with_the_prompt_that_was_shown_when_they_were_chos
     hands: Hands, gate: Gate, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     file = write(tmp_path / "new.csv", rows=[(f"text {number}", "") for number in range(5)])
     hands.next_file(file, save=tmp_path / "answers.csv")
     jobs: list[Any] = []
@@ -307,8 +300,7 @@ def test_a_run_is_over_though_its_folder_cannot_be_looked_into(
 
 def test_a_trial_that_was_paused_tells_no_duration(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(page.estimate.isEnabled)
     hands.click(page.estimate)
     hands.window.pause_job()
@@ -326,8 +318,7 @@ def test_curves_of_a_tuning_are_shown_while_another_step_runs(hands: Hands, proj
         (folder / "events.jsonl").write_text("".join(to_json(line) + "\n" for line in lines), encoding="utf-8")
         project.assign("tune", folder)
     hands.window.projects.open(project_folder)
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.window.runner.start("train", "meta-train", CountJob(to=10_000, seconds=0.05))
     page._read_curves()
     hands.until(lambda: page.curves.accuracy.table()[1][-1:] == [("PT, seed 0", 3, 0.53)], 20_000)

@@ -115,7 +115,7 @@ def test_reliability_of_the_engine_is_drawn(shown):
 
 
 def test_counts_of_the_reliability_diagram_are_not_clipped(shown):
-    diagram = shown(ReliabilityDiagram("Reliability", "confidence", "share that is right"))
+    diagram = shown(ReliabilityDiagram("Reliability"))
     diagram.resize(300, 230)
     diagram.set_bins(BINS)
     diagram.grab()

@@ -36,7 +36,7 @@ def drag(qtbot, plot: PlotCard, start: QPoint, stop: QPoint) -> None:
 
 @pytest.fixture
 def sweep(shown) -> SweepPlot:
-    sweep = shown(SweepPlot("Silhouette", "number of groups K", ""))
+    sweep = shown(SweepPlot("Silhouette"))
     sweep.set_values({5: 0.2, 3: 0.1, 10: 0.3, 20: math.nan})
     sweep.grab()
     return sweep
@@ -74,7 +74,7 @@ def test_arrow_keys_choose_the_next_number(sweep, qtbot):
 
 @pytest.fixture
 def thresholds(shown) -> ThresholdHistogram:
-    plot = shown(ThresholdHistogram("Confidence of the pseudo-labels", "confidence", "texts"))
+    plot = shown(ThresholdHistogram("Confidence of the pseudo-labels"))
     plot.set_histograms({"bad": np.arange(40), "good": np.arange(40)[::-1], "fine": np.full(40, 5)})
     for name, value in (("bad", 0.3), ("good", 0.6), ("fine", 0.6)):
         plot.set_threshold(name, value)

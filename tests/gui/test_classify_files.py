@@ -35,8 +35,7 @@ def using(hands: Hands, project_folder: Path, tmp_path: Path) -> UsePage:
     words = {"unhappy": "bad", "happy": "good"}
     save_prompt(Prompt(torch.zeros(3, WIDTH), None, words, PromptSettings(soft_tokens=3)), prompt)
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     page.use(str(prompt))
     hands.until(page.primary.isEnabled)
     return page
@@ -221,8 +220,7 @@ def exporting(hands: Hands, project_folder: Path, tiny_t5: Path) -> UsePage:
         prompt = Prompt(torch.zeros(3, WIDTH), None, words, PromptSettings(soft_tokens=3))
         save_prompt(prompt, folder / "prompt.safetensors")
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     return page
 
 

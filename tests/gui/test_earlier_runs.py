@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands
+from made_runs import as_if_run, run_here
 
-from engine.jobs import ClusterJob, Job, MetaTrainJob, TuneJob
+from engine.jobs import ClusterJob, MetaTrainJob, TuneJob
 from engine.jobs.session import Session
 from engine.presets import preset
 from engine.project import Project
-from engine.running.perform import perform
 from engine.running.pipeline import import_job
 from engine.settings import ClusterSettings, ImportSettings, MetaTrainSettings, PromptSettings, TuneSettings
-from engine.stage import StopToken
-from engine.storage import write_json
 from metapt_gui.earlier_runs import OWN, values_of_runs
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
@@ -33,46 +31,33 @@ def from_terminal(tmp_path: Path, tiny_t5: Path) -> Path:
     source = ImportSettings(text_column="review", label_column="stars", minimum_characters=3)
     target = ImportSettings(text_column="mail", label_column="mood", words={"a": "bad", "b": "good"})
     with Project.create(tmp_path / "a.metapt") as project:
-
-        def done(role: str, job: Job, *, really: bool = True) -> str:
-            run, _ = project.run_folder(job)
-            run.mkdir(exist_ok=True)
-            if really:
-                list(perform(job, run, Session(), StopToken()))
-            write_json(run / "job.json", job.document())
-            project.assign(role, run)
-            return str(run)
-
-        texts = done("source", import_job([str(reviews)], source))
-        task = done("target", import_job([str(mails)], target))
+        texts = run_here(project, "source", import_job([str(reviews)], source), Session())
+        task = run_here(project, "target", import_job([str(mails)], target), Session())
         settings = ClusterSettings(method="random", clusters=4, projection="none")
-        groups = done("clusters", ClusterJob(corpus=texts, cache=str(project.cache), settings=settings))
+        grouping = ClusterJob(corpus=texts, cache=str(project.cache), settings=settings)
+        groups = run_here(project, "clusters", grouping, Session())
         prompt = PromptSettings(soft_tokens=7, template="{text} So {mask}.")
         backbone = {"backbone": str(tiny_t5)}
         meta = MetaTrainSettings(steps=77, alpha=3.0)
         train = MetaTrainJob(corpus=texts, clusters=groups, backbone=backbone, prompt=prompt, settings=meta)
-        done("meta-train", train, really=False)
+        as_if_run(project, "meta-train", train)
         tune = TuneSettings(seeds=3, learning_rate=0.02)
-        done("tune", TuneJob(corpus=task, backbone=backbone, prompt=prompt, tune=tune, starts={}), really=False)
+        as_if_run(project, "tune", TuneJob(corpus=task, backbone=backbone, prompt=prompt, tune=tune, starts={}))
     return tmp_path / "a.metapt"
 
 
 def test_the_window_goes_on_from_there(hands: Hands, from_terminal: Path) -> None:
     hands.window.projects.open(from_terminal)
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     hands.until(lambda: page.model.rowCount() == 40)
     assert (page.text_column.currentText(), page.label_column.currentText()) == ("review", "stars")
     assert page.form.values()["minimum_characters"] == 3
-    clusters = hands.step(2)
-    assert isinstance(clusters, ClusterPage)
+    clusters = hands.to(ClusterPage)
     assert clusters.form.values()["clusters"] == 4
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     assert (training.form.values()["steps"], training.form.values()["alpha"]) == (77, 3.0)
     assert training.prompt_form.values()["soft_tokens"] == 7
-    tuning = hands.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = hands.to(FewShotPage)
     assert tuning.side.words.words() == {"a": "bad", "b": "good"}
     assert tuning.side.form.values()["seeds"] == 3
     assert tuning.side.prompt_form.values()["template"] == "{text} So {mask}."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from gui.driving import Hands, undo
-from gui.letters import TUNE, opened, press
+from gui.letters import opened, press
 from PySide6.QtCore import Qt, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
@@ -24,8 +24,6 @@ from metapt_gui.widgets.backbone_picker import BUNDLED
 from metapt_gui.widgets.dialogs import ErrorDialog, Question, TableDialog
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.results_view import Results, ResultsView
-
-CLUSTER, TRAIN = 2, 3
 
 
 @pytest.fixture
@@ -95,8 +93,7 @@ def test_a_project_that_was_open_for_reading_can_be_opened_again(hands: Hands, p
     assert hands.window.document.read_only
     hands.window.projects.open(project_folder)
     assert not hands.window.document.read_only
-    page = hands.step(TUNE)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(page.side.from_file.isEnabled)
     assert page.side.words.isEnabled()
 
@@ -171,8 +168,7 @@ def test_all_starts_are_as_long_as_the_one_that_was_learned(
 
 
 def test_a_preset_leaves_what_was_set_for_tuning(hands: Hands, page: FewShotPage) -> None:
-    training = hands.step(TRAIN)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     training._use_preset("laptop")
     training._use_preset("paper")
     changed = {**training.document.value("tune"), "epochs": 7}
@@ -193,8 +189,7 @@ def test_labels_that_nothing_uses_are_said(page: FewShotPage) -> None:
 
 def test_pseudo_labels_can_be_left_aside_again(hands: Hands, labelling: PseudoLabelPage) -> None:
 
-    page = hands.step(CLUSTER)
-    assert isinstance(page, ClusterPage)
+    page = hands.to(ClusterPage)
     assert page.texts.currentText() == "the pseudo-labelled texts"
     hands.choose(page.texts, "the labelled texts")
     assert page.document.value("learn from") == "source"
@@ -208,8 +203,7 @@ def test_pseudo_labels_can_be_left_aside_again(hands: Hands, labelling: PseudoLa
 
 
 def test_learning_from_pseudo_labels_has_advice(hands: Hands, labelling: PseudoLabelPage) -> None:
-    training = hands.step(TRAIN)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     assert not training.advice.isVisible(), "it is about the bundled backbone"
     hands.choose(training.backbone.kind, BUNDLED)
     training._use_preset("laptop")

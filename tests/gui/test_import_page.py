@@ -223,8 +223,7 @@ def test_a_file_dropped_on_the_last_page_is_classified(
     hands: Hands, project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     before = hands.window.document.value("files source"), hands.window.document.value("import source")
     dropped = written(tmp_path / "new.csv")
     asked: list[list[Path]] = []

@@ -22,8 +22,7 @@ def exams(path: Path, *moods: str) -> Path:
 
 
 def imported(hands: Hands, file: Path) -> ImportPage:
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     hands.click(page.roles["test"])
     page.set_files([str(file)])
     hands.until(lambda: page.model.rowCount() > 0)
@@ -47,8 +46,7 @@ def test_tuning_is_measured_on_a_file_of_its_own(small: Hands, tmp_path: Path) -
     small.choose(page.label_column, NO_LABEL)
     assert page.blocked() == "Test texts need a label column; choose one."
 
-    tuning = small.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = small.to(FewShotPage)
     small.until(tuning.primary.isEnabled)
     assert tuning.side.own_test.isVisible()
     assert tuning.side.own_test.text() == "Test on the 12 test texts"
@@ -76,8 +74,7 @@ def test_tuning_is_measured_on_a_file_of_its_own(small: Hands, tmp_path: Path) -
 
 def test_classes_that_the_task_does_not_have_are_said_before_anything_runs(small: Hands, tmp_path: Path) -> None:
     imported(small, exams(tmp_path / "exams.csv", "happy", "sad"))
-    tuning = small.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = small.to(FewShotPage)
     small.until(lambda: "sad" in tuning.blocked())
     assert not tuning.primary.isEnabled()
     small.click(tuning.side.own_test)
@@ -86,8 +83,7 @@ def test_classes_that_the_task_does_not_have_are_said_before_anything_runs(small
 
 def test_a_class_that_only_the_test_texts_have_goes_with_its_new_name(small: Hands, tmp_path: Path) -> None:
     imported(small, exams(tmp_path / "exams.csv", "happy", "sad"))
-    tuning = small.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = small.to(FewShotPage)
     small.until(lambda: "sad" in tuning.blocked())
     tuning.labels.rename("sad", "unhappy")
     assert tuning.labels.task.renamed["sad"] == "unhappy"

@@ -15,6 +15,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 
+from engine.clustering.edits import groups_of
+from engine.clustering.store import Cluster
 from engine.presets import preset
 from engine.project import Project
 from engine.workflow import State, states
@@ -24,7 +26,7 @@ from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED, FOLDER
-from metapt_gui.widgets.cluster_list import ClusterList, Group
+from metapt_gui.widgets.cluster_list import ClusterList
 from metapt_gui.widgets.cluster_scatter import ClusterScatter
 from metapt_gui.widgets.pieces import ElidedLabel
 
@@ -67,7 +69,8 @@ def test_what_is_said_of_a_group_that_is_selected_by_hand_is_seen(hands: Hands, 
     hands.qtbot.wait(50)
     assert not in_sight(groups.terms), "who looks at the plot does not look there"
     long = "nobody could say where the parcel was and when it would come " * 3
-    shown = [replace(group, central_rows=[0, 1, 2, 3, 4]) for group in groups.groups]
+    rows = tuple(range(5))
+    shown = [replace(group, parts=(replace(group.parts[0], central_rows=rows),)) for group in groups.groups]
     groups.show_groups(shown, dict.fromkeys(range(5), long))
     where = groups.table.visualItemRect(groups.table.item(2, 0)).center()
     hands.qtbot.mouseClick(groups.table.viewport(), Qt.MouseButton.LeftButton, pos=where)
@@ -80,7 +83,8 @@ def test_what_is_said_of_a_group_that_is_selected_by_hand_is_seen(hands: Hands, 
 def test_all_of_the_usual_ten_groups_are_seen(qtbot) -> None:
     groups = ClusterList()
     qtbot.addWidget(groups)
-    groups.show_groups([Group(number, f"group {number}", True, 9, {}, [], [], [number]) for number in range(10)], {})
+    clusters = [Cluster(number, f"group {number}", 9, {}, (), ()) for number in range(10)]
+    groups.show_groups(groups_of(clusters, [], [], {}), {})
     groups.resize(330, groups.minimumSizeHint().height())
     groups.show()
     assert groups.table.verticalScrollBar().maximum() == 0
@@ -92,8 +96,7 @@ def test_all_of_the_usual_ten_groups_are_seen(qtbot) -> None:
 @pytest.fixture
 def training(hands: Hands, project_folder: Path) -> MetaTrainPage:
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(page.primary.isEnabled)
     return page
 
@@ -151,8 +154,7 @@ def test_a_gpu_takes_the_papers_preset_but_not_for_the_bundled_backbone(
     monkeypatch.setattr(hands.window.host, "ask", ask)
     hands.next_file(tmp_path / "mine.metapt")
     hands.click(hands.window.welcome.new)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     assert page.preset.currentText() == "laptop"
     hands.next_file(tiny_t5)
     hands.choose(page.backbone.kind, FOLDER)

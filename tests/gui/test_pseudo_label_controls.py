@@ -156,8 +156,7 @@ def test_decisions_go_over_to_the_same_texts_in_another_file(
     rejected = before.texts[row]
     posts = tmp_path / "more posts.csv"
     posts.write_text("post\n" + "\n".join(["a post that came first", *before.texts]), encoding="utf-8")
-    imports = hands.step(0)
-    assert isinstance(imports, ImportPage)
+    imports = hands.to(ImportPage)
     hands.click(imports.roles["open-text"])
     chosen(hands, imports, posts)
     hands.run(imports)

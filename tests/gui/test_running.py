@@ -21,8 +21,7 @@ from metapt_gui.widgets.dialogs import Question
 def training(hands: Hands, project_folder: Path) -> MetaTrainPage:
     """Meta-training of 100,000 steps, under way."""
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.press(page)
     hands.until(lambda: steps(page) >= 8)
     return page
@@ -138,8 +137,7 @@ def test_keys_start_and_go_to_steps(hands: Hands, project_folder: Path) -> None:
 
 def test_a_trial_says_how_long_it_will_take_and_leaves_no_run(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(page.estimate.isEnabled)
     hands.click(page.estimate)
     hands.until(lambda: hands.window.runner.current is not None)

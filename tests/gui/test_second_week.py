@@ -67,8 +67,7 @@ def test_texts_that_are_gone_can_be_imported_again(hands: Hands, project_folder:
             project.set_value(f"import {role}", job["settings"])
         shutil.rmtree(project.role("source"))
     hands.window.projects.open(project_folder)
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     hands.until(page.primary.isEnabled)
     assert page.banner.text.text() == "The texts that were imported are not there any more. Import again."
     hands.run(page)

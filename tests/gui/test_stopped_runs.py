@@ -93,8 +93,7 @@ def test_a_stopped_clustering_that_has_groups_says_so(hands: Hands, clustering: 
 
 def test_a_stopped_import_says_that_it_is_a_part(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     folder = Path(hands.window.document.path("source"))
     write_json(folder / "result.json", read_json(folder / "result.json") | {"outcome": "stopped"})
     stopped(hands, run_of(page, "source", ImportJob(files=[]), folder))

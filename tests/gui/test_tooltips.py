@@ -7,11 +7,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import Qt as Markup
 from PySide6.QtGui import QTextDocument
 
+from engine.clustering.edits import Group
 from engine.clustering.store import Cluster
 from metapt_gui.models.audit_model import Audited, AuditModel
 from metapt_gui.models.label_model import TEXT, LabelModel
 from metapt_gui.models.preview_model import PreviewModel
-from metapt_gui.widgets.cluster_list import ClusterList, edited
+from metapt_gui.widgets.cluster_list import ClusterList
 from metapt_gui.widgets.dialogs import TableDialog
 from metapt_gui.widgets.pieces import ElidedLabel, label
 from metapt_gui.widgets.run_history import RunHistory, RunLine
@@ -31,17 +32,17 @@ def read(tip: str) -> str:
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_text_is_read_as_it_is_written(qtbot, text: str) -> None:
     assert read(tooltip(text)) == text
-    dialog = TableDialog(None, "Broken rows", ("file", "row"), [("a.csv", text)])
+    long = f"{text} and more of it, so that no column has room"
+    dialog = TableDialog(None, "Broken rows", ("file", "row"), [("a.csv", long)])
     history, groups, audit, labels, preview = RunHistory(), ClusterList(), AuditModel(), LabelModel(), PreviewModel()
     for widget in (dialog, history, groups):
         qtbot.addWidget(widget)
     history.show_runs([RunLine("0001-tune", "now", "done", "3", "71 %", text)])
-    groups.show_groups(edited([Cluster(0, text, 3, {}, (), ())], {}), {})
+    groups.show_groups([Group(0, text, True, (Cluster(0, text, 3, {}, (), ()),))], {})
     audit.show([Audited(0, "good", 0.9, text)])
     labels.set_texts([text])
-    long = f"{text} and more of it, so that no column has room"
     preview.show(["text"], [[long]], [1])
-    assert read(dialog.table.item(0, 1).toolTip()) == text
+    assert read(dialog.table.item(0, 1).toolTip()) == long
     assert read(history.item(0, 5).toolTip()) == text
     assert read(groups.table.item(0, 0).toolTip()) == text
     assert read(audit.index(0, 3).data(TIP)) == text

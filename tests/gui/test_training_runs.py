@@ -46,8 +46,7 @@ def two(hands: Hands, project_folder: Path) -> MetaTrainPage:
         trained(project, 30, {str(number): f"word{number}" for number in range(1, 6)})
         trained(project, 40)
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(lambda: page.history.rowCount() == 2)
     return page
 

@@ -39,8 +39,7 @@ from metapt_gui.widgets.dialogs import ErrorDialog, Question, TableDialog
 @pytest.fixture
 def tuning(hands: Hands, project_folder: Path) -> FewShotPage:
     hands.window.projects.open(project_folder)
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.table.model.rowCount() == 60)
     return page
 
@@ -102,8 +101,7 @@ def test_texts_that_are_worth_a_label_are_put_first(hands: Hands, project_folder
     labels = [name if row < 2 else None for row, name in enumerate(table["label"].to_pylist())]
     pq.write_table(table.set_column(1, "label", pa.array(labels, pa.string())), path)
     hands.window.projects.open(project_folder)
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     model = page.table.model
     hands.until(lambda: model.rowCount() == 60)
 
@@ -207,8 +205,7 @@ def test_a_failing_job_opens_a_dialog_with_what_where_and_remedy(hands: Hands, p
 
 def test_plots_are_saved_as_csv(hands: Hands, project_folder: Path, tmp_path: Path) -> None:
     hands.window.projects.open(project_folder)
-    page = hands.step(0)
-    assert isinstance(page, ImportPage)
+    page = hands.to(ImportPage)
     target = tmp_path / "classes.csv"
     hands.next_file(target)
     page.charts.classes.export("CSV")
@@ -220,8 +217,7 @@ def test_a_prompt_is_loaded_from_a_file_and_put_back(hands: Hands, project_folde
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nonsense")
     hands.window.projects.open(project_folder)
-    page = hands.step(5)
-    assert isinstance(page, UsePage)
+    page = hands.to(UsePage)
     assert not page.side.save.isEnabled()
     hands.next_file(bad)
     hands.click(page.side.load)

@@ -48,8 +48,7 @@ def two(hands: Hands, project_folder: Path) -> FewShotPage:
         tuned(project, 8, 0.75, probed=True)
         tuned(project, 6, 0.5, probed=False)
     hands.window.projects.open(project_folder)
-    page = hands.step(4)
-    assert isinstance(page, FewShotPage)
+    page = hands.to(FewShotPage)
     hands.until(lambda: page.history.rowCount() == 2)
     return page
 

@@ -53,8 +53,7 @@ def test_a_decision_stays_with_the_texts_that_it_was_made_about(
     posts = tmp_path / "other posts.csv"
     lines = [f"another stay {number} by the sea\n" for number in range(90)]
     posts.write_text("post\n" + "".join(lines), encoding="utf-8")
-    imports = hands.step(0)
-    assert isinstance(imports, ImportPage)
+    imports = hands.to(ImportPage)
     hands.click(imports.roles["open-text"])
     imports.set_files([str(posts)])
     hands.run(imports)

@@ -77,8 +77,7 @@ def test_a_trial_without_room_for_its_folder_is_told(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     hands.window.projects.open(project_folder)
-    page = hands.step(3)
-    assert isinstance(page, MetaTrainPage)
+    page = hands.to(MetaTrainPage)
     hands.until(page.estimate.isEnabled)
     monkeypatch.setattr(tempfile, "mkdtemp", full)
     hands.click(page.estimate)

@@ -41,8 +41,7 @@ def compared(project_folder: Path) -> Path:
 
 def test_a_probe_is_chosen_asked_and_taken_away(hands: Hands, compared: Path, tmp_path: Path) -> None:
     hands.window.projects.open(compared)
-    using = hands.step(5)
-    assert isinstance(using, UsePage)
+    using = hands.to(UsePage)
     side = using.side
     hands.until(lambda: "unhappy (bad)" in side.about.text())
     assert [side.choice.itemText(row) for row in range(side.choice.count())] == [

@@ -52,8 +52,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     assert labelling.audit.model.rowCount() > 0
 
     # 3. Cluster.
-    clustering = hands.step(2)
-    assert isinstance(clustering, ClusterPage)
+    clustering = hands.to(ClusterPage)
     groups = clustering.form.control("clusters")
     groups.setFocus()
     qtbot.keyClick(groups, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
@@ -64,8 +63,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     assert clustering.scatter.count == annotated.rows
 
     # 4. Meta-train on a small backbone from a folder, ten steps.
-    training = hands.step(3)
-    assert isinstance(training, MetaTrainPage)
+    training = hands.to(MetaTrainPage)
     hands.next_file(tiny_t5)
     hands.choose(training.backbone.kind, FOLDER)
     for name, value in (("steps", "10"), ("shots", "2")):
@@ -80,8 +78,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     assert state(hands, "train") is State.DONE
 
     # 5. Label one text more, tune, compare.
-    tuning = hands.step(4)
-    assert isinstance(tuning, FewShotPage)
+    tuning = hands.to(FewShotPage)
     hands.until(lambda: tuning.table.model.rowCount() == 220)
     tuning.table.view.setFocus()
     tuning.table.view.selectRow(3)
@@ -107,8 +104,7 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     assert {"training", "validation", "test"} <= uses
 
     # 6. Use it: a sentence, a file, and away with it.
-    using = hands.step(5)
-    assert isinstance(using, UsePage)
+    using = hands.to(UsePage)
     hands.until(lambda: "unhappy (bad)" in using.side.about.text())
     using.sentence.setFocus()
     qtbot.keyClicks(using.sentence, "Sorted out within minutes.")
