@@ -78,6 +78,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "untouched": tables.untouched,
     "plain": tables.plain,
     "own": tables.own,
+    "templates": tables.templates,
     "steps": tables.steps,
     "differences": tables.differences,
     "trained anew": tables.trained_anew,

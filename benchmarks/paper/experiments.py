@@ -290,7 +290,7 @@ EXPERIMENTS = {
     "baselines": Experiment(baselines),
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
-    "own": Experiment(own, (NEWS, "sst2")),
+    "own": Experiment(own, (NEWS,)),
     "templates": Experiment(templates, (NEWS,)),
     "table2": Experiment(table2, ("sst5",)),
     "grouped-anew": Experiment(grouped_anew, ("sst5",)),

@@ -56,6 +56,7 @@ OWN = {
     ALONE: ALONE,
 }
 """What has no labelled source, but the target's other texts."""
+TEMPLATES = ("It was ___.", "This is about ___.")
 LEARNED, ANEW = ("MetaPT(Y)", "PPT(Y)", "MetaPT", "PPT"), ("MetaPT(Y)", "PPT(Y)")
 """Starts that learned from other texts, and those of which each seed has a training of its own."""
 NOT_MEASURED = markdown(["", "accuracy"], [["not measured", ""]])
@@ -130,6 +131,19 @@ def own() -> str:
     for one, other in product(learned, ("PT, vocabulary", "Sentence-BERT probe")):
         cells = [difference(each, one, other) for each in figures]
         lines.append("| " + " | ".join([f"{OWN[one]} - {OWN[other]}", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def templates() -> str:
+    """Return what two templates make of a question of topics, and how far the second is ahead."""
+    found = read_json(RESULTS / "paper.json").get("templates", {}).get(NEWS)
+    if found is None:
+        return NOT_MEASURED
+    first, second = found["figures"].values()
+    lines = [spread([first, second], {name: METHODS.get(name, name) for name in first}, "accuracy", TEMPLATES)]
+    for name in ("PT", "PT, vocabulary"):
+        ahead = difference({"one": second[name], "other": first[name]}, "one", "other")
+        lines.append(f"| {METHODS[name]}: the second - the first |  | {ahead} |")
     return "\n".join(lines)
 
 
