@@ -82,6 +82,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "steps": tables.steps,
     "differences": tables.differences,
     "trained anew": tables.trained_anew,
+    "small batches": tables.small_batches,
     "better probe": tables.better_probe,
     "counted": tables.counted,
     "table 2": compared_with(["table2"], "sst5", "K-means", {"PPT": "PPT(Y), which has no groups"}),

@@ -18,6 +18,8 @@ PSEUDO_RATE = 0.3
 """Of PPT from pseudo-labels: the highest mean over the sets of ``choose-pseudo``, as alpha 30 is for MetaPT."""
 PLAIN_RATE = 0.3
 """Of tuning from a random start or from word vectors: the highest mean over the development rows."""
+SMALL_BATCH_RATE = 0.3
+"""Of PPT in batches of four: the highest mean over the sets of ``choose-batches``."""
 Pairs = Sequence[tuple[float, float]]
 
 
@@ -72,6 +74,16 @@ def trained_anew(bench: Bench, dataset: Dataset) -> Found:
 
     def starts(seed: int) -> dict[str, str]:
         return {"MetaPT(Y)": bench.meta(yelp, groups, seed=seed), "PPT(Y)": bench.pretrained(yelp, seed=seed)}
+
+    return for_each_seed(bench, dataset, starts)
+
+
+def small_batches(bench: Bench, dataset: Dataset) -> Found:
+    """As ``trained-anew``, of PPT in batches of four, at the rate that ``choose-batches`` found."""
+    yelp = bench.yelp()
+
+    def starts(seed: int) -> dict[str, str]:
+        return {"PPT(Y), batches of 4": bench.pretrained(yelp, batch=4, learning_rate=SMALL_BATCH_RATE, seed=seed)}
 
     return for_each_seed(bench, dataset, starts)
 
@@ -285,6 +297,7 @@ EXPERIMENTS = {
     "table1": Experiment(table1),
     "ppt": Experiment(ppt),
     "trained-anew": Experiment(trained_anew),
+    "small-batches": Experiment(small_batches),
     "untouched": Experiment(untouched),
     "plain": Experiment(plain),
     "baselines": Experiment(baselines),

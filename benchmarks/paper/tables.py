@@ -182,6 +182,19 @@ def trained_anew() -> str:
     return "\n".join(lines)
 
 
+def small_batches() -> str:
+    """Return PPT in batches of four with a training for each seed, and how far the others with one are ahead of it."""
+    own, anew = _of("small-batches", "40 + 40"), _anew()
+    if not own:
+        return NOT_MEASURED
+    name = "PPT(Y), batches of 4"
+    lines = [spread(list(own.values()), {name: name}, "accuracy", [TARGETS[target] for target in own])]
+    for other in ANEW:
+        cells = [difference(anew[target] | found, other, name) for target, found in own.items()]
+        lines.append("| " + " | ".join([f"{METHODS[other]}, trained anew - {name}", *cells]) + " |")
+    return "\n".join(lines)
+
+
 def better_probe() -> str:
     """Return how far the learned starts are ahead of the better of the two probes of each target."""
     shared, anew = _table1(), _anew()
