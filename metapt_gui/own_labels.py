@@ -13,10 +13,10 @@ from engine.jobs.own_labels import ANNOTATION, FILES, FOLDER, Written, is_own, w
 from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.running.runs import tested_on
-from engine.settings import TuneSettings
+from engine.settings import TuneSettings, validated
 from metapt_gui.background import Background
 from metapt_gui.document import Document
-from metapt_gui.widgets.dialogs import show_error
+from metapt_gui.widgets.dialogs import reporting, show_error
 from metapt_gui.widgets.pieces import Banner
 
 OFFER = (
@@ -55,12 +55,13 @@ class OwnLabels(Banner):
         """Whether the person has chosen no other files."""
         return all(is_own(name, role) for name in self._document.value(f"files {role}", []))
 
+    @reporting
     def take(self) -> None:
         """Write the files and choose them for the roles that have no others."""
         project, corpus = self._document.project, self._document.corpus("target")
         if project is None or corpus is None:
             return
-        chosen = TuneSettings(**(self._document.value("tune") or {}))
+        chosen = validated(TuneSettings, self._document.value("tune") or {})
         tune = chosen.model_copy(update={"test_rows": 0 if tested_on(project) else TEST_ROWS})
         task, labels = task_from(project.value("task")), project.labels(corpus.content_hash)
         write = partial(write_own_labels, corpus, task, labels, tune, project.folder / FOLDER, least=LEAST_TEST_ROWS)

@@ -88,6 +88,11 @@ def test_what_cannot_teach_is_said(tasked: ImportPage, hands: Hands) -> None:
     assert "The labels of your task are of no class" in box.report
     box.close()
     assert hands.window.document.value("files source") is None
+    hands.window.document.set_value("tune", {"training_rows": "many"})
+    hands.click(tasked.own.buttons[0])
+    box = hands.dialog(ErrorDialog)
+    assert "training_rows" in box.report
+    box.close()
 
 
 def test_a_source_of_ones_own_choice_is_left_alone(tasked: ImportPage, hands: Hands, tmp_path: Path) -> None:
