@@ -188,7 +188,9 @@ def small_batches() -> str:
     if not own:
         return NOT_MEASURED
     name = "PPT(Y), batches of 4"
-    lines = [spread(list(own.values()), {name: name}, "accuracy", [TARGETS[target] for target in own])]
+    shown = {name: name, **{other: f"{METHODS[other]}, trained anew" for other in ANEW}}
+    all_three = [found | anew[target] for target, found in own.items()]
+    lines = [spread(all_three, shown, "accuracy", [TARGETS[target] for target in own])]
     for other in ANEW:
         cells = [difference(anew[target] | found, other, name) for target, found in own.items()]
         lines.append("| " + " | ".join([f"{METHODS[other]}, trained anew - {name}", *cells]) + " |")
