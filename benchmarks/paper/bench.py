@@ -17,6 +17,7 @@ from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.evaluation.metrics import evaluate
 from engine.evaluation.results import ALONE, Evaluation, RunResults
+from engine.jobs.own_labels import ANNOTATION
 from engine.jobs.session import Session
 from engine.presets import Preset, as_many_texts, preset
 from engine.prompting.prompt_file import load_prompt
@@ -114,8 +115,7 @@ class Bench:
             write_rows(table, chosen, files[part])
         labelled = self._import("source", [str(files["drawn"])], **reading)
         unlabelled = self._import("open-text", [str(files["rest"])])
-        settings = AnnotateSettings(confidence=0.5, out_of_domain_share=0)
-        job = jobs.AnnotateJob(labelled=labelled, unlabelled=unlabelled, cache=self.cache, settings=settings)
+        job = jobs.AnnotateJob(labelled=labelled, unlabelled=unlabelled, cache=self.cache, settings=ANNOTATION)
         return str(self.steps.run("annotated", job))
 
     def clusters(self, corpus: str, **settings: Any) -> str:

@@ -12,7 +12,7 @@ from engine.settings import TuneSettings
 TEST_ROWS, LEAST_TEST_ROWS = 200, 20
 """So many labelled rows, at most and at least, are set aside to test on where nobody says how many.
 
-Of one text that is left all or nothing is right.
+On fewer than twenty, one that is right or wrong moves the accuracy by more than five points.
 """
 
 

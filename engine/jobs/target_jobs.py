@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from engine.corpus.drawing import few_shot_draws, set_aside
+from engine.corpus.drawing import LEAST_TEST_ROWS, few_shot_draws, set_aside
 from engine.corpus.store import Corpus
 from engine.errors import DataError
 from engine.events import Notice
@@ -21,9 +21,6 @@ from engine.wording import count
 if TYPE_CHECKING:
     import numpy as np
 
-FEW = 20
-"""On fewer texts one that is right or wrong moves the accuracy by more than five points."""
-
 
 def left_to_test(test: int, pool: int, settings: TuneSettings, *, taught: bool = False) -> str:
     """Say that ``test`` texts are left beside a ``pool`` to draw from, which are fewer than were asked for."""
@@ -32,7 +29,7 @@ def left_to_test(test: int, pool: int, settings: TuneSettings, *, taught: bool =
         f"{pool + test:,} with a label {settings.training_rows + settings.validation_rows:,} are for training and "
         f"validation{', and those that have taught the others are not tested on' if taught else ''}."
     )
-    return f"{said} Figures on so few say next to nothing." if 0 < test < FEW else said
+    return f"{said} Figures on so few say next to nothing." if 0 < test < LEAST_TEST_ROWS else said
 
 
 class TargetJob(PromptJob):
