@@ -16,6 +16,8 @@ from metapt_gui.widgets.charts import LINE, LONGEST_NAME, StillPlot, elided, mix
 from metapt_gui.widgets.pieces import fill, set_up
 from metapt_gui.wording import tooltip
 
+SHARE_OF_NAMES = 0.35
+"""Share of the width that the names of the rows may take, so that some is left for the cells."""
 STRONGEST = 0.5
 """Share of the accent colour in a cell that has its whole row; text keeps 4.5:1 on it, light and dark."""
 NARROW = 60
@@ -156,7 +158,8 @@ class ConfusionMatrix(StillPlot):
         self._name_ticks(
             "bottom", numbers if numbered else self._classes, math.ceil(widest / max(width, 1.0)), width - 4
         )
-        self._name_ticks("left", rows if numbered else self._classes, math.ceil(LINE / max(height, 1.0)), LONGEST_NAME)
+        room = min(LONGEST_NAME, SHARE_OF_NAMES * self.plot.width())
+        self._name_ticks("left", rows if numbered else self._classes, math.ceil(LINE / max(height, 1.0)), room)
         shares = self._shares()
         for cell, text in self._texts.items():
             lines = [f"{self._matrix[cell]:,}", f"{100 * shares[cell]:.0f} %"]

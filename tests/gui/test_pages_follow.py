@@ -268,3 +268,14 @@ def test_texts_of_one_class_are_not_ready_to_be_grouped(project_folder: Path) ->
         assert states(project)["cluster"] is State.READY
         path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "classes": ["5"]}), "utf-8")
         assert states(project)["cluster"] is State.TODO
+
+
+def test_groups_that_are_the_classes_are_told_on_the_page(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        project.set_value("cluster", {"method": "label", "clusters": 5, "projection": "none"})
+    hands.window.projects.open(project_folder)
+    page = hands.to(ClusterPage)
+    hands.until(page.primary.isEnabled)
+    hands.run(page)
+    assert page.banner.isVisible()
+    assert "groups nearly all texts have the same label" in page.banner.text.text()
