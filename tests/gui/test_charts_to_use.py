@@ -10,7 +10,7 @@ import pytest
 from gui.looking import contrast, pixel, texts_of
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QWidget
 
 from metapt_gui.theme import DARK, LIGHT
 from metapt_gui.widgets.charts import SweepPlot, mixed
@@ -295,7 +295,8 @@ def test_narrow_columns_are_numbered_as_the_rows_are(confusion):
 
     def show(names: list[str]) -> None:
         confusion.set_matrix(names, np.ones((len(names), len(names)), int))
-        for _ in range(4):  # the axis takes its room from what it shows
+        for _ in range(6):  # the axis takes its room from what it shows
+            QApplication.processEvents()
             confusion.grab()
 
     names = ["billing", "delivery", "data privacy", "login", "technical support", "returns"]
