@@ -25,7 +25,7 @@ import torch
 from benchmarks.provenance import RESULTS, provenance
 from benchmarks.speed.cases import CASES, Setting
 from benchmarks.speed.measuring import compared, counted, matrix_rates, peak_memory
-from engine.backbones.devices import resolve_device, resolve_precision
+from engine.backbones.devices import multiplies_bfloat16, resolve_device
 from engine.storage import read_json, write_json
 
 MULTIPLYING = ("meta-first-order", "meta-exact", "five-seeds", "classify")
@@ -87,8 +87,8 @@ def main() -> None:
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    if device.type == "cpu" and resolve_precision(arguments.precision, device) is torch.bfloat16:
-        name += " with bfloat16"
+    if device.type == "cpu" and multiplies_bfloat16(device):
+        name += " with bfloat16" if arguments.precision == "auto" else " told to use float32"
     origin = provenance("torch", "transformers", "peft")
     document: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
     known = document.setdefault(f"{device.type} {name}, {torch.get_num_threads()} threads", {})

@@ -272,7 +272,7 @@ def embed_case(setting: Setting) -> Case:
     from engine.embedding.sentence_bert import SentenceEncoder
 
     rows = texts(200 if setting.quick else 10_000, 40)
-    encoder = SentenceEncoder(device=str(setting.device))
+    encoder = SentenceEncoder(device=str(setting.device), precision=setting.precision)
     plain = SentenceEncoder(device=str(setting.device), precision="float32")._model
     number = iter(range(1_000_000))
 
@@ -294,7 +294,7 @@ def embed_case(setting: Setting) -> Case:
 
         return {"difference": 1 - float(adjusted_rand_score(mine, other))}
 
-    fast = multiplies_bfloat16(setting.device)
+    fast = setting.precision == "auto" and multiplies_bfloat16(setting.device)
     return Case(ours, theirs, {"rows": len(rows)}, compare, careful if fast else None)
 
 
