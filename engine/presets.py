@@ -30,8 +30,9 @@ _BUNDLED_RATES: Values = {
     "pretrain": {"learning_rate": 1.0},
     "tune": {"learning_rate": 0.03},
 }
-PSEUDO_ALPHA = 30.0
-"""The alpha that learned most from pseudo-labels on the bundled backbone; the presets' did from true labels."""
+PSEUDO_ALPHA, PSEUDO_RATE = 30.0, 0.3
+"""MetaPT's alpha and PPT's rate that learned most from pseudo-labels on the bundled backbone; the presets' did from
+true labels."""
 _SIZES: dict[Preset, Values] = {
     "quick": {
         "meta_train": {"steps": 100, "validate_every": 25, "validation_rows": 10, "checkpoint_every": 20},
@@ -92,6 +93,13 @@ def as_many_texts(meta: MetaTrainSettings, groups: int = ClusterSettings().clust
     }
 
 
+def most_steps(plain: PretrainSettings, rows: int) -> int:
+    """Return how many steps PPT takes at most on so many labelled rows."""
+    held_out = min(plain.validation_rows, max(1, round(plain.validation_share * rows)))
+    per_epoch = max(1, -(-(rows - held_out) // plain.batch_size))
+    return min(plain.steps, plain.epochs * per_epoch)
+
+
 def other_budget(plain: PretrainSettings, meta: MetaTrainSettings, groups: int, rows: int) -> str:
     """Say what PPT and a meta-training of ``groups`` tasks read at most, if it differs by more than half; else nothing.
 
@@ -100,9 +108,7 @@ def other_budget(plain: PretrainSettings, meta: MetaTrainSettings, groups: int, 
     rows
         Of the corpus that both learn from; perhaps not all have a label.
     """
-    held_out = min(plain.validation_rows, round(plain.validation_share * rows))
-    per_epoch = max(1, -(-(rows - held_out) // plain.batch_size))
-    read = plain.batch_size * min(plain.steps, plain.epochs * per_epoch)
+    read = plain.batch_size * most_steps(plain, rows)
     learned = meta.steps * texts_a_step(meta, groups)
     if 2 / 3 <= read / learned <= 3 / 2:
         return ""

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.paper.bench import Bench
-from benchmarks.paper.data import find_datasets, for_development, news, shortened
+from benchmarks.paper.data import find_datasets, find_topics, for_development, shortened
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.report import differences, joined, table, write_csv
 from benchmarks.provenance import RESULTS, provenance
@@ -91,7 +91,7 @@ def main() -> None:
     with Project.open_or_create(arguments.work) as project, EngineProcess() as engine:
         tested = find_datasets(folders, splits)
         usual = [dataset.name for dataset in tested]
-        tested += news(arguments.data[0], splits)
+        tested += find_topics(arguments.data[0], splits)
         if arguments.test_rows is not None:
             tested = shortened(tested, splits, arguments.test_rows)
         steps = Steps(project, engine.run, show)

@@ -24,8 +24,31 @@ WORDS: dict[int, dict[str, str]] = {
     5: {"0": "terrible", "1": "bad", "2": "maybe", "3": "good", "4": "great"},
 }
 """Words of the targets' classes, by their number; they all judge."""
-NEWS = "agnews"
-NEWS_WORDS = {"0": "world", "1": "sports", "2": "business", "3": "technology"}
+
+
+@dataclass(frozen=True)
+class Topics:
+    """A file of ``text/`` with the columns text and topic, which asks what a text is about and not how it judges."""
+
+    file: str
+    test_rows: int
+    words: dict[str, str]
+
+
+TOPICS = {
+    "agnews": Topics("agnews_test.parquet", 2000, {"0": "world", "1": "sports", "2": "business", "3": "technology"}),
+    "bbc": Topics(
+        "bbc_news.parquet",
+        1000,
+        {
+            "business": "business",
+            "entertainment": "entertainment",
+            "politics": "politics",
+            "sport": "sports",
+            "tech": "technology",
+        },
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -63,25 +86,26 @@ def find_datasets(folders: Iterable[Path], work: Path) -> list[Dataset]:
     return found
 
 
-def news(data: Path, work: Path, rows: int = 2000) -> list[Dataset]:
-    """Return the topics of AG News as a target, if ``data`` has them: what a text is about, not how it judges.
+def find_topics(data: Path, work: Path) -> list[Dataset]:
+    """Return the topics of news as targets, as far as ``data`` has them.
 
-    A seeded sample of ``rows`` is tested on, written into ``work``.
+    A seeded sample is tested on, written into ``work``.
 
     Raises
     ------
     SystemExit
         If the test rows are not those of ``test_rows.json``.
     """
-    file = data / "text" / "agnews_test.parquet"
-    if not file.exists():
-        return []
-    table = pq.read_table(file, columns=["text", "topic"])
-    labelled = work / f"{NEWS}.parquet"
-    write_rows(table.rename_columns(["text", "label"]), np.arange(len(table)), labelled)
-    pool, test = split(labelled, work, NEWS, share=1.0, most=rows)
-    _check(NEWS, test)
-    return [Dataset(NEWS, pool, test, NEWS_WORDS)]
+    found = []
+    for name, topics in TOPICS.items():
+        if (file := data / "text" / topics.file).exists():
+            table = pq.read_table(file, columns=["text", "topic"])
+            labelled = work / f"{name}.parquet"
+            write_rows(table.rename_columns(["text", "label"]), np.arange(len(table)), labelled)
+            pool, test = split(labelled, work, name, share=1.0, most=topics.test_rows)
+            _check(name, test)
+            found.append(Dataset(name, pool, test, topics.words))
+    return found
 
 
 def for_development(datasets: Sequence[Dataset], work: Path, rows: int = 1000) -> list[Dataset]:

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.paper.bench import Bench, Runs
-from benchmarks.paper.data import NEWS, Dataset
-from engine.presets import PSEUDO_ALPHA
+from benchmarks.paper.data import TOPICS, Dataset
+from engine.presets import PSEUDO_ALPHA, PSEUDO_RATE
 
 Found = dict[str, Runs]
 """Condition -> method -> seed -> figures."""
 Settings = dict[str, Any]
 """Values of `MetaTrainSettings`."""
-PSEUDO_RATE = 0.3
-"""Of PPT from pseudo-labels: the highest mean over the sets of ``choose-pseudo``, as alpha 30 is for MetaPT."""
 PLAIN_RATE = 0.3
 """Of tuning from a random start or from word vectors: the highest mean over the development rows."""
 SMALL_BATCH_RATE = 0.3
@@ -303,8 +301,8 @@ EXPERIMENTS = {
     "baselines": Experiment(baselines),
     "pseudo": Experiment(pseudo),
     "setfit": Experiment(setfit),
-    "own": Experiment(own, (NEWS,)),
-    "templates": Experiment(templates, (NEWS,)),
+    "own": Experiment(own, tuple(TOPICS)),
+    "templates": Experiment(templates, tuple(TOPICS)),
     "table2": Experiment(table2, ("sst5",)),
     "grouped-anew": Experiment(grouped_anew, ("sst5",)),
     "figure2": Experiment(figure2, ("sst2",)),

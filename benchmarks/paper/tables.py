@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paper.data import NEWS, TEST_ROWS
+from benchmarks.paper.data import TEST_ROWS
 from benchmarks.paper.experiments import TUNED
 from benchmarks.paper.report import Figures, difference, joined, markdown, paired, spread, values
 from benchmarks.provenance import RESULTS
@@ -56,6 +56,8 @@ OWN = {
     ALONE: ALONE,
 }
 """What has no labelled source, but the target's other texts."""
+TOPICS = {"agnews": "AG News", "bbc": "BBC"}
+"""Targets that ask for topics -> whose news they are."""
 TEMPLATES = ("It was ___.", "This is about ___.")
 LEARNED, ANEW = ("MetaPT(Y)", "PPT(Y)", "MetaPT", "PPT"), ("MetaPT(Y)", "PPT(Y)")
 """Starts that learned from other texts, and those of which each seed has a training of its own."""
@@ -121,28 +123,39 @@ def plain() -> str:
 
 def own() -> str:
     """Return what starts are worth that learned from the target's other texts, with labels that the draw taught."""
-    found = read_json(RESULTS / "paper.json").get("own", {}).get(NEWS)
-    if found is None:
+    found = _topics("own")
+    if not found:
         return NOT_MEASURED
-    figures = found["figures"]["40 + 40"] | found["figures"]["no labels"]
-    lines = [spread([figures], OWN, "accuracy", ["topics of AG News"])]
+    figures = [found[name]["40 + 40"] | found[name]["no labels"] for name in found]
+    lines = [spread(figures, OWN, "accuracy", [f"topics of {TOPICS[name]}" for name in found])]
     learned = [name for name in OWN if "(own)" in name]
     for one, other in product(learned, ("PT, vocabulary", "Sentence-BERT probe")):
-        lines.append(f"| {OWN[one]} - {OWN[other]} | {difference(figures, one, other)} |")
+        cells = [difference(each, one, other) for each in figures]
+        lines.append("| " + " | ".join([f"{OWN[one]} - {OWN[other]}", *cells]) + " |")
     return "\n".join(lines)
 
 
 def templates() -> str:
     """Return what two templates make of a question of topics, and how far the second is ahead."""
-    found = read_json(RESULTS / "paper.json").get("templates", {}).get(NEWS)
-    if found is None:
+    found = _topics("templates")
+    if not found:
         return NOT_MEASURED
-    first, second = found["figures"].values()
-    lines = [spread([first, second], {name: METHODS.get(name, name) for name in first}, "accuracy", TEMPLATES)]
+    columns = [each for asked in found.values() for each in asked.values()]
+    names = {name: METHODS.get(name, name) for name in columns[0]}
+    head = [f"{TOPICS[name]}: {template}" for name in found for template in TEMPLATES]
+    lines = [spread(columns, names, "accuracy", head)]
     for name in ("PT", "PT, vocabulary"):
-        ahead = difference({"one": second[name], "other": first[name]}, "one", "other")
-        lines.append(f"| {METHODS[name]}: the second - the first |  | {ahead} |")
+        cells = []
+        for first, second in (asked.values() for asked in found.values()):
+            cells += ["", difference({"one": second[name], "other": first[name]}, "one", "other")]
+        lines.append("| " + " | ".join([f"{METHODS[name]}: the second - the first", *cells]) + " |")
     return "\n".join(lines)
+
+
+def _topics(experiment: str) -> dict[str, dict[str, Figures]]:
+    """Return target -> condition -> figures of the targets that ask for topics, as far as they were measured."""
+    found = read_json(RESULTS / "paper.json").get(experiment, {})
+    return {name: found[name]["figures"] for name in TOPICS if name in found}
 
 
 def steps() -> str:

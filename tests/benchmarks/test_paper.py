@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,23 @@ from benchmarks.paper import bench as bench_module
 from benchmarks.paper import data as data_module
 from benchmarks.paper.bench import Bench
 from benchmarks.paper.contrastive import pairs
-from benchmarks.paper.data import TEST_ROWS, described, find_datasets, for_development, news, shortened
-from benchmarks.paper.experiments import EXPERIMENTS, PSEUDO_RATE, baselines, ppt, pseudo, table1, trained_anew
+from benchmarks.paper.data import (
+    TEST_ROWS,
+    TOPICS,
+    described,
+    find_datasets,
+    find_topics,
+    for_development,
+    shortened,
+)
+from benchmarks.paper.experiments import EXPERIMENTS, baselines, ppt, pseudo, table1, trained_anew
 from benchmarks.paper.report import differences, joined, paired, table, write_csv
 from engine.corpus.drawing import few_shot_draws
 from engine.corpus.store import Corpus
 from engine.evaluation.results import ALONE
 from engine.jobs import Job
 from engine.jobs.session import Session
+from engine.presets import PSEUDO_RATE
 from engine.project import Project
 from engine.running.perform import perform
 from engine.running.pipeline import Steps
@@ -90,7 +100,7 @@ def test_the_order_of_test_rows_does_not_matter_and_their_labels_do(tmp_path: Pa
 
 def test_all_test_rows_are_fixed():
     assert set(read_json(TEST_ROWS)) == {
-        "sst2", "sst5", "amazon2", "amazon5", "sentihood", "semeval16_rest", "semeval16_laptop", "agnews",
+        "sst2", "sst5", "amazon2", "amazon5", "sentihood", "semeval16_rest", "semeval16_laptop", "agnews", "bbc",
     }  # fmt: skip
 
 
@@ -108,16 +118,17 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_topics_are_a_target_of_their_own_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert news(tmp_path, tmp_path / "w") == []
+def test_topics_are_targets_of_their_own_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert find_topics(tmp_path, tmp_path / "w") == []
     rows = {"text": [f"text {number}" for number in range(60)], "topic": [str(number % 4) for number in range(60)]}
     (tmp_path / "text").mkdir()
-    pq.write_table(pa.table(rows), tmp_path / "text" / "agnews_test.parquet")
+    pq.write_table(pa.table(rows), tmp_path / "text" / TOPICS["agnews"].file)
+    monkeypatch.setitem(TOPICS, "agnews", replace(TOPICS["agnews"], test_rows=20))
     with pytest.raises(SystemExit, match="agnews: the test rows are not those"):
-        news(tmp_path, tmp_path / "w", rows=20)
+        find_topics(tmp_path, tmp_path / "w")
     monkeypatch.setattr(data_module, "TEST_ROWS", tmp_path / "rows.json")
     write_json(tmp_path / "rows.json", {})
-    (found,) = news(tmp_path, tmp_path / "w", rows=20)
+    (found,) = find_topics(tmp_path, tmp_path / "w")
     assert (len(texts_of(found.test)), len(texts_of(found.pool))) == (20, 40)
     assert texts_of(found.test) | texts_of(found.pool) == set(rows["text"])
     assert set(found.words) == set("0123")
