@@ -134,6 +134,12 @@ class Bench:
         )
         return str(self.steps.run("meta-train", job) / "prompt.safetensors")
 
+    def fewer_tasks(self, tasks: int) -> dict[str, int]:
+        """Return settings of a meta-training with so many tasks a step and the same texts through the backbone."""
+        usual, times = self.settings("meta_train"), GROUPS // tasks
+        more = {name: times * usual[name] for name in ("steps", "validate_every", "checkpoint_every")}
+        return {"tasks_per_step": tasks, **more}
+
     def pretrained(self, corpus: str, *, batch: int = 0, **changes: Any) -> str:
         """PPT on the same rows: as many texts through the backbone as the meta-training has, from the same start.
 

@@ -269,6 +269,18 @@ def choose_batches(bench: Bench, dataset: Dataset) -> Found:
     return {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
 
 
+def choose_tasks(bench: Bench, dataset: Dataset) -> Found:
+    """MetaPT(Y) that reads as many texts, of fewer tasks a step, at several betas, on rows as those of ``choose``."""
+    yelp = bench.yelp()
+    groups = bench.clusters(yelp)
+    tried = ((1, 0.03), (1, 0.1), (1, 0.3), (2, 0.1))
+    starts = {
+        f"beta {beta:g}, {tasks} tasks a step": bench.meta(yelp, groups, beta=beta, **bench.fewer_tasks(tasks))
+        for tasks, beta in tried
+    }
+    return {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}
+
+
 def stopping(bench: Bench, dataset: Dataset) -> Found:
     """What a better validation is, and whether the start is validated, on rows as those of ``choose``."""
     yelp = bench.yelp()
@@ -314,5 +326,6 @@ EXPERIMENTS = {
     "choose-pseudo": Experiment(choose_pseudo, ("sst2", "amazon5", "sentihood"), development=True),
     "choose-plain": Experiment(choose_plain, ("sst2", "amazon5", "sentihood"), development=True),
     "choose-batches": Experiment(choose_batches, ("sst2", "amazon5", "sentihood"), development=True),
+    "choose-tasks": Experiment(choose_tasks, ("sst2", "amazon5", "sentihood"), development=True),
     "stopping": Experiment(stopping, ("sst2", "amazon5", "sentihood"), development=True),
 }

@@ -114,7 +114,7 @@ def test_settings_are_chosen_without_any_test_row(tmp_path: Path):
     assert not texts_of(chosen.test) & texts_of(chosen.pool)
     assert not (texts_of(chosen.test) | texts_of(chosen.pool)) & texts_of(found.test)
     assert {name for name, experiment in EXPERIMENTS.items() if experiment.development} == {
-        "choose", "choose-batches", "choose-plain", "choose-pseudo", "stopping",
+        "choose", "choose-batches", "choose-plain", "choose-pseudo", "choose-tasks", "stopping",
     }  # fmt: skip
 
 
