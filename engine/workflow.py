@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from engine.jobs.record import RunRecord
 from engine.jobs.target_jobs import TargetJob
 from engine.jobs.target_task import task_from
 from engine.project import Project
-from engine.roles import IMPORTED
-from engine.running.runs import moved_on, own_labels_taught, tested_on
+from engine.roles import IMPORTED, LEARNED
+from engine.running.runs import PROMPT, moved_on, own_labels_taught, tested_on
 
 PROBES = {file: name for name, file in PROBE_FILES.items()}
 """What a run of linear probes may leave -> what it is called."""
@@ -41,7 +42,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """A step, and a page of the window; ``roles`` are those of its runs, the first one its main result."""
+    """A step, and a page of the window; ``roles`` are those of its runs (`main_role`)."""
 
     key: str
     title: str
@@ -71,7 +72,7 @@ TRAIN = Step(
     "train",
     "Meta-train",
     "Learn where a prompt should start, so that a few labels are enough later.",
-    ("meta-train",),
+    tuple(LEARNED.values()),
 )
 TUNE = Step(
     "tune",
@@ -90,6 +91,26 @@ def training_role(project: Project) -> str:
     """
     wanted = project.value("learn from") != "source"
     return "annotated" if wanted and project.has_role("annotated") else "source"
+
+
+def way_to_learn(project: Project) -> str:
+    """Return how a prompt is learned, MetaPT or PPT: as the person chose, else as it was done."""
+    if (chosen := project.value("learn by")) in LEARNED:
+        return str(chosen)
+    return next((way for way, role in LEARNED.items() if project.has_role(role)), next(iter(LEARNED)))
+
+
+def learned_prompts(project: Project) -> dict[str, Path]:
+    """Return way -> prompt, for the ways by which one was learned, the chosen way first."""
+    ways = sorted(LEARNED, key=lambda way: way != way_to_learn(project))
+    return {way: project.role(LEARNED[way]) / PROMPT for way in ways if project.has_role(LEARNED[way])}
+
+
+def main_role(project: Project, step: Step) -> str:
+    """Return the role of a step's main result; of two learned prompts that of the way that is chosen."""
+    if step is not TRAIN:
+        return step.roles[0]
+    return LEARNED[next(iter(learned_prompts(project)), way_to_learn(project))]
 
 
 def embedded_source(project: Project) -> str:
@@ -155,16 +176,16 @@ def classifier_path(project: Project) -> Path | None:
 
 
 def tuned_prompt(project: Project | None) -> Path | None:
-    """Return the prompt that was tuned, or else meta-trained, in the project."""
+    """Return the prompt that was tuned, or else learned, in the project."""
     step = _prompt_step(project) if project is not None else None
-    return project.role(step.roles[0]) / "prompt.safetensors" if project is not None and step is not None else None
+    return project.role(main_role(project, step)) / PROMPT if project is not None and step is not None else None
 
 
 def _prompt_step(project: Project) -> Step | None:
     """Return the step whose prompt the last step uses if none was loaded."""
     for step in (TUNE, TRAIN):
-        role = step.roles[0]
-        if project.has_role(role) and (project.role(role) / "prompt.safetensors").exists():
+        role = main_role(project, step)
+        if project.has_role(role) and (project.role(role) / PROMPT).exists():
             return step
     return None
 
@@ -198,7 +219,7 @@ def missing(project: Project, step: Step) -> Step | None:
     if step is CLUSTER:
         return None if has("source") and not only_class(project) else IMPORT
     if step is TRAIN:
-        return missing(project, CLUSTER) or (None if has("clusters") else CLUSTER)
+        return missing(project, CLUSTER) or (None if _needs_no_groups(project) or has("clusters") else CLUSTER)
     if step is TUNE:
         return None if has("target") else IMPORT
     if step is USE:
@@ -211,6 +232,8 @@ def optional(project: Project, step: Step) -> bool:
     has = project.has_role
     if step is LABEL:
         return not has("open-text")
+    if step is CLUSTER and _needs_no_groups(project):
+        return True
     return step in (CLUSTER, TRAIN) and has("target") and not has("source")
 
 
@@ -220,16 +243,14 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
     changed = bool(reasons_to_import(project))
     complete = has("target")  # without labelled texts a prompt can still be tuned from a plain start
     found = {IMPORT.key: State.OUTDATED if changed else State.DONE if complete else State.READY}
-    stale = False
+
+    @functools.cache
+    def stale(role: str) -> bool:
+        return outdated(project, role) or any(stale(before) for before in _made_from(project, role))
+
     for step in (LABEL, CLUSTER, TRAIN, TUNE):
-        if has(step.roles[0]):
-            if step is CLUSTER and training_role(project) != "annotated":
-                stale = False  # what is grouped does not come from the step before
-            if step is not TUNE or _uses_learned_prompt(project):
-                stale = stale or outdated(project, step.roles[0])
-                found[step.key] = State.OUTDATED if stale else State.DONE
-            else:
-                found[step.key] = State.OUTDATED if outdated(project, step.roles[0]) else State.DONE
+        if has(role := main_role(project, step)):
+            found[step.key] = State.OUTDATED if stale(role) else State.DONE
         else:
             found[step.key] = State.TODO if missing(project, step) else State.READY
     found[USE.key] = State.READY if classifier_path(project) is not None else State.TODO
@@ -241,10 +262,21 @@ def states(project: Project, running: str | None = None) -> dict[str, State]:
     return found
 
 
-def _uses_learned_prompt(project: Project) -> bool:
-    record = project.record_of("tune")
-    starts = record.job.starts.values() if record is not None and isinstance(record.job, TuneJob) else ()
-    return any("meta-train" in start for start in starts)
+def _needs_no_groups(project: Project) -> bool:
+    return way_to_learn(project) == "PPT"
+
+
+def _made_from(project: Project, role: str) -> list[str]:
+    """Return the roles of later steps than the import that a role's result stands on, and that are there."""
+    record, before = project.record_of(role), list[str]()
+    if role == "meta-train":
+        before = ["clusters"]
+    elif role in ("clusters", "pretrain-prompt"):
+        before = ["annotated"] if training_role(project) == "annotated" else []
+    elif record is not None and isinstance(record.job, TuneJob):
+        runs = [Path(start).parent.name for start in record.job.starts.values()]
+        before = [learned for learned in LEARNED.values() if any(run.endswith(f"-{learned}") for run in runs)]
+    return [name for name in before if project.has_role(name)]
 
 
 def not_imported(project: Project, role: str) -> str:
@@ -309,6 +341,7 @@ def _stands_on_others(project: Project, role: str, job: Job) -> bool:
         "annotated": ANNOTATED_FROM,
         "clusters": {"corpus": training},
         "meta-train": {"corpus": training, "clusters": "clusters"},
+        "pretrain-prompt": {"corpus": training},
         "tune": {"corpus": "target"},
     }.get(role, {})
     if moved_on(project, job, expected):
@@ -317,10 +350,10 @@ def _stands_on_others(project: Project, role: str, job: Job) -> bool:
         fields = task_fields(project.cluster_edits(project.role("clusters")))
         return {name: getattr(job, name) for name in fields} != fields
     if isinstance(job, TuneJob):
-        learned = job.starts.get("MetaPT", "")
-        run = Path(learned).parent.name if within_project(learned) else ""
-        if run and project.has_role("meta-train") and run != project.role("meta-train").name:
-            return True
+        for way, prompt in learned_prompts(project).items():
+            start = job.starts.get(way, "")
+            if within_project(start) and Path(start).parent.name != prompt.parent.name:
+                return True
         if Path(job.test).name != Path(tested_on(project)).name:
             return True
         corpus = Corpus.open(project.role("target"))

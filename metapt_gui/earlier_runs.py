@@ -12,22 +12,24 @@ from typing import Any
 from engine.annotation.reselect import REJECTED
 from engine.corpus.store import Corpus
 from engine.errors import SettingsError, StorageError
-from engine.jobs import ImportJob, MetaTrainJob, SelectJob
+from engine.jobs import ImportJob, MetaTrainJob, PretrainJob, SelectJob
 from engine.jobs.job import WHERE_AND_HOW, Job, with_whole_path
 from engine.jobs.record import RunRecord
 from engine.jobs.target_task import task_from
 from engine.project import Project
+from engine.roles import LEARNED
 from engine.settings import (
     AnnotateSettings,
     BackboneSettings,
     ClusterSettings,
     MetaTrainSettings,
+    PretrainSettings,
     PromptSettings,
     Settings,
     TuneSettings,
     validated,
 )
-from engine.workflow import IMPORT
+from engine.workflow import IMPORT, way_to_learn
 from metapt_gui.models.annotated import audited_texts
 
 OWN = "own settings"
@@ -37,6 +39,11 @@ _PARTS: Mapping[str, Mapping[str, tuple[str, type[Settings]]]] = {
     "clusters": {"cluster": ("settings", ClusterSettings)},
     "meta-train": {
         "meta_train": ("settings", MetaTrainSettings),
+        "prompt": ("prompt", PromptSettings),
+        "backbone": ("backbone", BackboneSettings),
+    },
+    "pretrain-prompt": {
+        "pretrain": ("settings", PretrainSettings),
         "prompt": ("prompt", PromptSettings),
         "backbone": ("backbone", BackboneSettings),
     },
@@ -64,7 +71,7 @@ def values_of_runs(project: Project) -> dict[str, Any]:
     for role in _PARTS:
         record = project.record_of(role)
         found = _values(record.job if record is not None else None, role) | found
-    if "meta_train" in found:
+    if "meta_train" in found or "pretrain" in found:
         found["preset"] = OWN
     return found
 
@@ -76,7 +83,10 @@ def values_of_run(folder: Path, role: str) -> dict[str, Any]:
     except StorageError:
         return {}
     values = _values(job, role)
-    return values | {"preset": OWN, "source words": job.words} if isinstance(job, MetaTrainJob) else values
+    if isinstance(job, (MetaTrainJob, PretrainJob)):
+        way = next(way for way, learned in LEARNED.items() if learned == role)
+        values |= {"preset": OWN, "source words": job.words, "learn by": way}
+    return values
 
 
 def _values(job: Job | None, role: str) -> dict[str, Any]:
@@ -103,7 +113,10 @@ def changed_settings(project: Project, role: str) -> list[str]:
     edits = record.job.edits if isinstance(record.job, SelectJob) else {}
     if role == "annotated" and edits != _decisions(project):
         changed["decisions in the audit"] = None
-    value = {"meta-train": project.value("source words"), "tune": task_from(project.value("task")).words}.get(role)
+    if role in LEARNED.values() and LEARNED[way_to_learn(project)] != role:
+        changed["how a prompt is learned"] = None
+    value = project.value("source words") if role in LEARNED.values() else None
+    value = task_from(project.value("task")).words if role == "tune" else value
     words, known = value if isinstance(value, dict) else {}, getattr(record.job, "words", {})
     if any(known[name] != word for name, word in words.items() if name in known):
         changed["label words"] = None

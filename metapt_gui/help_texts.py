@@ -38,7 +38,8 @@ their texts and select their groups. Groups can be renamed, left out or merged
 with Ctrl). *Compare K* draws the silhouette for 3 to 30 groups: higher means better apart.""",
     "train": """**Meta-train** learns a starting prompt (Prompt-MAML): for each group the prompt adapts to a
 few texts
-(support), and is then judged on others (query).
+(support), and is then judged on others (query). *How the prompt learns* offers pre-training on all texts together
+(PPT), too, which needs no groups; the next step compares the two if you have both.
 
 A *preset* sets everything. *How long will it take?* times a few steps. *Stop and keep best* ends after the
 present step;

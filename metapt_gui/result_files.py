@@ -16,7 +16,7 @@ from engine.errors import PromptFileError, StorageError, storage_errors
 from engine.evaluation.results import NAME, Figures, RunResults
 from engine.jobs import TuneJob
 from engine.jobs.record import RunRecord
-from engine.workflow import on_same_labels
+from engine.workflow import backbone_of, on_same_labels
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
 
@@ -113,6 +113,11 @@ def soft_tokens(prompt: Path) -> int:
             return int(length)
     except (SafetensorError, ValueError) as error:
         raise PromptFileError("The file holds no soft prompt", where=prompt, remedy="Choose another file.") from error
+
+
+def alike(prompt: Path, other: Path) -> bool:
+    """Whether two prompts of the project can be tuned side by side: as long, and made on the same backbone."""
+    return soft_tokens(prompt) == soft_tokens(other) and backbone_of(prompt) == backbone_of(other)
 
 
 def _uses(found: RunResults, measured: set[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from engine.errors import StorageError
 from engine.events import Metric, from_json
-from engine.jobs import MetaTrainJob, TuneJob
+from engine.jobs import MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.record import RunRecord, ending
 from metapt_gui.widgets.run_history import RunLine
 
@@ -37,12 +38,12 @@ def read_curves(folder: Path) -> Curves:
     return found
 
 
-def describe_runs(folders: list[Path], notes: dict[str, str], used: str = "") -> list[RunLine]:
-    """Return a line about each run of meta-training or of tuning; the one ``used`` is marked."""
+def describe_runs(folders: list[Path], notes: dict[str, str], used: Collection[str] = ()) -> list[RunLine]:
+    """Return a line about each run that learned or tuned a prompt; those ``used`` are marked."""
     lines = []
     for folder in folders:
         with contextlib.suppress(StorageError):  # a damaged run
-            lines.append(replace(_describe(folder, notes), used=folder.name == used))
+            lines.append(replace(_describe(folder, notes), used=folder.name in used))
     return lines
 
 
@@ -50,6 +51,8 @@ def _describe(folder: Path, notes: dict[str, str]) -> RunLine:
     job, end = RunRecord.open(folder).job, ending(folder)
     done = end.summary.get("steps")
     size = f"{done:,} of {job.settings.steps:,}" if isinstance(job, MetaTrainJob) and isinstance(done, int) else ""
+    if isinstance(job, PretrainJob):
+        size = "PPT"
     if isinstance(job, TuneJob):
         size = f"{job.tune.training_rows} + {job.tune.validation_rows}"
     started = time.strftime("%d %b %H:%M", time.localtime((folder / "job.json").stat().st_mtime))

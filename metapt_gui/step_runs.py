@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
@@ -20,7 +21,7 @@ from metapt_gui.widgets.run_history import RunHistory, RunLine
 
 
 class StepRuns(QObject):
-    """Does what is asked of the list of a role's runs.
+    """Does what is asked of the list of the runs of some roles.
 
     Signals
     -------
@@ -37,11 +38,11 @@ class StepRuns(QObject):
     used = Signal()
 
     def __init__(
-        self, document: Document, runner: JobRunner, background: Background, history: RunHistory, role: str
+        self, document: Document, runner: JobRunner, background: Background, history: RunHistory, *roles: str
     ) -> None:
         super().__init__(history)
         self._document, self._runner, self._background = document, runner, background
-        self._history, self._role = history, role
+        self._history, self._roles = history, roles
         self._lines: list[RunLine] = []
         history.ticked.connect(self._on_ticked)
         history.noted.connect(self._on_noted)
@@ -59,27 +60,27 @@ class StepRuns(QObject):
         project = self._document.project
         self._lines = []
         if project is not None:
-            folders = [folder for folder in project.runs(self._role) if not self._runner.is_leaving(folder)]
+            folders = [folder for folder in project.runs(*self._roles) if not self._runner.is_leaving(folder)]
             notes = {folder.name: project.note(folder.name) for folder in folders}
             lines = describe_runs(folders, notes, self._used())
             self._lines = [replace(line, state="running") if self._runs(line.name) else line for line in lines]
         self._history.show_runs(self._lines)
 
-    def best(self) -> str:
-        """Return how good the run in use was; empty if that is not known."""
-        return next((line.best for line in self._lines if line.used), "")
+    def best(self, role: str) -> str:
+        """Return how good the run was that a role stands on; empty if that is not known."""
+        return next((line.best for line in self._lines if line.used and _role_of(line.name) == role), "")
 
     def _on_run(self, run: Run) -> None:
-        if run.role == self._role:
+        if run.role in self._roles:
             self.show()
 
     def _runs(self, name: str) -> bool:
         """Whether a run is under way."""
         return self._runner.current is not None and self._runner.current.folder.name == name
 
-    def _used(self) -> str:
-        project = self._document.project
-        return project.role(self._role).name if project is not None and project.has_role(self._role) else ""
+    def _used(self) -> set[str]:
+        document = self._document
+        return {Path(document.path(role)).name for role in self._roles if document.has(role)}
 
     @reporting
     def use(self, name: str) -> None:
@@ -94,8 +95,9 @@ class StepRuns(QObject):
             raise ProjectError(
                 "This run left no prompt", where=folder, remedy="Use another one, or run the step again."
             )
-        self._document.set_values(values_of_run(folder, self._role))
-        self._document.assign(self._role, folder)
+        role = _role_of(name)
+        self._document.set_values(values_of_run(folder, role))
+        self._document.assign(role, folder)
         if (probe := probe_of(project, folder)) is not None:
             self._document.assign("linear-probe", probe)
         self.used.emit()
@@ -139,3 +141,8 @@ class StepRuns(QObject):
         except MetaPTError:
             self.show()  # with the note that is kept
             raise
+
+
+def _role_of(name: str) -> str:
+    """Return the role of a run, by the name of its folder."""
+    return name.partition("-")[2]

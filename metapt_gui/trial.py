@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from engine.events import Event, Metric, Progress
-from engine.settings import MetaTrainSettings
+from engine.settings import MetaTrainSettings, PretrainSettings
 from metapt_gui import wording
 
 STEPS = 3
 
 
 class TrialTimer:
-    """Times the steps and the validation of a short trial of meta-training.
+    """Times the steps and the validation of a short trial of learning a prompt.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class TrialTimer:
         Those of the run that is asked about.
     """
 
-    def __init__(self, settings: MetaTrainSettings) -> None:
+    def __init__(self, settings: MetaTrainSettings | PretrainSettings) -> None:
         self._settings = settings
         self._steps: list[float] = []
         self._validated = 0.0

@@ -18,10 +18,14 @@ from engine.jobs.record import ending
 from engine.project import Project
 from engine.roles import MADE_BY
 from engine.wording import count
-from engine.workflow import CLUSTER, IMPORT, LABEL, TRAIN, TUNE, State, not_imported, optional, states
+from engine.workflow import CLUSTER, IMPORT, LABEL, TRAIN, TUNE, State, main_role, not_imported, optional, states
 
 COUNTED = (("kept", "texts"), ("groups", "groups"), ("steps", "steps"))
 """Facts of a run that are told, and their units."""
+
+
+OPTIONAL = "optional"
+"""What is said of a step in which nothing was done, if it can be left out."""
 
 
 class Line(NamedTuple):
@@ -45,18 +49,18 @@ def lines(project: Project) -> list[Line]:
         if project.has_role(role):
             shown.append(_line(f"{IMPORT.title} {role}", project, role, State.OUTDATED if why else State.DONE, why))
     for step in (LABEL, CLUSTER, TRAIN, TUNE):
-        line = _line(step.title, project, step.roles[0], found[step.key])
+        line = _line(step.title, project, main_role(project, step), found[step.key])
         skipped = not project.has_role(line.role) and optional(project, step)
-        shown.append(line._replace(result="optional") if skipped else line)
+        shown.append(line._replace(result=OPTIONAL) if skipped else line)
     return shown
 
 
 def next_command(shown: list[Line]) -> str:
     """Return the command that comes next: the first step that is out of date, else the first one that is not done."""
-    state = {line.role: line.state for line in shown}
+    state, optional = {line.role: line.state for line in shown}, {"annotated"}
     if "source" not in state and "target" not in state:
         return MADE_BY["source"]
-    optional = ("annotated", *(() if "source" in state else ("clusters", "meta-train")))
+    optional |= {line.role for line in shown if line.result == OPTIONAL}
     for role, now in state.items():
         if now == State.OUTDATED.value or (now != State.DONE.value and role not in optional):
             return MADE_BY[role if role != "tune" or "target" in state else "target"]

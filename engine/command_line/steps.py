@@ -201,9 +201,7 @@ def named_starts(pairs: list[str] | None) -> dict[str, str]:
 
 def known_starts(project: Project) -> dict[str, str]:
     """Return all starts that a project has, the learned ones first."""
-    learned = {"MetaPT": "meta-train", "PPT": "pretrain-prompt"}
-    starts = {name: role for name, role in learned.items() if project.has_role(role)}
-    return {name: str(project.role(role) / "prompt.safetensors") for name, role in starts.items()} | {"PT": "random"}
+    return {way: str(prompt) for way, prompt in workflow.learned_prompts(project).items()} | {"PT": "random"}
 
 
 def as_learned(prompt: PromptSettings, starts: Iterable[str]) -> PromptSettings:

@@ -18,9 +18,10 @@ from engine.jobs.record import ending
 from engine.jobs.target_task import present_names
 from engine.presets import preset
 from engine.project import Project
+from engine.roles import LEARNED
 from engine.running.runs import own_labels_taught, tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
-from engine.workflow import TUNE, embedded_source
+from engine.workflow import TUNE, embedded_source, learned_prompts
 from metapt_gui import wording
 from metapt_gui.job_runner import Run
 from metapt_gui.label_files import FileLabels, read_labels, show_left_out
@@ -133,8 +134,9 @@ class FewShotPage(Page):
                 self.context.background.run("results", read, self._show_results)
             else:
                 self.results.show_results(None)
-        if what in ("opened", "meta-train"):
-            self.side.show_starts(self.document.has("meta-train"))
+        if what in ("opened", "values", *LEARNED.values()):
+            project = self.document.project
+            self.side.show_starts(learned_prompts(project) if project is not None else {})
         if what in ("opened", "test"):
             test = self.document.corpus("test")
             self.side.show_test(None if test is None else test.rows)
@@ -348,8 +350,7 @@ class FewShotPage(Page):
 
     def _job(self) -> TuneJob:
         target = self._target()
-        learned = Path(self.document.path("meta-train")) if self.document.has("meta-train") else None
-        starts, file = self.side.starts(learned)
+        starts, file = self.side.starts()
         if file is not None:  # whatever the settings say by now, all starts are as long as this one
             target["prompt"] = target["prompt"].model_copy(update={"soft_tokens": soft_tokens(file)})
         return TuneJob(starts=starts, **target)

@@ -11,10 +11,12 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 
 from engine.corpus.drawing import LEAST_TEST_ROWS, rows_to_test
 from engine.presets import preset
+from engine.roles import LEARNED
 from engine.running.runs import own_labels_taught
 from engine.settings import PromptSettings, TuneSettings
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
+from metapt_gui.result_files import alike
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
 from metapt_gui.widgets.results_view import FROM_A_FILE
@@ -22,13 +24,14 @@ from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 from metapt_gui.wording import tooltip
 
-LEARNED, RANDOM, VOCABULARY, FILE = (
+META, PRETRAINED, RANDOM, VOCABULARY, FILE = (
     "the meta-learned prompt",
+    "the pre-trained prompt (PPT)",
     "a random prompt",
     "sampled word vectors",
     "a prompt file …",
 )
-NAMES = {LEARNED: "MetaPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FROM_A_FILE}
+NAMES = {META: "MetaPT", PRETRAINED: "PPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FROM_A_FILE}
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
@@ -50,7 +53,7 @@ class FewShotSide(SideScroll):
         self._document = context.document
         self._file = ""
         self._chosen = ""
-        self._learned = False
+        self._learned: Mapping[str, Path] = {}
         self._total = self._test_texts = 0
         self._unlabelled: int | None = None
         self._choosing = False
@@ -111,7 +114,7 @@ class FewShotSide(SideScroll):
         starts = QHBoxLayout()
         starts.addWidget(label("Start from"))
         self.start_from = QComboBox()
-        self.start_from.addItems([LEARNED, RANDOM, VOCABULARY, FILE])
+        self.start_from.addItems(list(NAMES))
         self.start_from.setAccessibleName("Start from")
         self.start_from.setToolTip(START)
         self.start_from.activated.connect(self._on_start)
@@ -121,7 +124,8 @@ class FewShotSide(SideScroll):
         self.compare.setChecked(True)
         self.compare.setAccessibleName("Compare")
         self.compare.setToolTip(
-            "Also tune from a random prompt (PT), and fit a linear classifier on Sentence-BERT, on the same texts."
+            "Also tune from the other learned prompt, if there is one like it, and from a random one (PT), and fit a "
+            "linear classifier on Sentence-BERT, on the same texts."
         )
         self.compare.toggled.connect(self.changed)
         tuning.box.addWidget(self.compare)
@@ -186,30 +190,39 @@ class FewShotSide(SideScroll):
         self.own_test.setText(f"Test on the {wording.count(self._test_texts, 'test texts')}")
         self._say_split()
 
-    def show_starts(self, learned: bool) -> None:
-        """Offer the meta-learned prompt where there is one, and start from it if nothing else was chosen."""
+    def show_starts(self, learned: Mapping[str, Path]) -> None:
+        """Offer the prompts that were learned, and start from the first if nothing else was chosen.
+
+        ``learned`` is as `engine.workflow.learned_prompts` has it.
+        """
         self._learned = learned
         model = self.start_from.model()
-        item = model.item(0)  # type: ignore[attr-defined]
-        item.setEnabled(learned)
-        item.setToolTip("" if learned else "Meta-train first.")
+        for row, name in enumerate(NAMES.values()):
+            if name in LEARNED:
+                item = model.item(row)  # type: ignore[attr-defined]
+                item.setEnabled(name in learned)
+                item.setToolTip("" if name in learned else "The page Meta-train learns it.")
         self._show_start()
 
     def _show_start(self) -> None:
-        best = LEARNED if self._learned else VOCABULARY
-        shown = best if self._chosen in ("", LEARNED) else self._chosen
+        name = NAMES.get(self._chosen, "")
+        shown = self._chosen
+        if not name or (name in LEARNED and name not in self._learned):
+            best = next(iter(self._learned), NAMES[VOCABULARY])
+            shown = next(start for start, called in NAMES.items() if called == best)
         self.start_from.setCurrentText(shown)
         self.start_from.setToolTip(tooltip(f"{START}\nThe file: {self._file}") if shown == FILE else START)
 
-    def starts(self, learned: Path | None) -> tuple[dict[str, str], Path | None]:
+    def starts(self) -> tuple[dict[str, str], Path | None]:
         """Return name -> prompt file or way to begin, the chosen start first, and its file if it has one.
 
-        ``learned`` is the folder of the meta-training. To compare, a plain start comes with a learned one.
+        To compare, a plain start comes with a learned one, and the other learned one if they can share a bank.
         """
         chosen = self.start_from.currentText()
-        file = learned / "prompt.safetensors" if chosen == LEARNED and learned is not None else None
-        file = Path(self._file) if chosen == FILE else file
+        file = Path(self._file) if chosen == FILE else self._learned.get(NAMES[chosen])
         starts = {NAMES[chosen]: str(file)} if file is not None else {}
+        if self.compare.isChecked() and NAMES[chosen] in self._learned:
+            starts |= {name: str(other) for name, other in self._learned.items() if file is None or alike(file, other)}
         if self.compare.isChecked() or not starts:
             plain = VOCABULARY if chosen == VOCABULARY else RANDOM
             starts[NAMES[plain]] = "vocabulary" if chosen == VOCABULARY else "random"

@@ -15,7 +15,7 @@ from engine.errors import EngineDiedError, MetaPTError, storage_errors
 from engine.events import Checkpointed, Event, Failed, Finished, Notice, Progress
 from engine.running.failures import error_from
 from engine.running.runs import begin
-from engine.workflow import State, Step, missing, only_class
+from engine.workflow import State, Step, main_role, missing, only_class
 from metapt_gui import wording
 from metapt_gui.background import Background
 from metapt_gui.document import Document
@@ -243,9 +243,9 @@ class Page(QWidget):
         self._state = state
         run, running = self.runner.current, self.mine(self.runner.current)
         trial = run is not None and not run.role
-        over = state is State.DONE and not running
-        self._changed = self.document.changed_settings(self.step.roles[0]) if over else []
-        done = over and not self._changed
+        project = self.document.project if state is State.DONE and not running else None
+        self._changed = self.document.changed_settings(main_role(project, self.step)) if project is not None else []
+        done = project is not None and not self._changed
         set_role(self.next, "primary" if done else "")
         set_role(self.primary, "" if done else "primary")
         self.primary.setVisible(not running)

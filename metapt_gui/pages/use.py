@@ -14,6 +14,7 @@ from engine.errors import MetaPTError
 from engine.evaluation.answers import check_place
 from engine.events import Event, Finished
 from engine.jobs import PredictJob
+from engine.roles import LEARNED
 from engine.settings import BackboneSettings, ImportSettings
 from engine.storage import read_json
 from engine.workflow import PROBES, TUNE, USE, backbone_of, classifier_path, probe_files, tuned_prompt
@@ -111,7 +112,7 @@ class UsePage(Page):
         """Show the prompt that is used."""
         if what == "opened":
             self.counts.setText(NONE_CLASSIFIED)
-        if what in ("opened", "tune", "linear-probe", "meta-train", "values"):
+        if what in ("opened", "tune", "linear-probe", *LEARNED.values(), "values"):
             project = self.document.project
             found = classifier_path(project) if project is not None else None
             if found != self._file or what != "values":

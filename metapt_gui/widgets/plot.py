@@ -46,9 +46,8 @@ class PlotCard(QFrame):
     def __init__(self, title: str, x: str = "", y: str = "") -> None:
         super().__init__()
         self.setProperty("role", "card")
-        self.setAccessibleName(title)
         self.theme: Theme | None = None
-        self._title = ElidedLabel(title)
+        self._title = ElidedLabel("")
         self._title.setProperty("role", "heading")
         self.note = QLabel()
         self.note.setProperty("role", "muted")
@@ -56,7 +55,6 @@ class PlotCard(QFrame):
         self._menu_button.setAutoRaise(True)
         self._menu_button.setFixedSize(HEAD, HEAD)
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self._menu_button.setAccessibleName(f"Save the plot {title}")
         self._menu_button.setToolTip("Save this plot as a picture (PNG, SVG) or its figures (CSV). Ctrl+E")
         menu = QMenu(self._menu_button)
         for kind in FORMATS:
@@ -66,7 +64,6 @@ class PlotCard(QFrame):
         menu.triggered.connect(self._chosen)
         self._menu_button.setMenu(menu)
         self.plot = pg.PlotWidget()
-        self.plot.setAccessibleName(title)
         self.plot.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -93,6 +90,14 @@ class PlotCard(QFrame):
         self._pages.setCurrentIndex(1)
         layout.addLayout(head)
         layout.addLayout(self._pages, 1)
+        self.set_title(title)
+
+    def set_title(self, title: str) -> None:
+        """Say what is seen."""
+        self._title.setText(title)
+        self.setAccessibleName(title)
+        self.plot.setAccessibleName(title)
+        self._menu_button.setAccessibleName(f"Save the plot {title}")
 
     def set_placeholder(self, text: str) -> None:
         """Say what will be seen here while there is nothing to draw."""

@@ -15,7 +15,7 @@ from engine.cli import app
 from engine.clustering.edits import ClusterEdit
 from engine.command_line.status import lines, next_command
 from engine.corpus.store import Corpus
-from engine.jobs import AnnotateJob, ClusterJob, ImportJob, MetaTrainJob, TuneJob
+from engine.jobs import AnnotateJob, ClusterJob, ImportJob, MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.target_task import task_from
 from engine.project import Project
 from engine.running.pipeline import import_job
@@ -178,3 +178,13 @@ def test_a_project_that_is_open_elsewhere_can_be_asked(project: Project) -> None
 def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["status", "-p", str(tmp_path)])
     assert "There is no MetaPT project here" in str(answer.exception)
+
+
+def test_a_prompt_that_was_learned_without_groups_needs_none(project: Project, tmp_path: Path) -> None:
+    source = imported(project, "source", write(tmp_path / "source.csv"))
+    imported(project, "target", write(tmp_path / "target.csv", rows=[("Late again", "1"), ("Kind", "5")]))
+    folder = as_if_run(project, "pretrain-prompt", PretrainJob(corpus=str(source)))
+    (folder / "prompt.safetensors").write_bytes(b"something")
+    ended(folder, validation_accuracy=0.434)
+    assert next_command(lines(project)) == "metapt tune"
+    assert {line.role: line.result for line in lines(project)}["pretrain-prompt"] == "43.4 %"

@@ -174,8 +174,8 @@ def test_a_window_whose_job_ended_before_the_answer_closes(hands: Hands, page: F
 
 def test_a_trial_whose_engine_dies_says_so(hands: Hands, page: FewShotPage) -> None:
     training = hands.to(MetaTrainPage)
-    hands.until(training.estimate.isEnabled)
-    hands.click(training.estimate)
+    hands.until(training.side.estimate.isEnabled)
+    hands.click(training.side.estimate)
     hands.until(lambda: hands.window.runner.current is not None and bool(hands.window.host.pid))
     os.kill(hands.window.host.pid, signal.SIGKILL)
     dialog = hands.dialog(ErrorDialog)

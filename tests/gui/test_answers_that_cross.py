@@ -116,7 +116,7 @@ def test_what_a_backbone_said_of_a_word_is_not_shown_of_another_backbone(
     hands.window.projects.open(project_folder)
     page = hands.to(MetaTrainPage)
     asked: list[tuple[str, Callable[[Any], None]]] = []
-    words = page.words
+    words = page.side.words
     words.set_backbone({"backbone": "one"})
     hands.qtbot.wait(500)
     monkeypatch.setattr(
@@ -301,13 +301,13 @@ def test_a_run_is_over_though_its_folder_cannot_be_looked_into(
 def test_a_trial_that_was_paused_tells_no_duration(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
     page = hands.to(MetaTrainPage)
-    hands.until(page.estimate.isEnabled)
-    hands.click(page.estimate)
+    hands.until(page.side.estimate.isEnabled)
+    hands.click(page.side.estimate)
     hands.window.pause_job()
     hands.qtbot.wait(500)
     hands.window.pause_job()
     hands.idle()
-    assert "was paused" in page.duration.text()
+    assert "was paused" in page.side.duration.text()
 
 
 def test_curves_of_a_tuning_are_shown_while_another_step_runs(hands: Hands, project_folder: Path) -> None:

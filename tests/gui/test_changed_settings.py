@@ -93,7 +93,7 @@ def test_the_page_says_so_and_offers_the_step_again(hands: Hands, trained: Path)
     assert hands.window.document.states()[TRAIN.key] is State.DONE
     assert not page.banner.isVisible()
     assert (page.primary.property("role"), page.next.property("role")) == ("", "primary")
-    form = page.form
+    form = page.side.form
     before = form.values()
     form.set_values({**before, "steps": before["steps"] + 1}, quiet=False)
     hands.until(page.banner.isVisible)

@@ -55,8 +55,8 @@ def test_the_window_goes_on_from_there(hands: Hands, from_terminal: Path) -> Non
     clusters = hands.to(ClusterPage)
     assert clusters.form.values()["clusters"] == 4
     training = hands.to(MetaTrainPage)
-    assert (training.form.values()["steps"], training.form.values()["alpha"]) == (77, 3.0)
-    assert training.prompt_form.values()["soft_tokens"] == 7
+    assert (training.side.form.values()["steps"], training.side.form.values()["alpha"]) == (77, 3.0)
+    assert training.side.prompt_form.values()["soft_tokens"] == 7
     tuning = hands.to(FewShotPage)
     assert tuning.side.words.words() == {"a": "bad", "b": "good"}
     assert tuning.side.form.values()["seeds"] == 3

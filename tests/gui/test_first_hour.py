@@ -162,7 +162,7 @@ def test_all_starts_are_as_long_as_the_one_that_was_learned(
     learned = tmp_path / "learned.safetensors"
     save_file({"prompt_embeddings": torch.zeros(7, 32)}, learned)
     assert soft_tokens(learned) == 7
-    monkeypatch.setattr(page.side, "starts", lambda folder: ({"MetaPT": str(learned), "PT": "random"}, learned))
+    monkeypatch.setattr(page.side, "starts", lambda: ({"MetaPT": str(learned), "PT": "random"}, learned))
     assert page._prompt().soft_tokens != 7
     assert page._job().prompt.soft_tokens == 7
 
@@ -204,17 +204,17 @@ def test_pseudo_labels_can_be_left_aside_again(hands: Hands, labelling: PseudoLa
 
 def test_learning_from_pseudo_labels_has_advice(hands: Hands, labelling: PseudoLabelPage) -> None:
     training = hands.to(MetaTrainPage)
-    assert not training.advice.isVisible(), "it is about the bundled backbone"
-    hands.choose(training.backbone.kind, BUNDLED)
+    assert not training.side.advice.isVisible(), "it is about the bundled backbone"
+    hands.choose(training.side.backbone.kind, BUNDLED)
     training._use_preset("laptop")
-    hands.until(training.advice.isVisible)
-    training.form.set_values({**training.form.values(), "alpha": 30.0})
+    hands.until(training.side.advice.isVisible)
+    training.side.form.set_values({**training.side.form.values(), "alpha": 30.0})
     training.update_primary()
-    hands.until(lambda: not training.advice.isVisible())
+    hands.until(lambda: not training.side.advice.isVisible())
     training._use_preset("laptop")
-    hands.until(training.advice.isVisible)
+    hands.until(training.side.advice.isVisible)
     training.document.set_value("learn from", "source")
-    hands.until(lambda: not training.advice.isVisible())
+    hands.until(lambda: not training.side.advice.isVisible())
 
 
 # What is shown --------------------------------------------------------------------------------------------------------

@@ -117,30 +117,30 @@ def project_runs(hands: Hands) -> Path:
 def test_a_template_that_was_changed_on_another_page_is_used(hands: Hands, training: MetaTrainPage) -> None:
     document, template = hands.window.document, "{text} In short, {mask}."
     document.set_value("prompt", {**document.value("prompt"), "template": template})
-    assert training.prompt_form.values()["template"] == template
-    training.form.set_values({**training.form.values(), "alpha": 0.5}, quiet=False)
+    assert training.side.prompt_form.values()["template"] == template
+    training.side.form.set_values({**training.side.form.values(), "alpha": 0.5}, quiet=False)
     hands.until(lambda: document.value("meta_train")["alpha"] == 0.5)
     assert document.value("prompt")["template"] == template
 
 
 def test_what_is_chosen_on_the_page_itself_stays(hands: Hands, training: MetaTrainPage) -> None:
     document = hands.window.document
-    training.prompt_form.set_values({**training.prompt_form.values(), "soft_tokens": 7}, quiet=False)
+    training.side.prompt_form.set_values({**training.side.prompt_form.values(), "soft_tokens": 7}, quiet=False)
     hands.until(lambda: document.value("prompt")["soft_tokens"] == 7)
-    assert training.prompt_form.values()["soft_tokens"] == 7
-    hands.choose(training.preset, "laptop")
-    training.preset.activated.emit(training.preset.currentIndex())
+    assert training.side.prompt_form.values()["soft_tokens"] == 7
+    hands.choose(training.side.preset, "laptop")
+    training.side.preset.activated.emit(training.side.preset.currentIndex())
     wanted = preset("laptop")["prompt"]
-    assert training.prompt_form.values() == document.value("prompt") == wanted
+    assert training.side.prompt_form.values() == document.value("prompt") == wanted
 
 
 def test_a_preset_means_the_rates_of_the_backbone(hands: Hands, training: MetaTrainPage) -> None:
-    hands.choose(training.preset, "laptop")
-    training.preset.activated.emit(training.preset.currentIndex())
-    assert training.form.values() == preset("laptop", "a folder")["meta_train"]
-    hands.choose(training.backbone.kind, BUNDLED)
+    hands.choose(training.side.preset, "laptop")
+    training.side.preset.activated.emit(training.side.preset.currentIndex())
+    assert training.side.form.values() == preset("laptop", "a folder")["meta_train"]
+    hands.choose(training.side.backbone.kind, BUNDLED)
     assert hands.window.document.value("preset") == "laptop"
-    assert training.form.values() == hands.window.document.value("meta_train") == preset("laptop")["meta_train"]
+    assert training.side.form.values() == hands.window.document.value("meta_train") == preset("laptop")["meta_train"]
     assert hands.window.document.value("tune") == preset("laptop")["tune"]
 
 
@@ -155,22 +155,22 @@ def test_a_gpu_takes_the_papers_preset_but_not_for_the_bundled_backbone(
     hands.next_file(tmp_path / "mine.metapt")
     hands.click(hands.window.welcome.new)
     page = hands.to(MetaTrainPage)
-    assert page.preset.currentText() == "laptop"
+    assert page.side.preset.currentText() == "laptop"
     hands.next_file(tiny_t5)
-    hands.choose(page.backbone.kind, FOLDER)
-    assert page.preset.currentText() == hands.window.document.value("preset") == "paper"
-    assert page.form.values() == preset("paper", str(tiny_t5))["meta_train"]
-    hands.choose(page.backbone.kind, BUNDLED)
-    assert page.preset.currentText() == "laptop", "the paper's rates change nothing there"
-    assert page.form.values() == preset("laptop")["meta_train"]
+    hands.choose(page.side.backbone.kind, FOLDER)
+    assert page.side.preset.currentText() == hands.window.document.value("preset") == "paper"
+    assert page.side.form.values() == preset("paper", str(tiny_t5))["meta_train"]
+    hands.choose(page.side.backbone.kind, BUNDLED)
+    assert page.side.preset.currentText() == "laptop", "the paper's rates change nothing there"
+    assert page.side.form.values() == preset("laptop")["meta_train"]
 
 
 def test_a_preset_that_was_chosen_stays_with_another_folder(
     hands: Hands, training: MetaTrainPage, other_tiny_t5: Path
 ) -> None:
-    hands.choose(training.preset, "paper")  # on a computer without a GPU
-    training.preset.activated.emit(training.preset.currentIndex())
-    hands.type(training.backbone.name, str(other_tiny_t5))
+    hands.choose(training.side.preset, "paper")  # on a computer without a GPU
+    training.side.preset.activated.emit(training.side.preset.currentIndex())
+    hands.type(training.side.backbone.name, str(other_tiny_t5))
     assert hands.window.document.value("backbone")["backbone"] == str(other_tiny_t5)
     assert hands.window.document.value("preset") == "paper"
 

@@ -138,10 +138,10 @@ def test_keys_start_and_go_to_steps(hands: Hands, project_folder: Path) -> None:
 def test_a_trial_says_how_long_it_will_take_and_leaves_no_run(hands: Hands, project_folder: Path) -> None:
     hands.window.projects.open(project_folder)
     page = hands.to(MetaTrainPage)
-    hands.until(page.estimate.isEnabled)
-    hands.click(page.estimate)
+    hands.until(page.side.estimate.isEnabled)
+    hands.click(page.side.estimate)
     hands.until(lambda: hands.window.runner.current is not None)
     hands.idle()
-    assert "a step" in page.duration.text()
+    assert "a step" in page.side.duration.text()
     assert not list((project_folder / "runs").glob("*-meta-train"))
     assert page.history.rowCount() == 0

@@ -69,9 +69,9 @@ def test_an_earlier_run_is_used_again_with_its_settings(hands: Hands, two: MetaT
     choose(hands, two, 1, "Use this run")
     assert Path(document.path("meta-train")).name == earlier
     assert [two.history.item(row, 2).text() for row in range(2)] == ["completed", "completed, in use"]
-    assert (two.form.values()["steps"], two.prompt_form.values()["text_tokens"]) == (30, 30)
-    assert two.words.words()["2"] == "word2"
-    assert two.preset.currentText() == "own settings"
+    assert (two.side.form.values()["steps"], two.side.prompt_form.values()["text_tokens"]) == (30, 30)
+    assert two.side.words.words()["2"] == "word2"
+    assert two.side.preset.currentText() == "own settings"
     assert document.changed_settings("meta-train") == []
     assert document.states()[TRAIN.key] is State.DONE
     hands.until(lambda: not two.banner.isVisible())
@@ -167,7 +167,7 @@ def test_a_changed_setting_makes_little_work_and_reads_no_run_again(
         monkeypatch.setattr(owner, name, noted(getattr(owner, name), done))
     quiet(hands, done)
     done.clear()
-    two.form.set_values({**two.form.values(), "steps": 31, "alpha": 2.0}, quiet=False)
+    two.side.form.set_values({**two.side.form.values(), "steps": 31, "alpha": 2.0}, quiet=False)
     hands.until(lambda: hands.window.document.value("meta_train")["steps"] == 31)
     quiet(hands, done)
     # Once for the change, once when all pages have seen it; the engine may answer for the label words meanwhile.

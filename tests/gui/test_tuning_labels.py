@@ -23,7 +23,7 @@ from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.models.label_model import LABEL
 from metapt_gui.pages.few_shot import FewShotPage
-from metapt_gui.pages.few_shot_side import FILE, LEARNED, RANDOM, VOCABULARY
+from metapt_gui.pages.few_shot_side import FILE, META, RANDOM, VOCABULARY
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.dialogs import ErrorDialog
 
@@ -151,7 +151,7 @@ def test_start_and_comparison_come_back(hands: Hands, letters: FewShotPage, proj
     hands.click(side.compare)
     assert not side.compare.isChecked()
     hands.window.document.assign("meta-train", Path(hands.window.document.path("clusters")))
-    assert side.start_from.currentText() == LEARNED, "nobody has chosen another"
+    assert side.start_from.currentText() == META, "nobody has chosen another"
     hands.choose(side.start_from, VOCABULARY)
     hands.window.document.changed.emit("meta-train")
     assert side.start_from.currentText() == VOCABULARY
@@ -164,7 +164,7 @@ def test_start_and_comparison_come_back(hands: Hands, letters: FewShotPage, proj
     hands.window.document.close()
     page = opened(hands, project_folder)
     assert page.side.start_from.currentText() == FILE
-    starts, file = page.side.starts(None)
+    starts, file = page.side.starts()
     assert (next(iter(starts.items())), file) == (
         ("From a file", "/prompts/mine.safetensors"),
         Path("/prompts/mine.safetensors"),

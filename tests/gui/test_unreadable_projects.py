@@ -78,7 +78,7 @@ def test_a_trial_without_room_for_its_folder_is_told(
 
     hands.window.projects.open(project_folder)
     page = hands.to(MetaTrainPage)
-    hands.until(page.estimate.isEnabled)
+    hands.until(page.side.estimate.isEnabled)
     monkeypatch.setattr(tempfile, "mkdtemp", full)
-    hands.click(page.estimate)
+    hands.click(page.side.estimate)
     assert dismiss() == ["The disk is full."]

@@ -65,9 +65,9 @@ def test_from_the_sample_project_to_an_exported_prompt(hands: Hands, tiny_t5: Pa
     # 4. Meta-train on a small backbone from a folder, ten steps.
     training = hands.to(MetaTrainPage)
     hands.next_file(tiny_t5)
-    hands.choose(training.backbone.kind, FOLDER)
+    hands.choose(training.side.backbone.kind, FOLDER)
     for name, value in (("steps", "10"), ("shots", "2")):
-        spin = training.form.control(name)
+        spin = training.side.form.control(name)
         spin.setFocus()
         qtbot.keyClick(spin, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         qtbot.keyClicks(spin, value)
