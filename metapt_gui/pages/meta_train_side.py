@@ -62,7 +62,7 @@ WAYS = {
     ),
     "PPT": Way(
         "from all texts together (PPT)",
-        "Pre-training without tasks: needs no groups. On the data that we measured it was as good (Evidence, in Help).",
+        "Pre-training without tasks: needs no groups. On the data that we measured it was as good as MetaPT.",
         "pretrain",
         PretrainSettings,
         ("initialisation", "learning_rate", "batch_size", "steps", "epochs", "patience"),

@@ -162,6 +162,7 @@ class LiveCurves(PlotCard):
             self.plot.getAxis(axis).enableAutoSIPrefix(False)
         if percent:
             self.plot.getAxis("left").setScale(100)
+            self.plot.getViewBox().setLimits(yMin=-0.02, yMax=1.02)  # around a level line there would be shares below 0
         # Draws the highest and lowest value of each pixel column: a million points cost no more than some thousands.
         self.plot.setDownsampling(auto=True, mode="peak")
         self.plot.setClipToView(True)
