@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.paper.bench import Bench, Runs
 from benchmarks.paper.data import TOPICS, Dataset
 from engine.presets import PSEUDO_ALPHA, PSEUDO_RATE
+from engine.wording import count
 
 Found = dict[str, Runs]
 """Condition -> method -> seed -> figures."""
@@ -275,7 +276,9 @@ def choose_tasks(bench: Bench, dataset: Dataset) -> Found:
     groups = bench.clusters(yelp)
     tried = ((1, 0.03), (1, 0.1), (1, 0.3), (2, 0.1))
     starts = {
-        f"beta {beta:g}, {tasks} tasks a step": bench.meta(yelp, groups, beta=beta, **bench.fewer_tasks(tasks))
+        f"alpha 100, beta {beta:g}, {count(tasks, 'tasks')} at once": bench.meta(
+            yelp, groups, beta=beta, **bench.fewer_tasks(tasks)
+        )
         for tasks, beta in tried
     }
     return {"tuned at 0.03": bench.tuned(dataset, starts, learning_rate=0.03)}

@@ -308,8 +308,8 @@ def by_condition(experiment: str, target: str) -> Callable[[], str]:
 
 
 def learning_rates() -> str:
-    """Return what ``choose`` and ``choose-batches`` found of each way of learning, all tuned at the same rate."""
-    return _chosen(["choose", "choose-batches"], lambda found: found["tuned at 0.03"])
+    """Return what ``choose`` and its kin found of each way of learning, all tuned at the same rate."""
+    return _chosen(["choose", "choose-batches", "choose-tasks"], lambda found: found["tuned at 0.03"])
 
 
 def pseudo_label_rates() -> str:
