@@ -8,9 +8,13 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHeaderView, QTableWidgetItem, QVBoxLayout, QWidget
 
 from engine.corpus.columns import MAXIMUM_CLASSES
+from engine.corpus.doubtful import doubtful_labels, plain_map
+from engine.settings import ImportSettings
 from metapt_gui.widgets.pieces import label, table_of
 
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
+MENDED = "Mended: spellings joined, what is no label dropped"
+"""Offered where values differ only in capitals, or look like no label."""
 
 
 class ClassMap(QWidget):
@@ -38,9 +42,11 @@ class ClassMap(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.choice)
         box.addWidget(self.table)
+        self.doubt = label("", "warning", wrap=True)
         self.note = label("", "muted", wrap=True)
-        self.note.hide()
-        box.addWidget(self.note)
+        for told in (self.doubt, self.note):
+            told.hide()
+            box.addWidget(told)
         self.choice.currentTextChanged.connect(self._on_choice)
         self.table.itemChanged.connect(self._on_item)
 
@@ -49,12 +55,15 @@ class ClassMap(QWidget):
         self._values, self._counts = sorted(counts, key=_by_number), dict(counts)
         self.note.setText(note)
         self.note.setVisible(bool(note))
-        halves = self._halves()
+        made = self._made()
         kept = {value: name for value, name in label_map.items() if value in counts}
         self.choice.blockSignals(True)
-        self.choice.setCurrentText(EACH if not kept else HALVES if halves and kept == halves else OWN)
+        self.choice.clear()
+        self.choice.addItems([EACH, *([MENDED] if made[MENDED] else []), HALVES, OWN])
+        self.choice.setCurrentText(next((name for name in made if made[name] == kept), OWN) if kept else EACH)
         self.choice.blockSignals(False)
         self._fill(kept or {value: value for value in self._values})
+        self._say_doubts()
 
     def counts(self) -> dict[str, int]:
         """Return value -> texts, as shown."""
@@ -96,6 +105,16 @@ class ClassMap(QWidget):
         }
         return sides
 
+    def _made(self) -> dict[str, dict[str, str]]:
+        """Return choice -> the map that it makes; empty if it makes none of these values."""
+        return {MENDED: plain_map(self._counts, ImportSettings()), HALVES: self._halves()}
+
+    def _say_doubts(self) -> None:
+        """Say which values are perhaps no classes as long as each is one."""
+        each = self.choice.currentText() == EACH
+        self.doubt.setText(" ".join(doubtful_labels(self._counts, ImportSettings())) if each else "")
+        self.doubt.setVisible(bool(self.doubt.text()))
+
     def _fill(self, classes: Mapping[str, str]) -> None:
         self.table.blockSignals(True)
         self.table.setRowCount(len(self._values))
@@ -110,12 +129,13 @@ class ClassMap(QWidget):
     def _on_choice(self, choice: str) -> None:
         if choice == EACH:
             self._fill({value: value for value in self._values})
-        elif choice == HALVES:
-            halves = self._halves()
-            if not halves:
+        elif choice != OWN:
+            made = self._made()[choice]
+            if not made:
                 self.choice.setCurrentText(OWN)
                 return
-            self._fill(halves)
+            self._fill(made)
+        self._say_doubts()
         self.changed.emit()
 
     def _on_item(self, item: QTableWidgetItem) -> None:
@@ -123,6 +143,7 @@ class ClassMap(QWidget):
             self.choice.blockSignals(True)
             self.choice.setCurrentText(OWN)
             self.choice.blockSignals(False)
+            self._say_doubts()
             self.changed.emit()
 
 

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from metapt_gui.missed_labels import missed, perhaps_missed, sentence
 from metapt_gui.pages.import_corpus import ImportPage
-from metapt_gui.widgets.class_map import HALVES, OWN, ClassMap
+from metapt_gui.widgets.class_map import HALVES, MENDED, OWN, ClassMap
 
 
 def reviews(path: Path, *ratings: int, each: int = 40) -> Path:
@@ -94,3 +94,42 @@ def test_more_classes_than_can_be_told_apart_are_told_before_the_import(qtbot: Q
     values.choice.setCurrentText(HALVES)
     assert values.problem() == ""
     assert set(values.label_map().values()) == {"low", "high"}
+
+
+def test_spellings_are_joined_and_what_is_no_label_is_left_out_at_a_click(
+    hands: Hands, importing: ImportPage, tmp_path: Path
+) -> None:
+    teams = ["Billing"] * 20 + ["billing"] * 30 + ["Delivery"] * 25 + ["n/a"] * 5
+    rows = [f"{team},message number {number}\n" for number, team in enumerate(teams)]
+    (tmp_path / "teams.csv").write_text("team,text\n" + "".join(rows), encoding="utf-8")
+    chosen(hands, importing, tmp_path / "teams.csv")
+    values = importing.class_map
+    hands.until(values.isVisible)
+    assert "'Billing' (20), 'billing' (30) differ only in capitals; 'n/a' (5) looks like no label" in values.doubt.text()
+    hands.choose(values.choice, MENDED)
+    assert values.doubt.isHidden()
+    hands.run(importing)
+    corpus = hands.window.document.corpus("source")
+    assert corpus is not None
+    assert sorted(corpus.classes) == ["Delivery", "billing"]
+    assert corpus.rows == 75
+    hands.click(importing.roles["target"])
+    hands.click(importing.roles["source"])
+    hands.until(lambda: values.choice.currentText() == MENDED)
+    hands.qtbot.wait(100)
+    assert not importing.banner.isVisible()
+
+
+def test_what_needs_no_mending_is_not_offered_any(qtbot: QtBot) -> None:
+    values = ClassMap()
+    qtbot.addWidget(values)
+    values.show_values({"good": 3, "Good": 4}, {})
+    assert values.choice.findText(MENDED) > 0
+    assert values.label_map() == {}, "nothing is joined unasked"
+    values.choice.setCurrentText(MENDED)
+    assert values.label_map() == {"good": "Good", "Good": "Good"}
+    values.table.item(0, 2).setText("bad")
+    assert values.choice.currentText() == OWN
+    values.show_values({"good": 3, "bad": 4}, {})
+    assert values.choice.findText(MENDED) == -1
+    assert values.doubt.isHidden()
