@@ -21,6 +21,7 @@ from engine.jobs.record import RunRecord
 from engine.jobs.target_jobs import TargetJob
 from engine.jobs.target_task import task_from
 from engine.project import Project
+from engine.prompting.header import soft_tokens
 from engine.roles import IMPORTED, LEARNED
 from engine.running.runs import PROMPT, moved_on, own_labels_taught, tested_on
 
@@ -95,14 +96,16 @@ def training_role(project: Project) -> str:
 
 def way_to_learn(project: Project) -> str:
     """Return how a prompt is learned, MetaPT or PPT: as the person chose, else as it was done."""
-    if (chosen := project.value("learn by")) in LEARNED:
-        return str(chosen)
+    chosen = project.value("learn by")
+    if isinstance(chosen, str) and chosen in LEARNED:
+        return chosen
     return next((way for way, role in LEARNED.items() if project.has_role(role)), next(iter(LEARNED)))
 
 
 def learned_prompts(project: Project) -> dict[str, Path]:
     """Return way -> prompt, for the ways by which one was learned, the chosen way first."""
-    ways = sorted(LEARNED, key=lambda way: way != way_to_learn(project))
+    first = way_to_learn(project)
+    ways = [first, *(way for way in LEARNED if way != first)]
     return {way: project.role(LEARNED[way]) / PROMPT for way in ways if project.has_role(LEARNED[way])}
 
 
@@ -200,6 +203,15 @@ def backbone_of(prompt: Path) -> str:
     return name if not Path(name).is_absolute() or Path(name).is_dir() else ""
 
 
+def alike(prompt: Path, other: Path) -> bool:
+    """Whether two prompts of a project can be tuned side by side: as long, and made on the same backbone."""
+    try:
+        same = soft_tokens(prompt) == soft_tokens(other)
+    except MetaPTError:
+        return False
+    return same and backbone_of(prompt) == backbone_of(other) != ""
+
+
 def only_class(project: Project) -> str:
     """Return the class that all labelled texts have; empty if there are several, or the texts cannot be read."""
     if not project.has_role("source"):
@@ -274,8 +286,8 @@ def _made_from(project: Project, role: str) -> list[str]:
     elif role in ("clusters", "pretrain-prompt"):
         before = ["annotated"] if training_role(project) == "annotated" else []
     elif record is not None and isinstance(record.job, TuneJob):
-        runs = [Path(start).parent.name for start in record.job.starts.values()]
-        before = [learned for learned in LEARNED.values() if any(run.endswith(f"-{learned}") for run in runs)]
+        first = Path(next(iter(record.job.starts.values()), "")).parent.name  # the others are there to compare
+        before = [learned for learned in LEARNED.values() if first.endswith(f"-{learned}")]
     return [name for name in before if project.has_role(name)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from engine.annotation.reselect import REJECTED
 from engine.corpus.store import Corpus
 from engine.errors import SettingsError, StorageError
-from engine.jobs import ImportJob, MetaTrainJob, PretrainJob, SelectJob
+from engine.jobs import ImportJob, MetaTrainJob, PretrainJob, SelectJob, TuneJob
 from engine.jobs.job import WHERE_AND_HOW, Job, with_whole_path
 from engine.jobs.record import RunRecord
 from engine.jobs.target_task import task_from
@@ -29,8 +29,9 @@ from engine.settings import (
     TuneSettings,
     validated,
 )
-from engine.workflow import IMPORT, way_to_learn
+from engine.workflow import IMPORT, learned_prompts, way_to_learn
 from metapt_gui.models.annotated import audited_texts
+from metapt_gui.starts import NAMES, first_start
 
 OWN = "own settings"
 """The name of settings that are no preset."""
@@ -115,12 +116,25 @@ def changed_settings(project: Project, role: str) -> list[str]:
         changed["decisions in the audit"] = None
     if role in LEARNED.values() and LEARNED[way_to_learn(project)] != role:
         changed["how a prompt is learned"] = None
-    value = project.value("source words") if role in LEARNED.values() else None
-    value = task_from(project.value("task")).words if role == "tune" else value
+    value = None
+    if role in LEARNED.values():
+        value = project.value("source words")
+    elif isinstance(record.job, TuneJob):
+        value = task_from(project.value("task")).words
+        if _starts_elsewhere(project, record.job):
+            changed["where the prompt starts"] = None
     words, known = value if isinstance(value, dict) else {}, getattr(record.job, "words", {})
     if any(known[name] != word for name, word in words.items() if name in known):
         changed["label words"] = None
     return list(changed)
+
+
+def _starts_elsewhere(project: Project, job: TuneJob) -> bool:
+    """Whether tuning would begin with another start now than a learned one, or with a learned one and did not."""
+    learned, task = learned_prompts(project), project.value("task")
+    now = NAMES[first_start(task.get("start") if isinstance(task, dict) else "", learned)]
+    then = next(iter(job.starts), "")
+    return bool({now, then} & LEARNED.keys()) and now != then
 
 
 def _decisions(project: Project) -> dict[int, str]:

@@ -9,14 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
 
 from engine.corpus.store import Corpus, parquet_errors
-from engine.errors import PromptFileError, StorageError, storage_errors
+from engine.errors import StorageError
 from engine.evaluation.results import NAME, Figures, RunResults
 from engine.jobs import TuneJob
 from engine.jobs.record import RunRecord
-from engine.workflow import backbone_of, on_same_labels
+from engine.workflow import on_same_labels
 from metapt_gui.document import Document
 from metapt_gui.widgets.results_view import Results, Wrong
 
@@ -96,28 +95,6 @@ def _read(folder: Path, probe: Path | None, corpus: Corpus) -> Results:
         own_rows,
         other_texts,
     )
-
-
-def soft_tokens(prompt: Path) -> int:
-    """Return the length of the prompt in a file, by its header.
-
-    Raises
-    ------
-    PromptFileError
-        If it is no prompt.
-    """
-    try:
-        with storage_errors(prompt), safe_open(prompt, framework="np") as stream:
-            (name,) = stream.keys()
-            length, _width = stream.get_slice(name).get_shape()
-            return int(length)
-    except (SafetensorError, ValueError) as error:
-        raise PromptFileError("The file holds no soft prompt", where=prompt, remedy="Choose another file.") from error
-
-
-def alike(prompt: Path, other: Path) -> bool:
-    """Whether two prompts of the project can be tuned side by side: as long, and made on the same backbone."""
-    return soft_tokens(prompt) == soft_tokens(other) and backbone_of(prompt) == backbone_of(other)
 
 
 def _uses(found: RunResults, measured: set[int]) -> dict[int, str]:

@@ -24,10 +24,6 @@ COUNTED = (("kept", "texts"), ("groups", "groups"), ("steps", "steps"))
 """Facts of a run that are told, and their units."""
 
 
-OPTIONAL = "optional"
-"""What is said of a step in which nothing was done, if it can be left out."""
-
-
 class Line(NamedTuple):
     """What is said of the run that a role stands on, if there is one; ``why`` it is out of date, if known."""
 
@@ -38,6 +34,7 @@ class Line(NamedTuple):
     began: str
     result: str
     why: str
+    needed: bool = True
 
 
 def lines(project: Project) -> list[Line]:
@@ -50,19 +47,20 @@ def lines(project: Project) -> list[Line]:
             shown.append(_line(f"{IMPORT.title} {role}", project, role, State.OUTDATED if why else State.DONE, why))
     for step in (LABEL, CLUSTER, TRAIN, TUNE):
         line = _line(step.title, project, main_role(project, step), found[step.key])
-        skipped = not project.has_role(line.role) and optional(project, step)
-        shown.append(line._replace(result=OPTIONAL) if skipped else line)
+        needed = not optional(project, step)
+        skipped = not project.has_role(line.role) and not needed
+        shown.append(line._replace(result="optional" if skipped else line.result, needed=needed))
     return shown
 
 
 def next_command(shown: list[Line]) -> str:
     """Return the command that comes next: the first step that is out of date, else the first one that is not done."""
-    state, optional = {line.role: line.state for line in shown}, {"annotated"}
+    state = {line.role: line.state for line in shown}
     if "source" not in state and "target" not in state:
         return MADE_BY["source"]
-    optional |= {line.role for line in shown if line.result == OPTIONAL}
-    for role, now in state.items():
-        if now == State.OUTDATED.value or (now != State.DONE.value and role not in optional):
+    for role, now, needed in ((line.role, line.state, line.needed) for line in shown):
+        waits = now not in (State.DONE.value, State.OUTDATED.value) and role != "annotated"
+        if needed and (waits or now == State.OUTDATED.value):
             return MADE_BY[role if role != "tune" or "target" in state else "target"]
     return "metapt predict FILE"
 

@@ -173,7 +173,7 @@ def training_corpus(steps: Steps, texts: str = "") -> str:
 
 
 def tuned_prompt(project: Project, prompt: Path | None) -> str:
-    """Return ``prompt``, or the one that was tuned, or else meta-trained, in the project."""
+    """Return ``prompt``, or the one that was tuned, or else learned, in the project."""
     if prompt is not None:
         return str(prompt.resolve())
     return str(workflow.tuned_prompt(project) or project.role("tune") / "prompt.safetensors")
@@ -200,8 +200,11 @@ def named_starts(pairs: list[str] | None) -> dict[str, str]:
 
 
 def known_starts(project: Project) -> dict[str, str]:
-    """Return all starts that a project has, the learned ones first."""
-    return {way: str(prompt) for way, prompt in workflow.learned_prompts(project).items()} | {"PT": "random"}
+    """Return the starts that a project has, the learned ones first; of two that cannot share a bank the first."""
+    learned = workflow.learned_prompts(project)
+    first = next(iter(learned.values()), Path())
+    starts = {way: str(prompt) for way, prompt in learned.items() if prompt == first or workflow.alike(first, prompt)}
+    return starts | {"PT": "random"}
 
 
 def as_learned(prompt: PromptSettings, starts: Iterable[str]) -> PromptSettings:

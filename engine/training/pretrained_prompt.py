@@ -51,7 +51,10 @@ def pretrain_prompt(
     rows = np.flatnonzero(examples.labels >= 0)
     held_out = min(settings.validation_rows, max(1, round(settings.validation_share * len(rows))))
     if len(rows) < held_out + settings.batch_size:
-        raise DataError(f"{len(rows)} labelled rows are too few to pre-train a prompt", remedy="Import more texts.")
+        raise DataError(
+            f"{len(rows)} labelled rows are too few to pre-train a prompt in batches of {settings.batch_size}",
+            remedy="Lower the batch size, or import more texts.",
+        )
     order = np.random.default_rng([settings.seed, 0x99]).permutation(rows)
     if start is None:
         start = initial_prompt(

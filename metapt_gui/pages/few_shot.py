@@ -18,6 +18,7 @@ from engine.jobs.record import ending
 from engine.jobs.target_task import present_names
 from engine.presets import preset
 from engine.project import Project
+from engine.prompting.header import soft_tokens
 from engine.roles import LEARNED
 from engine.running.runs import own_labels_taught, tested_on
 from engine.settings import BackboneSettings, PromptSettings, TuneSettings
@@ -28,7 +29,7 @@ from metapt_gui.label_files import FileLabels, read_labels, show_left_out
 from metapt_gui.models.texts import Texts, read_texts
 from metapt_gui.pages.few_shot_side import FewShotSide
 from metapt_gui.pages.page import Context, Page
-from metapt_gui.result_files import results_of, soft_tokens
+from metapt_gui.result_files import results_of
 from metapt_gui.run_files import Curves, read_curves
 from metapt_gui.step_runs import StepRuns
 from metapt_gui.suggestions import Suggestions

@@ -14,24 +14,16 @@ from engine.presets import preset
 from engine.roles import LEARNED
 from engine.running.runs import own_labels_taught
 from engine.settings import PromptSettings, TuneSettings
+from engine.workflow import alike
 from metapt_gui import wording
 from metapt_gui.pages.page import Context
-from metapt_gui.result_files import alike
+from metapt_gui.starts import FILE, NAMES, RANDOM, VOCABULARY, first_start
 from metapt_gui.widgets.drop_zone import FILTER
 from metapt_gui.widgets.pieces import Card, Figure, SideScroll, button, enable, label
-from metapt_gui.widgets.results_view import FROM_A_FILE
 from metapt_gui.widgets.settings_form import SettingsForm
 from metapt_gui.widgets.words_editor import WordsEditor
 from metapt_gui.wording import tooltip
 
-META, PRETRAINED, RANDOM, VOCABULARY, FILE = (
-    "the meta-learned prompt",
-    "the pre-trained prompt (PPT)",
-    "a random prompt",
-    "sampled word vectors",
-    "a prompt file …",
-)
-NAMES = {META: "MetaPT", PRETRAINED: "PPT", RANDOM: "PT", VOCABULARY: "PT from words", FILE: FROM_A_FILE}
 START = "Where the prompt starts (its initialisation). The paper's is the meta-learned one."
 
 SUGGEST, CHOOSING = "Suggest next 10", "Choosing …"
@@ -205,11 +197,7 @@ class FewShotSide(SideScroll):
         self._show_start()
 
     def _show_start(self) -> None:
-        name = NAMES.get(self._chosen, "")
-        shown = self._chosen
-        if not name or (name in LEARNED and name not in self._learned):
-            best = next(iter(self._learned), NAMES[VOCABULARY])
-            shown = next(start for start, called in NAMES.items() if called == best)
+        shown = first_start(self._chosen, self._learned)
         self.start_from.setCurrentText(shown)
         self.start_from.setToolTip(tooltip(f"{START}\nThe file: {self._file}") if shown == FILE else START)
 
@@ -221,8 +209,9 @@ class FewShotSide(SideScroll):
         chosen = self.start_from.currentText()
         file = Path(self._file) if chosen == FILE else self._learned.get(NAMES[chosen])
         starts = {NAMES[chosen]: str(file)} if file is not None else {}
-        if self.compare.isChecked() and NAMES[chosen] in self._learned:
-            starts |= {name: str(other) for name, other in self._learned.items() if file is None or alike(file, other)}
+        if self.compare.isChecked() and file is not None and chosen != FILE:
+            others = {name: other for name, other in self._learned.items() if other != file}
+            starts |= {name: str(other) for name, other in others.items() if alike(file, other)}
         if self.compare.isChecked() or not starts:
             plain = VOCABULARY if chosen == VOCABULARY else RANDOM
             starts[NAMES[plain]] = "vocabulary" if chosen == VOCABULARY else "random"

@@ -43,6 +43,7 @@ class MetaTrainPage(Page):
         self._showing = False
         self._devices_asked = self._gpu = False
         self._trial: TrialTimer | None = None
+        self._curves_of: Path | None = None
         self._prompt: dict[str, Any] = {}
         self._fill_body()
 
@@ -61,7 +62,7 @@ class MetaTrainPage(Page):
         self.runs = StepRuns(self.document, self.runner, self.context.background, self.history, *TRAIN.roles)
         self.runs.overlaid.connect(self._overlay)
         self.runs.hidden.connect(self._remove_overlay)
-        self.runs.used.connect(self._show_settings)
+        self.runs.used.connect(self._show_used)
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(self.losses)
         left.addWidget(lower)
@@ -128,12 +129,16 @@ class MetaTrainPage(Page):
         self._showing = True
         name = self.document.value("preset", "laptop")
         self._show_way()
-        self.side.show_values(self.document.value, name)
-        known = preset(name if name in DESCRIPTIONS else "laptop")
-        self._show_prompt(self.document.value("prompt") or known["prompt"])
+        usual = self.side.show_values(self.document.value, name, self.document.value("backbone", {}))
+        self._show_prompt(self.document.value("prompt") or usual["prompt"])
         self.side.backbone.set_values(self.document.value("backbone", {}))
         self._show_words()
         self._showing = False
+
+    def _show_used(self) -> None:
+        """Show settings and curves of a run that is used now; it may be one of the other way."""
+        self._show_settings()
+        self._show_result()
 
     def _show_way(self) -> None:
         project = self.document.project
@@ -147,12 +152,13 @@ class MetaTrainPage(Page):
 
     def _show_result(self) -> None:
         """Show the curves of the prompt that was learned in the way that is chosen."""
-        role = LEARNED[self.side.way]
-        if self.runner.current is not None:
-            return
+        role, run = LEARNED[self.side.way], self.runner.current
+        if run is not None and self.mine(run) and run.role:
+            return  # it draws its own
         if self.document.has(role):
             self._read_curves(Path(self.document.path(role)))
         else:
+            self._curves_of = None
             for plot in self.plots():
                 plot.clear(keep_overlays=True)
 
@@ -184,9 +190,12 @@ class MetaTrainPage(Page):
         """Show the curves of a run, before what it streams meanwhile."""
         for plot in self.plots():
             plot.clear(keep_overlays=True)  # they stay ticked in the list
-        self.context.background.run("curves", partial(read_curves, folder), self._show_curves)
+        self._curves_of = folder
+        self.context.background.run("curves", partial(read_curves, folder), partial(self._show_curves, folder))
 
-    def _show_curves(self, curves: Curves) -> None:
+    def _show_curves(self, folder: Path, curves: Curves) -> None:
+        if folder != self._curves_of:
+            return
         for (name, group), (steps, values) in curves.items():
             plot, curve = self._place(name, group)
             if plot is not None:
@@ -205,9 +214,11 @@ class MetaTrainPage(Page):
             plot.remove_overlay(name)
 
     def _overlay(self, name: str, curves: Curves) -> None:
+        passed_over = "validation loss" if ("support loss", "") in curves else ""
+        placed = {self._place(*known): points for known, points in curves.items() if known[0] != passed_over}
         for plot in (self.losses, self.accuracy):
-            placed = {self._place(*known): points for known, points in curves.items()}
-            plot.overlay(name, {curve: points for (shown, curve), points in placed.items() if shown is plot})
+            if shown := {curve: points for (place, curve), points in placed.items() if place is plot}:
+                plot.overlay(name, shown)
 
     # What the person chooses ------------------------------------------------------------------------------------------
 
@@ -223,13 +234,11 @@ class MetaTrainPage(Page):
         self.document.set_value("learn by", way)
         self._show_way()
         self._show_result()
-        self.host.state_changed.emit()
-        self.update_primary()
 
     def _use_preset(self, name: str) -> None:
         values = preset(name, self._backbone()["backbone"])  # type: ignore[arg-type]
         self._showing = True
-        self.side.show_values(values.get, name)
+        self.side.show_values(values.get, name, self._backbone())
         self._show_prompt(values["prompt"])
         kept = self.document.value("tune")
         known = [preset(other, backbone)["tune"] for other in DESCRIPTIONS for backbone in ("bundled", "another")]
@@ -286,6 +295,9 @@ class MetaTrainPage(Page):
         project = self.document.project
         pseudo = project is not None and training_role(project) == "annotated"
         self.side.advise(pseudo=pseudo, bundled=self._backbone()["backbone"] == "bundled")
+        run = self.runner.current
+        trains = "A prompt is being learned." if run is not None and self.mine(run) and run.role else ""
+        enable(self.side.way_choice, self.document.fixed or trains)
         idle = self.runner.current is None and self.document.project is not None
         enable(self.side.backbone.load, "" if idle else "Another step is running, or no project is open.")
 
@@ -328,6 +340,8 @@ class MetaTrainPage(Page):
 
     def on_started(self, run: Run) -> None:
         """Begin the curves anew, unless a run goes on."""
+        if run.role and LEARNED[self.side.way] != run.role:  # one that is run again
+            self._on_way(next(way for way, role in LEARNED.items() if role == run.role))
         if run.role and run.number:
             self._read_curves(run.folder)
 
@@ -351,7 +365,7 @@ class MetaTrainPage(Page):
                 self._read_curves(Path(self.document.path(run.role)))
         elif isinstance(run.job, BackboneJob):
             self._say_backbone(event)
-        elif isinstance(event, Finished) and self._trial is not None:
+        elif isinstance(event, Finished) and self._trial is not None and run.job.stage == LEARNED[self.side.way]:
             paused = "Expected duration: the trial was paused; try it again."
             self.side.duration.setText(paused if self.runner.was_paused else self._trial.verdict())
         self.update_primary()

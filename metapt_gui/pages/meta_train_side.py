@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox
 
-from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, PSEUDO_RATE, preset
+from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, PSEUDO_RATE, Values, as_many_texts, preset
 from engine.roles import LEARNED
 from engine.settings import MetaTrainSettings, PretrainSettings, PromptSettings, Settings
 from metapt_gui.earlier_runs import OWN
@@ -130,7 +130,9 @@ class MetaTrainSide(SideScroll):
         self.way_choice.activated.connect(lambda _row: self.way_chosen.emit(self.way))
         self.about_way = label("", "muted", wrap=True)
         training.box.addWidget(self.way_choice)
+        self.learns_from = label("", "muted", wrap=True)
         training.box.addWidget(self.about_way)
+        training.box.addWidget(self.learns_from)
         self.forms: dict[str, SettingsForm[Any]] = {}
         for way, known in WAYS.items():
             form = SettingsForm(known.model, main=known.main, labels=known.labels)
@@ -158,12 +160,19 @@ class MetaTrainSide(SideScroll):
             form.setVisible(name == way)
         self.duration.setText(NOT_MEASURED)
 
-    def show_values(self, kept: Callable[[str], Any], name: str) -> None:
-        """Show settings as the project keeps them, those of a preset where it keeps none; ``name`` is the preset's."""
-        usual = preset(name if name in DESCRIPTIONS else "laptop")  # type: ignore[arg-type]
+    def show_values(self, kept: Callable[[str], Any], name: str, backbone: Mapping[str, Any]) -> Values:
+        """Show settings as the project keeps them, those of a preset where it keeps none, and return the preset's.
+
+        Beside settings of one's own for MetaPT, PPT reads as many texts as that.
+        """
+        usual = preset(name if name in DESCRIPTIONS else "laptop", backbone.get("backbone") or "bundled")
+        own = kept("meta_train") if name not in DESCRIPTIONS else None
+        if own:
+            usual["pretrain"] |= as_many_texts(MetaTrainSettings(**own))
         for way, form in self.forms.items():
             form.set_values(kept(WAYS[way].part) or usual[WAYS[way].part])
         self.show_preset(name)
+        return usual
 
     def values(self) -> dict[str, Any]:
         """Return the settings of every way as the project keeps them; those that cannot be used are left out."""
@@ -189,7 +198,11 @@ class MetaTrainSide(SideScroll):
         return self.form.problem() or self.prompt_form.problem()
 
     def advise(self, *, pseudo: bool, bundled: bool) -> None:
-        """Advise a lower rate where labels are pseudo-labels and the backbone is the bundled one."""
+        """Say which texts teach; advise a lower rate for pseudo-labels and the bundled backbone."""
+        texts = (
+            "pseudo-labelled texts; the page Cluster lets you choose the labelled ones" if pseudo else "labelled texts"
+        )
+        self.learns_from.setText(f"It learns from the {texts}.")
         known = WAYS[self.way]
         rate = self.form.values().get(known.rate)
         name = known.labels.get(known.rate, known.rate.replace("_", " "))

@@ -188,3 +188,6 @@ def test_a_prompt_that_was_learned_without_groups_needs_none(project: Project, t
     ended(folder, validation_accuracy=0.434)
     assert next_command(lines(project)) == "metapt tune"
     assert {line.role: line.result for line in lines(project)}["pretrain-prompt"] == "43.4 %"
+    as_if_run(project, "clusters", ClusterJob(corpus="elsewhere", cache=""))
+    assert states(project)["clusters"] == "out of date"
+    assert next_command(lines(project)) == "metapt tune", "nothing needs these groups"

@@ -12,13 +12,13 @@ from PySide6.QtCore import Qt, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from engine.project import Project
+from engine.prompting.header import soft_tokens
 from metapt_gui.dropped_files import as_given, take_texts
 from metapt_gui.pages.cluster import ClusterPage
 from metapt_gui.pages.few_shot import FewShotPage
 from metapt_gui.pages.import_corpus import ImportPage
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.pseudo_label import PseudoLabelPage
-from metapt_gui.result_files import soft_tokens
 from metapt_gui.theme import LIGHT
 from metapt_gui.widgets.backbone_picker import BUNDLED
 from metapt_gui.widgets.dialogs import ErrorDialog, Question, TableDialog

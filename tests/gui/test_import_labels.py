@@ -105,7 +105,9 @@ def test_spellings_are_joined_and_what_is_no_label_is_left_out_at_a_click(
     chosen(hands, importing, tmp_path / "teams.csv")
     values = importing.class_map
     hands.until(values.isVisible)
-    assert "'Billing' (20), 'billing' (30) differ only in capitals; 'n/a' (5) looks like no label" in values.doubt.text()
+    assert (
+        "'Billing' (20), 'billing' (30) differ only in capitals; 'n/a' (5) looks like no label" in values.doubt.text()
+    )
     hands.choose(values.choice, MENDED)
     assert values.doubt.isHidden()
     hands.run(importing)

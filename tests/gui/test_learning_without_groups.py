@@ -10,15 +10,18 @@ from gui.driving import Hands
 from made_runs import as_if_run
 
 from engine.clustering.edits import ClusterEdit
+from engine.events import Metric, to_json
 from engine.jobs import ClusterJob, MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.record import RunRecord
+from engine.presets import preset
 from engine.project import Project
 from engine.settings import BackboneSettings, PretrainSettings
-from engine.workflow import CLUSTER, TRAIN, TUNE, State, learned_prompts, missing, optional, states
+from engine.workflow import CLUSTER, TRAIN, TUNE, State, learned_prompts, missing, optional, states, way_to_learn
+from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.pages.few_shot import FewShotPage
-from metapt_gui.pages.few_shot_side import META, PRETRAINED, VOCABULARY
 from metapt_gui.pages.meta_train import MetaTrainPage
 from metapt_gui.pages.meta_train_side import WAYS
+from metapt_gui.starts import META, PRETRAINED, VOCABULARY
 
 PPT, METAPT = WAYS["PPT"].shown, WAYS["MetaPT"].shown
 SMALL = PretrainSettings(
@@ -85,8 +88,11 @@ def test_it_is_stopped_and_goes_on(hands: Hands, training: MetaTrainPage) -> Non
     training.side.form.set_values({**training.side.form.values(), "steps": 100_000, "epochs": 100_000}, quiet=False)
     hands.press(training)
     hands.until(lambda: training.losses.isVisible() and len(training.losses.table()[1]) > 4)
+    assert training.side.way_choice.toolTip() == "A prompt is being learned."
+    assert not training.side.way_choice.isEnabled()
     hands.click(training.stop)
     hands.idle()
+    assert training.side.way_choice.isEnabled()
     runs = training.document.path("pretrain-prompt")
     assert training.primary.text() == "Resume"
     hands.press(training)
@@ -125,6 +131,18 @@ def test_the_way_is_kept_and_settings_of_both_stay(hands: Hands, training: MetaT
     assert page.tasks.isVisible()
 
 
+def test_rates_of_a_project_without_any_are_those_of_its_backbone(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        project.set_value("preset", "laptop")
+        project.set_value("pretrain", None)
+        backbone = project.value("backbone")["backbone"]
+    hands.window.projects.open(project_folder)
+    page = hands.to(MetaTrainPage)
+    hands.choose(page.side.way_choice, PPT)
+    assert page.side.form.values() == preset("laptop", backbone)["pretrain"]
+    assert page.side.form.values()["learning_rate"] == 0.003
+
+
 def test_another_way_than_the_result_has_is_said(hands: Hands, project_folder: Path) -> None:
     with Project.open(project_folder) as project:
         learned(project, "MetaPT", settings=project.value("meta_train"), prompt=project.value("prompt"))
@@ -149,8 +167,10 @@ def test_a_run_of_the_other_way_is_used_again_with_it(hands: Hands, project_fold
     assert page.side.way == "MetaPT"
     hands.until(lambda: page.history.rowCount() == 2)
     assert [page.history.item(row, 2).text() for row in range(2)] == ["completed, in use"] * 2
+    (other / "events.jsonl").write_text(to_json(Metric("training loss", 1, 0.5, "PPT")) + "\n", encoding="utf-8")
     page.runs.use(other.name)
     assert page.side.way == "PPT"
+    hands.until(lambda: [row[0] for row in page.losses.table()[1]] == ["training"])
     assert page.side.form.values()["steps"] == 33
     assert page.document.changed_settings("pretrain-prompt") == []
 
@@ -162,7 +182,7 @@ def test_both_learned_prompts_are_compared_if_they_are_alike(
         prompts = {way: str(learned(project, way) / "prompt.safetensors") for way in ("MetaPT", "PPT")}
         project.set_value("learn by", "PPT")
     lengths = dict.fromkeys(map(Path, prompts.values()), 20)
-    monkeypatch.setattr("metapt_gui.result_files.soft_tokens", lambda path: lengths[path])
+    monkeypatch.setattr("engine.workflow.soft_tokens", lambda path: lengths[path])
     hands.window.projects.open(project_folder)
     page = hands.to(FewShotPage)
     assert page.side.start_from.currentText() == PRETRAINED, "the way that is chosen comes first"
@@ -172,6 +192,8 @@ def test_both_learned_prompts_are_compared_if_they_are_alike(
     assert list(page.side.starts()[0]) == ["MetaPT", "PPT", "PT"]
     lengths[Path(prompts["PPT"])] = 100
     assert list(page.side.starts()[0]) == ["MetaPT", "PT"]
+    monkeypatch.undo()
+    assert list(page.side.starts()[0]) == ["MetaPT", "PT"], "what is there to compare must be a prompt"
     hands.choose(page.side.start_from, VOCABULARY)
     assert list(page.side.starts()[0]) == ["PT from words"]
     hands.choose(page.side.start_from, META)
@@ -213,6 +235,37 @@ def test_a_tuning_is_as_old_as_the_prompts_that_it_began_with(project: Project) 
     assert states(project)[TUNE.key] is tuned, "it did not begin with that one"
     learned(project, "PPT", settings=PretrainSettings(steps=44))
     assert states(project)[TUNE.key] is State.OUTDATED
+
+
+def test_an_old_prompt_that_was_only_compared_with_makes_no_tuning_old(project: Project) -> None:
+    prompts = {way: str(learned(project, way) / "prompt.safetensors") for way in ("PPT", "MetaPT")}
+    project.set_value("task", {"classes": ["unhappy", "happy"]})
+    tuning = TuneJob(corpus=str(project.role("target")), starts=prompts, classes=["unhappy", "happy"])
+    as_if_run(project, "tune", tuning)
+    assert states(project)[TUNE.key] is State.DONE
+    project.set_cluster_edits(project.role("clusters"), {1: ClusterEdit(included=False)})
+    assert states(project)[TUNE.key] is State.DONE
+
+
+def test_another_start_than_was_tuned_from_is_told(project: Project) -> None:
+    told = "where the prompt starts"
+    starts = {"MetaPT": str(learned(project, "MetaPT") / "prompt.safetensors"), "PT": "random"}
+    as_if_run(project, "tune", TuneJob(corpus=str(project.role("target")), starts=starts))
+    assert told not in changed_settings(project, "tune")
+    learned(project, "PPT")
+    assert told not in changed_settings(project, "tune")
+    project.set_value("learn by", "PPT")
+    assert told in changed_settings(project, "tune")
+    project.set_value("task", {"start": META})
+    assert told not in changed_settings(project, "tune")
+    project.set_value("task", {"start": VOCABULARY})
+    assert told in changed_settings(project, "tune")
+
+
+def test_a_way_that_is_none_is_passed_over(project: Project) -> None:
+    for value in (["PPT"], {}, 3, "Reptile"):
+        project.set_value("learn by", value)
+        assert way_to_learn(project) == "MetaPT"
 
 
 def test_the_way_that_was_used_is_the_way_that_is_shown(project: Project) -> None:

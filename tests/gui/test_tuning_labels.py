@@ -23,7 +23,7 @@ from metapt_gui.crash import CrashReports
 from metapt_gui.main_window import MainWindow
 from metapt_gui.models.label_model import LABEL
 from metapt_gui.pages.few_shot import FewShotPage
-from metapt_gui.pages.few_shot_side import FILE, META, RANDOM, VOCABULARY
+from metapt_gui.starts import FILE, META, RANDOM, VOCABULARY
 from metapt_gui.user_settings import UserSettings
 from metapt_gui.widgets.dialogs import ErrorDialog
 
