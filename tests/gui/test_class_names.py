@@ -114,9 +114,9 @@ def test_words_of_five_stars_are_not_those_of_two(hands: Hands, project_folder: 
     training, tuning = hands.step(3), hands.step(4)
     hands.until(lambda: len(tuning.side.words.classes()) == 5)
     for page in (training, tuning):
-        five = page.words if page is training else page.side.words
+        five = page.side.words
         assert five.words()["2"] == "bad"
-    hands.window.document.set_value("source words", training.words.words())
+    hands.window.document.set_value("source words", training.side.words.words())
     tuning.side.compare.toggle()  # whatever is changed, all is kept
     assert hands.window.document.value("task")["words"]["2"] == "bad"
     for role in ("source", "target"):
@@ -124,7 +124,7 @@ def test_words_of_five_stars_are_not_those_of_two(hands: Hands, project_folder: 
     hands.until(lambda: tuning.side.words.classes() == ["1", "2"])
     assert tuning.side.words.words() == {"1": "bad", "2": "good"}
     hands.step(3)
-    assert training.words.words() == {"1": "bad", "2": "good"}
+    assert training.side.words.words() == {"1": "bad", "2": "good"}
 
 
 def test_a_renamed_class_that_another_file_has_as_well_is_told(
