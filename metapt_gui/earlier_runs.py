@@ -130,7 +130,7 @@ def changed_settings(project: Project, role: str) -> list[str]:
 
 
 def _starts_elsewhere(project: Project, job: TuneJob) -> bool:
-    """Whether tuning would begin with another start now than a learned one, or with a learned one and did not."""
+    """Whether tuning would begin with another start now than it did, if one of the two is a learned prompt."""
     learned, task = learned_prompts(project), project.value("task")
     now = NAMES[first_start(task.get("start") if isinstance(task, dict) else "", learned)]
     then = next(iter(job.starts), "")

@@ -10,6 +10,7 @@ import torch
 
 from engine.errors import DataError, TrainingError
 from engine.events import Finished, Notice
+from engine.presets import most_steps
 from engine.prompting.bank import initial_prompt
 from engine.prompting.prompt_file import describe_prompt, save_prompt
 from engine.prompting.scorer import PromptScorer
@@ -61,8 +62,7 @@ def pretrain_prompt(
             settings.initialisation, scorer.backbone, scorer.verbalizer, scorer.settings.soft_tokens, settings.seed
         )
     run = PromptRun("PPT", start, order[held_out:], order[:held_out], settings.seed)
-    per_epoch = -(-len(run.training) // settings.batch_size)
-    steps = min(settings.steps, settings.epochs * per_epoch)
+    steps = most_steps(settings, len(rows))
     plan = TuningPlan(**settings.model_dump(include=PLANNED), steps=steps, validate_every=settings.validate_every)
     for warning in scorer.verbalizer.warnings():
         yield Notice(warning, "warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from engine.clustering.edits import task_fields
 from engine.events import Event, Failed, Finished, Metric, Progress
 from engine.jobs import BackboneJob, MetaTrainJob, PretrainJob
-from engine.presets import DESCRIPTIONS, most_steps, preset
+from engine.presets import DESCRIPTIONS, Values, as_many_texts, most_steps, preset
 from engine.roles import LEARNED
-from engine.settings import BackboneSettings, PretrainSettings
+from engine.settings import BackboneSettings, MetaTrainSettings, PretrainSettings
 from engine.words import default_words
 from engine.workflow import TRAIN, main_role, training_role, way_to_learn
 from metapt_gui import wording
@@ -30,6 +31,9 @@ from metapt_gui.widgets.dialogs import reporting
 from metapt_gui.widgets.live_curves import LiveCurves
 from metapt_gui.widgets.pieces import enable
 from metapt_gui.widgets.run_history import RunHistory
+
+PARTS = (*(way.part for way in WAYS.values()), "prompt")
+"""What the page shows of a preset."""
 
 
 class MetaTrainPage(Page):
@@ -129,11 +133,28 @@ class MetaTrainPage(Page):
         self._showing = True
         name = self.document.value("preset", "laptop")
         self._show_way()
-        usual = self.side.show_values(self.document.value, name, self.document.value("backbone", {}))
-        self._show_prompt(self.document.value("prompt") or usual["prompt"])
+        usual = self._usual(name)
+        self._show_values({part: self.document.value(part) or usual[part] for part in PARTS}, name)
         self.side.backbone.set_values(self.document.value("backbone", {}))
         self._show_words()
         self._showing = False
+
+    def _usual(self, name: str) -> Values:
+        """Return what is shown where the project keeps nothing: the preset's.
+
+        Beside settings of one's own for MetaPT, PPT reads as many texts as that.
+        """
+        backbone = self.document.value("backbone", {}).get("backbone") or "bundled"
+        usual = preset(name if name in DESCRIPTIONS else "laptop", backbone)
+        own = self.document.value("meta_train") if name not in DESCRIPTIONS else None
+        if own:
+            usual["pretrain"] |= as_many_texts(MetaTrainSettings(**own))
+        return usual
+
+    def _show_values(self, values: Mapping[str, Any], name: str) -> None:
+        self.side.show_values(values)
+        self._show_prompt(values["prompt"])
+        self.side.show_preset(name)
 
     def _show_used(self) -> None:
         """Show settings and curves of a run that is used now; it may be one of the other way."""
@@ -238,13 +259,11 @@ class MetaTrainPage(Page):
     def _use_preset(self, name: str) -> None:
         values = preset(name, self._backbone()["backbone"])  # type: ignore[arg-type]
         self._showing = True
-        self.side.show_values(values.get, name, self._backbone())
-        self._show_prompt(values["prompt"])
+        self._show_values(values, name)
         kept = self.document.value("tune")
         known = [preset(other, backbone)["tune"] for other in DESCRIPTIONS for backbone in ("bundled", "another")]
         untouched = kept is None or kept in known  # what the person set for tuning stays
-        parts = (*(way.part for way in WAYS.values()), "prompt", *(["tune"] if untouched else []))
-        self.document.set_values({part: values[part] for part in parts})
+        self.document.set_values({part: values[part] for part in (*PARTS, *(["tune"] if untouched else []))})
         self._showing = False
         self.document.set_value("preset", name)
         self.update_primary()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox
 
-from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, PSEUDO_RATE, Values, as_many_texts, preset
-from engine.roles import LEARNED
+from engine.presets import DESCRIPTIONS, PSEUDO_ALPHA, PSEUDO_RATE
 from engine.settings import MetaTrainSettings, PretrainSettings, PromptSettings, Settings
 from metapt_gui.earlier_runs import OWN
 from metapt_gui.engine_host import EngineHost
@@ -71,7 +70,6 @@ WAYS = {
     ),
 }
 """Way to learn (`engine.roles.LEARNED`) -> how the page shows it."""
-assert WAYS.keys() == LEARNED.keys()
 
 
 class MetaTrainSide(SideScroll):
@@ -160,19 +158,10 @@ class MetaTrainSide(SideScroll):
             form.setVisible(name == way)
         self.duration.setText(NOT_MEASURED)
 
-    def show_values(self, kept: Callable[[str], Any], name: str, backbone: Mapping[str, Any]) -> Values:
-        """Show settings as the project keeps them, those of a preset where it keeps none, and return the preset's.
-
-        Beside settings of one's own for MetaPT, PPT reads as many texts as that.
-        """
-        usual = preset(name if name in DESCRIPTIONS else "laptop", backbone.get("backbone") or "bundled")
-        own = kept("meta_train") if name not in DESCRIPTIONS else None
-        if own:
-            usual["pretrain"] |= as_many_texts(MetaTrainSettings(**own))
+    def show_values(self, values: Mapping[str, Any]) -> None:
+        """Show settings as the project keeps them: part -> values."""
         for way, form in self.forms.items():
-            form.set_values(kept(WAYS[way].part) or usual[WAYS[way].part])
-        self.show_preset(name)
-        return usual
+            form.set_values(values[WAYS[way].part])
 
     def values(self) -> dict[str, Any]:
         """Return the settings of every way as the project keeps them; those that cannot be used are left out."""

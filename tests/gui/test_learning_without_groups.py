@@ -13,9 +13,10 @@ from engine.clustering.edits import ClusterEdit
 from engine.events import Metric, to_json
 from engine.jobs import ClusterJob, MetaTrainJob, PretrainJob, TuneJob
 from engine.jobs.record import RunRecord
-from engine.presets import preset
+from engine.presets import as_many_texts, preset
 from engine.project import Project
-from engine.settings import BackboneSettings, PretrainSettings
+from engine.roles import LEARNED
+from engine.settings import BackboneSettings, MetaTrainSettings, PretrainSettings
 from engine.workflow import CLUSTER, TRAIN, TUNE, State, learned_prompts, missing, optional, states, way_to_learn
 from metapt_gui.earlier_runs import changed_settings
 from metapt_gui.pages.few_shot import FewShotPage
@@ -260,6 +261,21 @@ def test_another_start_than_was_tuned_from_is_told(project: Project) -> None:
     assert told not in changed_settings(project, "tune")
     project.set_value("task", {"start": VOCABULARY})
     assert told in changed_settings(project, "tune")
+
+
+def test_the_page_shows_every_way_there_is() -> None:
+    assert WAYS.keys() == LEARNED.keys()
+
+
+def test_beside_own_settings_ppt_reads_as_many_texts(hands: Hands, project_folder: Path) -> None:
+    with Project.open(project_folder) as project:
+        project.set_value("pretrain", None)
+        own = MetaTrainSettings(**project.value("meta_train"))
+    hands.window.projects.open(project_folder)
+    page = hands.to(MetaTrainPage)
+    hands.choose(page.side.way_choice, PPT)
+    shown = page.side.form.values()
+    assert {name: shown[name] for name in as_many_texts(own)} == as_many_texts(own)
 
 
 def test_a_way_that_is_none_is_passed_over(project: Project) -> None:
