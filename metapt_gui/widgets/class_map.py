@@ -13,7 +13,7 @@ from engine.settings import ImportSettings
 from metapt_gui.widgets.pieces import label, table_of
 
 EACH, HALVES, OWN = "Each value is a class", "Low and high: two classes, the middle dropped", "As in the table"
-MENDED = "Mended: spellings joined, what is no label dropped"
+MENDED = "Mended: spellings joined, n/a dropped"
 """Offered where values differ only in capitals, or look like no label."""
 
 
@@ -40,13 +40,12 @@ class ClassMap(QWidget):
         self.table.setMinimumHeight(150)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.choice)
-        box.addWidget(self.table)
         self.doubt = label("", "warning", wrap=True)
         self.note = label("", "muted", wrap=True)
-        for told in (self.doubt, self.note):
-            told.hide()
-            box.addWidget(told)
+        self.doubt.hide()
+        self.note.hide()
+        for widget in (self.choice, self.doubt, self.table, self.note):
+            box.addWidget(widget)
         self.choice.currentTextChanged.connect(self._on_choice)
         self.table.itemChanged.connect(self._on_item)
 
@@ -112,8 +111,11 @@ class ClassMap(QWidget):
     def _say_doubts(self) -> None:
         """Say which values are perhaps no classes as long as each is one."""
         each = self.choice.currentText() == EACH
-        self.doubt.setText(" ".join(doubtful_labels(self._counts, ImportSettings())) if each else "")
-        self.doubt.setVisible(bool(self.doubt.text()))
+        said = list(doubtful_labels(self._counts, ImportSettings())) if each else []
+        if said and self.choice.findText(MENDED) >= 0:
+            said.append("Choose ‘Mended’ above for that.")
+        self.doubt.setText(" ".join(said))
+        self.doubt.setVisible(bool(said))
 
     def _fill(self, classes: Mapping[str, str]) -> None:
         self.table.blockSignals(True)

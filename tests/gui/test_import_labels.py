@@ -108,6 +108,10 @@ def test_spellings_are_joined_and_what_is_no_label_is_left_out_at_a_click(
     assert (
         "'Billing' (20), 'billing' (30) differ only in capitals; 'n/a' (5) looks like no label" in values.doubt.text()
     )
+    assert values.doubt.text().endswith("Choose ‘Mended’ above for that.")
+    hands.qtbot.wait(50)
+    assert values.doubt.y() < values.table.y(), "it is seen without scrolling"
+    assert values.choice.fontMetrics().horizontalAdvance(MENDED) < values.choice.width() - 40
     hands.choose(values.choice, MENDED)
     assert values.doubt.isHidden()
     hands.run(importing)
